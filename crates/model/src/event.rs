@@ -1,0 +1,227 @@
+//! What a scan says as it runs: one stream of facts for every reader.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ports::{PortSet, PortSpec};
+use crate::service::Service;
+use crate::state::{PortState, Protocol, Reason, Technique};
+
+/// A port of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Whose port.
+    pub address: IpAddr,
+    /// Of which protocol.
+    pub protocol: Protocol,
+    /// Its number.
+    pub port: u16,
+}
+
+/// A fact that a scan has found, in the order of finding.
+///
+/// The first event is [`Started`](Self::Started), the last [`Finished`](Self::Finished). Each
+/// port is reported once: alone as [`Port`](Self::Port), or with others in
+/// [`Ports`](Self::Ports). A host is announced by [`HostUp`](Self::HostUp) before its ports.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ScanEvent {
+    /// The scan begins.
+    Started(Started),
+    /// A host is there.
+    HostUp(HostUp),
+    /// A host goes by a name.
+    HostName(HostName),
+    /// What one port is.
+    Port(PortFact),
+    /// What many ports of one host are, all the same.
+    Ports(PortsFact),
+    /// What runs on an open port, reported after the port itself.
+    Service(ServiceFact),
+    /// Every port of this host has been reported.
+    HostDone {
+        /// The host.
+        address: IpAddr,
+        /// When.
+        at: Timestamp,
+    },
+    /// Something is left out of the result.
+    Problem(Problem),
+    /// How far the scan is; several a second at the most.
+    Progress(Progress),
+    /// The scan is over.
+    Finished(Finished),
+}
+
+/// What is about to be scanned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// When.
+    pub at: Timestamp,
+    /// How ports are asked.
+    pub techniques: Vec<Technique>,
+    /// Which ports.
+    pub ports: PortSpec,
+    /// How many addresses.
+    pub addresses: u128,
+    /// How many pairs of address and port.
+    pub probes: u128,
+    /// What decides the order.
+    pub seed: u64,
+}
+
+/// A host is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostUp {
+    /// Its address.
+    pub address: IpAddr,
+    /// How it is known.
+    pub reason: Reason,
+    /// How long its answer took.
+    pub rtt: Option<Duration>,
+    /// The TTL or hop limit of its answer.
+    pub ttl: Option<u8>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A name of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName {
+    /// Whose name.
+    pub address: IpAddr,
+    /// The name. It may come from the network: hostile.
+    pub name: String,
+    /// Where it comes from.
+    pub kind: NameKind,
+}
+
+/// Where a host's name comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NameKind {
+    /// The user typed it.
+    User,
+    /// Reverse DNS (RFC 1035, 3.5).
+    Ptr,
+}
+
+/// What one port is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortFact {
+    /// Which port.
+    pub endpoint: Endpoint,
+    /// What it is.
+    pub state: PortState,
+    /// What that rests on.
+    pub reason: Reason,
+    /// How long the answer took, where there was one.
+    pub rtt: Option<Duration>,
+    /// The TTL or hop limit of the answer.
+    pub ttl: Option<u8>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What many ports of one host are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortsFact {
+    /// The host.
+    pub address: IpAddr,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The ports.
+    pub ports: PortSet,
+    /// What each of them is.
+    pub state: PortState,
+    /// What that rests on.
+    pub reason: Reason,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What runs on an open port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceFact {
+    /// The port.
+    pub endpoint: Endpoint,
+    /// What runs there.
+    pub service: Service,
+}
+
+/// Something that is left out of the result, or that the user must know to read it right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What it is about: a target as written, an address, a file.
+    pub about: String,
+    /// What happened, without a full stop.
+    pub message: String,
+    /// What the user can do.
+    pub hint: Option<String>,
+    /// Whether something is missing from the result (exit status 1), or this is advice.
+    pub left_out: bool,
+}
+
+/// How far a scan is, and what its controller sees.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Progress {
+    /// Pairs of address and port that are settled.
+    pub done: u128,
+    /// Pairs in all, of the hosts that are to be scanned as far as they are known.
+    pub total: u128,
+    /// Open ports so far.
+    pub open: u64,
+    /// Hosts up so far.
+    pub hosts_up: u64,
+    /// Probes sent so far.
+    pub sent: u64,
+    /// Probes sent a second, over the last moments.
+    pub rate: f64,
+    /// Probes that wait for an answer.
+    pub in_flight: u32,
+    /// Which pass over the silent ports this is, from 1.
+    pub pass: u32,
+    /// Smoothed round-trip time (RFC 6298), once something has answered.
+    pub rtt: Option<Duration>,
+    /// The share of probes or answers that the path loses, 0 to 1, as measured.
+    pub loss: f64,
+    /// Time since the start.
+    pub elapsed: Duration,
+    /// Estimated time left.
+    pub left: Option<Duration>,
+}
+
+/// How a scan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Everything that was asked for is answered.
+    Complete,
+    /// It ended by itself, with something left out.
+    Incomplete,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// The end of a scan, and what it rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// When.
+    pub at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Time since the start.
+    pub elapsed: Duration,
+    /// Hosts that were found up.
+    pub hosts_up: u64,
+    /// Addresses at which nothing answered.
+    pub hosts_down: u128,
+    /// Probes sent.
+    pub sent: u64,
+    /// The share of probes or answers that the path lost, 0 to 1; `None` when nothing answered
+    /// and so nothing could be measured.
+    pub loss: Option<f64>,
+    /// How many open ports are expected to be missing from the result, by the measured loss
+    /// and by how often silent ports were asked.
+    pub expected_missed: f64,
+}

@@ -1,0 +1,581 @@
+//! One word of a user's list of targets: an address, a network, a range, or a name.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::address::{AddressSet, AddressSetBuilder, MAX_RUNS};
+
+/// What one word of the target list means.
+///
+/// It prints as it can be read back: `parse(print(target)) == target`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// One address.
+    Address(IpAddr),
+    /// A CIDR prefix without host bits (RFC 4632, RFC 4291).
+    Network {
+        /// Its first address.
+        network: IpAddr,
+        /// How many leading bits are fixed: 0 to 32, or to 128.
+        prefix: u8,
+    },
+    /// Every address between two, both included: `10.0.0.1-10.0.1.20`.
+    Range {
+        /// The first.
+        first: IpAddr,
+        /// The last: of the same family, not before the first.
+        last: IpAddr,
+    },
+    /// IPv4 with ranges in its octets: `10.0.0-3.1,5,9`.
+    Octets(OctetRanges),
+    /// A host name, to be looked up.
+    Name(HostName),
+}
+
+/// Four octets, each any of a set of values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OctetRanges {
+    /// For each octet its runs: sorted, neither touching nor overlapping.
+    octets: [Vec<(u8, u8)>; 4],
+}
+
+/// A host name: labels of letters, digits, `-` and `_`, at most 253 octets (RFC 1123, 2.1;
+/// RFC 1035, 2.3.4), in lower case and without a final dot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct HostName(String);
+
+impl HostName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for HostName {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let refused = |why| TargetError::NotAName {
+            text: text.to_owned(),
+            why,
+        };
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.len() > 253 {
+            return Err(refused("it is longer than 253 characters"));
+        }
+        for label in name.split('.') {
+            if label.is_empty() {
+                return Err(refused("a part between two dots is empty"));
+            }
+            if label.len() > 63 {
+                return Err(refused("a part is longer than 63 characters"));
+            }
+            if label.starts_with('-') || label.ends_with('-') {
+                return Err(refused("a part starts or ends with `-`"));
+            }
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            if !label.bytes().all(is_part) {
+                return Err(refused(
+                    "only letters, digits, `-` and `_` may stand between its dots",
+                ));
+            }
+        }
+        // RFC 1123, 2.1: the last label of a name is not all digits, so that it cannot be taken
+        // for an address.
+        let last = name.rsplit('.').next().unwrap_or(name);
+        if last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(refused("its last part is a number"));
+        }
+        Ok(Self(name.to_ascii_lowercase()))
+    }
+}
+
+impl<'de> Deserialize<'de> for HostName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a word is no target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// Nothing stands there.
+    #[error("the target is empty")]
+    Empty,
+    /// The prefix is longer than an address.
+    #[error("`{text}` has a prefix of {found}: {family} has prefixes of 0 to {most}")]
+    PrefixTooLong {
+        /// The word.
+        text: String,
+        /// The prefix as written.
+        found: String,
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// 32 or 128.
+        most: u8,
+    },
+    /// What stands after the slash is no number.
+    #[error("`{text}` has `{found}` after its slash, where a prefix length belongs")]
+    NotAPrefix {
+        /// The word.
+        text: String,
+        /// What stands there.
+        found: String,
+    },
+    /// An address inside a network stands where the network belongs.
+    #[error("`{text}` has host bits set: the network is `{network}/{prefix}`")]
+    HostBits {
+        /// The word.
+        text: String,
+        /// The network with its host bits cleared.
+        network: IpAddr,
+        /// Its prefix.
+        prefix: u8,
+        /// The address that was written.
+        address: IpAddr,
+    },
+    /// A range whose end comes before its start.
+    #[error("the range `{first}-{last}` in `{text}` is reversed")]
+    Reversed {
+        /// The word.
+        text: String,
+        /// Its start.
+        first: String,
+        /// Its end.
+        last: String,
+    },
+    /// A range between an IPv4 and an IPv6 address.
+    #[error("the range `{text}` joins an IPv4 and an IPv6 address")]
+    MixedFamilies {
+        /// The word.
+        text: String,
+    },
+    /// Digits, dots and ranges that make no IPv4 address.
+    #[error("`{text}` is no IPv4 address or range: {why}")]
+    NotIpv4 {
+        /// The word.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Colons, but no IPv6 address.
+    #[error("`{text}` is no IPv6 address")]
+    NotIpv6 {
+        /// The word.
+        text: String,
+    },
+    /// Neither an address nor a possible name.
+    #[error("`{text}` is no address and no host name: {why}")]
+    NotAName {
+        /// The word.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A web address, or an address with a port.
+    #[error("`{text}` is {what}, not a target")]
+    NotATarget {
+        /// The word.
+        text: String,
+        /// What it looks like.
+        what: &'static str,
+        /// What may have been meant.
+        meant: String,
+    },
+    /// A name with a prefix.
+    #[error("`{text}` puts a prefix on a host name: only addresses have networks")]
+    NameWithPrefix {
+        /// The word.
+        text: String,
+    },
+    /// More separate runs of addresses than are held in memory.
+    #[error("`{text}` falls into {runs} separate ranges: at most {MAX_RUNS} are held")]
+    TooManyRuns {
+        /// The word.
+        text: String,
+        /// How many it falls into.
+        runs: u64,
+    },
+}
+
+impl TargetError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Empty => Some(
+                "write a host name, an address, a network `192.0.2.0/24` or a range `192.0.2.1-50`"
+                    .to_owned(),
+            ),
+            Self::HostBits {
+                network,
+                prefix,
+                address,
+                ..
+            } => Some(format!(
+                "write `{network}/{prefix}` for the network, or `{address}` for the one address"
+            )),
+            Self::Reversed { first, last, .. } => Some(format!("did you mean `{last}-{first}`?")),
+            Self::NotATarget { meant, .. } => Some(meant.clone()),
+            Self::NameWithPrefix { .. } => {
+                Some("look the name up first, and write the network's address".to_owned())
+            }
+            Self::TooManyRuns { .. } => {
+                Some("scan it in parts, or write whole networks instead".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Target {
+    /// The addresses it stands for; `None` for a name, which is to be looked up first.
+    pub fn addresses(&self) -> Option<AddressSet> {
+        match self {
+            Self::Address(address) => Some(AddressSet::from_range(*address, *address)),
+            Self::Network { network, prefix } => {
+                Some(AddressSet::from_range(*network, last_of(*network, *prefix)))
+            }
+            Self::Range { first, last } => Some(AddressSet::from_range(*first, *last)),
+            Self::Octets(octets) => Some(octets.addresses()),
+            Self::Name(_) => None,
+        }
+    }
+
+    /// Whether it names one host: an address or a name.
+    pub const fn is_single(&self) -> bool {
+        matches!(self, Self::Address(_) | Self::Name(_))
+    }
+}
+
+/// The last address of a network.
+fn last_of(network: IpAddr, prefix: u8) -> IpAddr {
+    match network {
+        IpAddr::V4(v4) => {
+            let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            Ipv4Addr::from_bits(v4.to_bits() | host).into()
+        }
+        IpAddr::V6(v6) => {
+            let host = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            Ipv6Addr::from_bits(v6.to_bits() | host).into()
+        }
+    }
+}
+
+/// The first address of the network that `address` is in.
+fn network_of(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            Ipv4Addr::from_bits(v4.to_bits() & !host).into()
+        }
+        IpAddr::V6(v6) => {
+            let host = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            Ipv6Addr::from_bits(v6.to_bits() & !host).into()
+        }
+    }
+}
+
+impl OctetRanges {
+    /// How many runs of consecutive addresses it falls into.
+    fn runs(&self) -> u64 {
+        // An octet that is whole, and whole to its right, joins what is before it into one run.
+        let mut runs = 1u64;
+        let mut joined = true;
+        for octet in self.octets.iter().rev() {
+            let whole = octet[..] == [(0, 255)];
+            if joined {
+                runs = octet.len() as u64;
+                joined = whole;
+            } else {
+                let values: u64 = octet
+                    .iter()
+                    .map(|&(first, last)| u64::from(last - first) + 1)
+                    .sum();
+                runs = runs.saturating_mul(values);
+            }
+        }
+        runs
+    }
+
+    fn addresses(&self) -> AddressSet {
+        let mut builder = AddressSetBuilder::default();
+        self.push(0, 0, &mut builder);
+        builder.build()
+    }
+
+    /// Adds every address whose octets before `place` are those of `prefix`.
+    fn push(&self, place: usize, prefix: u32, into: &mut AddressSetBuilder) {
+        let below = 24 - 8 * place;
+        let rest_is_whole = self.octets[place + 1..]
+            .iter()
+            .all(|octet| octet[..] == [(0, 255)]);
+        for &(first, last) in &self.octets[place] {
+            if rest_is_whole {
+                let host = (1u32 << below) - 1;
+                let first = prefix | (u32::from(first) << below);
+                let last = prefix | (u32::from(last) << below) | host;
+                into.push_range(
+                    Ipv4Addr::from_bits(first).into(),
+                    Ipv4Addr::from_bits(last).into(),
+                );
+            } else {
+                for value in first..=last {
+                    self.push(place + 1, prefix | (u32::from(value) << below), into);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for OctetRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, octet) in self.octets.iter().enumerate() {
+            if place > 0 {
+                f.write_str(".")?;
+            }
+            for (position, &(first, last)) in octet.iter().enumerate() {
+                if position > 0 {
+                    f.write_str(",")?;
+                }
+                if first == last {
+                    write!(f, "{first}")?;
+                } else {
+                    write!(f, "{first}-{last}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Network { network, prefix } => write!(f, "{network}/{prefix}"),
+            Self::Range { first, last } => write!(f, "{first}-{last}"),
+            Self::Octets(octets) => write!(f, "{octets}"),
+            Self::Name(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(TargetError::Empty);
+        }
+        if let Some((_, rest)) = text.split_once("://") {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+            return Err(TargetError::NotATarget {
+                text: text.to_owned(),
+                what: "a web address",
+                meant: format!("scan its host: `{host}`"),
+            });
+        }
+        if let Some((address, prefix)) = text.split_once('/') {
+            return network(text, address, prefix);
+        }
+        // An IPv6 address in brackets is how one stands in a web address.
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .filter(|inner| inner.contains(':'))
+            .unwrap_or(text);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Ok(Self::Address(address));
+        }
+        if let Some((host, port)) = text.rsplit_once(':')
+            && !port.is_empty()
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            && (host.parse::<Ipv4Addr>().is_ok()
+                || host.parse::<HostName>().is_ok()
+                || (host.starts_with('[') && host.ends_with(']')))
+        {
+            return Err(TargetError::NotATarget {
+                text: text.to_owned(),
+                what: "an address with a port",
+                meant: format!("write `{host} -p {port}`"),
+            });
+        }
+        if let Some((first, last)) = text.split_once('-')
+            && let (Ok(first), Ok(last)) = (first.parse::<IpAddr>(), last.parse::<IpAddr>())
+        {
+            if first.is_ipv4() != last.is_ipv4() {
+                return Err(TargetError::MixedFamilies {
+                    text: text.to_owned(),
+                });
+            }
+            if first > last {
+                return Err(TargetError::Reversed {
+                    text: text.to_owned(),
+                    first: first.to_string(),
+                    last: last.to_string(),
+                });
+            }
+            return Ok(Self::Range { first, last });
+        }
+        if text.contains(':') {
+            return Err(TargetError::NotIpv6 {
+                text: text.to_owned(),
+            });
+        }
+        let is_octets = |byte: u8| byte.is_ascii_digit() || b".-,*".contains(&byte);
+        if text.bytes().all(is_octets) {
+            return octets(text);
+        }
+        text.parse().map(Self::Name)
+    }
+}
+
+/// Reads `address/prefix`.
+fn network(text: &str, address: &str, prefix: &str) -> Result<Target, TargetError> {
+    let Ok(address) = address.parse::<IpAddr>() else {
+        if address.contains(':') {
+            return Err(TargetError::NotIpv6 {
+                text: text.to_owned(),
+            });
+        }
+        if address.parse::<HostName>().is_ok() {
+            return Err(TargetError::NameWithPrefix {
+                text: text.to_owned(),
+            });
+        }
+        return Err(TargetError::NotIpv4 {
+            text: text.to_owned(),
+            why: "a prefix goes with one whole address, `192.0.2.0/24`".to_owned(),
+        });
+    };
+    let (family, most) = match address {
+        IpAddr::V4(_) => ("IPv4", 32u8),
+        IpAddr::V6(_) => ("IPv6", 128u8),
+    };
+    if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(TargetError::NotAPrefix {
+            text: text.to_owned(),
+            found: prefix.to_owned(),
+        });
+    }
+    let prefix = match prefix.parse::<u8>() {
+        Ok(prefix) if prefix <= most => prefix,
+        _ => {
+            return Err(TargetError::PrefixTooLong {
+                text: text.to_owned(),
+                found: prefix.to_owned(),
+                family,
+                most,
+            });
+        }
+    };
+    let network = network_of(address, prefix);
+    if network != address {
+        return Err(TargetError::HostBits {
+            text: text.to_owned(),
+            network,
+            prefix,
+            address,
+        });
+    }
+    Ok(Target::Network { network, prefix })
+}
+
+/// Reads `10.0.0-3.1,5,9`; `*` is every value of an octet.
+fn octets(text: &str) -> Result<Target, TargetError> {
+    let refused = |why: String| TargetError::NotIpv4 {
+        text: text.to_owned(),
+        why,
+    };
+    let parts: Vec<&str> = text.split('.').collect();
+    let Ok(parts) = <[&str; 4]>::try_from(parts.as_slice()) else {
+        return Err(refused(format!(
+            "it has {} part{} where four belong",
+            parts.len(),
+            if parts.len() == 1 { "" } else { "s" },
+        )));
+    };
+    let value = |part: &str| {
+        if part.is_empty() {
+            return Err(refused("a part is empty".to_owned()));
+        }
+        // A leading zero is octal to some readers and decimal to others.
+        if part.len() > 1 && part.starts_with('0') {
+            return Err(refused(format!("`{part}` starts with a zero")));
+        }
+        part.parse::<u8>()
+            .map_err(|_| refused(format!("`{part}` is no number from 0 to 255")))
+    };
+    let mut octets: [Vec<(u8, u8)>; 4] = Default::default();
+    for (octet, part) in octets.iter_mut().zip(parts) {
+        for item in part.split(',') {
+            let (first, last) = match item.split_once('-') {
+                _ if item == "*" => (0, 255),
+                None => {
+                    let only = value(item)?;
+                    (only, only)
+                }
+                Some((first, last)) => {
+                    let first = if first.is_empty() { 0 } else { value(first)? };
+                    let last = if last.is_empty() { 255 } else { value(last)? };
+                    (first, last)
+                }
+            };
+            if first > last {
+                return Err(TargetError::Reversed {
+                    text: text.to_owned(),
+                    first: first.to_string(),
+                    last: last.to_string(),
+                });
+            }
+            octet.push((first, last));
+        }
+        octet.sort_unstable();
+        let mut joined: Vec<(u8, u8)> = Vec::with_capacity(octet.len());
+        for &(first, last) in octet.iter() {
+            match joined.last_mut() {
+                Some(run) if first <= run.1.saturating_add(1) => run.1 = run.1.max(last),
+                _ => joined.push((first, last)),
+            }
+        }
+        *octet = joined;
+    }
+    let octets = OctetRanges { octets };
+    let runs = octets.runs();
+    if runs > MAX_RUNS as u64 {
+        return Err(TargetError::TooManyRuns {
+            text: text.to_owned(),
+            runs,
+        });
+    }
+    Ok(Target::Octets(octets))
+}
+
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;

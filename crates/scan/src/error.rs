@@ -1,0 +1,19 @@
+//! Why a scan cannot start.
+
+/// Why a scan cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No address, or no port of the protocol that is asked.
+    #[error("there is nothing to scan")]
+    NothingToScan,
+    /// More pairs of address and port than can be counted through.
+    #[error("{probes} probes are more than one scan can hold: the most is 2^63")]
+    TooLarge {
+        /// How many were asked for.
+        probes: u128,
+    },
+}
+
+/// A result whose error says why a scan cannot start.
+pub type Result<T> = std::result::Result<T, Error>;
