@@ -13,6 +13,15 @@ pub enum Error {
         /// How many were asked for.
         probes: u128,
     },
+    /// Several techniques at once, or one that this engine does not have.
+    #[error("this build scans by connect only")]
+    UnknownTechnique,
+    /// Threads or descriptors for sockets cannot be had.
+    #[error("cannot make sockets")]
+    Sockets {
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 /// A result whose error says why a scan cannot start.

@@ -1,0 +1,151 @@
+//! From a request to a running engine.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use portolan_model::event::{Finished, Started};
+use portolan_model::spec::Template;
+use portolan_model::{AddressSet, PortState, ScanEvent, Technique};
+
+use crate::clock::{Clock, SystemClock};
+use crate::connect::{Connections, raise_descriptor_limit};
+use crate::control::Control;
+use crate::engine::{Engine, Options};
+use crate::error::{Error, Result};
+use crate::pace::Limits;
+use crate::plan::Plan;
+use crate::request::Request;
+
+/// Probes a second before anything has answered: what a home router bears.
+const INITIAL_RATE: f64 = 1_000.0;
+
+/// The same on this machine itself, where there is no path to overrun.
+const INITIAL_RATE_LOCAL: f64 = 50_000.0;
+
+/// No rate is higher unless asked for.
+const HIGHEST_RATE: f64 = 1e7;
+
+/// No rate is lower unless asked for: less teaches nothing.
+const LOWEST_RATE: f64 = 20.0;
+
+/// Silence counts after this at the soonest, and at the latest.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
+/// A listening service is asked again, to see whether the path carries, this often at the most.
+const SENTINEL_GAP: Duration = Duration::from_millis(40);
+
+/// Runs a scan to its end on the threads that it needs, and hands every fact to `sink` in the
+/// order of finding, on the calling thread. The first event is `Started`, the last `Finished`.
+///
+/// # Errors
+/// When it cannot start at all. What goes wrong later is an event, and nothing is lost by it.
+pub fn run(
+    request: &Request,
+    control: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+) -> Result<Finished> {
+    let clock = SystemClock::start();
+    let technique = match request.techniques[..] {
+        [Technique::Connect] => Technique::Connect,
+        [] => return Err(Error::NothingToScan),
+        _ => return Err(Error::UnknownTechnique),
+    };
+    let protocol = technique.protocol();
+    let plan = Plan::new(
+        request.addresses.clone(),
+        protocol,
+        request.ports.of(protocol),
+        request.seed,
+    )?;
+    let sockets = raise_descriptor_limit();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let transport = Connections::start(clock, threads.min(4), sockets)
+        .map_err(|source| Error::Sockets { source })?;
+    sink(ScanEvent::Started(Started {
+        at: clock.timestamp(clock.now()),
+        techniques: request.techniques.clone(),
+        ports: request.ports.clone(),
+        addresses: request.addresses.len(),
+        probes: plan.len().into(),
+        seed: request.seed,
+    }));
+    let options = options(request, sockets);
+    let finished = Engine::new(&plan, transport, clock, control, sink, options).run();
+    sink(ScanEvent::Finished(finished.clone()));
+    Ok(finished)
+}
+
+/// What the request's pace means in numbers, where `sockets` may wait at once.
+pub(crate) fn options(request: &Request, sockets: usize) -> Options {
+    let pace = &request.pace;
+    let is_local = is_loopback(&request.addresses);
+    let base = if is_local {
+        INITIAL_RATE_LOCAL
+    } else {
+        INITIAL_RATE
+    };
+    // Sockets that are kept for late answers need some of the room too.
+    let sockets = u32::try_from(sockets * 3 / 4).unwrap_or(u32::MAX).max(1);
+    let mut limits = Limits {
+        initial: base,
+        highest: HIGHEST_RATE,
+        lowest: LOWEST_RATE,
+        in_flight: sockets,
+        shortest_wait: SHORTEST_WAIT,
+        longest_wait: LONGEST_WAIT,
+    };
+    let serial = |limits: &mut Limits, gap: Duration| {
+        limits.in_flight = 1;
+        limits.highest = 1.0 / gap.as_secs_f64();
+        limits.lowest = limits.highest;
+        limits.initial = limits.highest;
+    };
+    match pace.template {
+        Template::Paranoid => serial(&mut limits, Duration::from_mins(5)),
+        Template::Sneaky => serial(&mut limits, Duration::from_secs(15)),
+        Template::Polite => serial(&mut limits, Duration::from_millis(400)),
+        Template::Normal => {}
+        Template::Aggressive => {
+            limits.initial = base * 3.0;
+            limits.longest_wait = Duration::from_millis(1250);
+        }
+        Template::Insane => {
+            limits.initial = base * 10.0;
+            limits.shortest_wait = Duration::from_millis(50);
+            limits.longest_wait = Duration::from_millis(300);
+        }
+    }
+    if let Some(timeout) = pace.timeout {
+        limits.longest_wait = timeout;
+        limits.shortest_wait = limits.shortest_wait.min(timeout);
+    }
+    if let Some(concurrency) = pace.concurrency {
+        limits.in_flight = limits.in_flight.min(concurrency.get());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    if let Some(least) = pace.min_rate {
+        limits.lowest = least.get() as f64;
+        limits.initial = limits.initial.max(limits.lowest);
+        limits.highest = limits.highest.max(limits.lowest);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    if let Some(most) = pace.max_rate {
+        limits.highest = limits.highest.min(most.get() as f64);
+        limits.initial = limits.initial.min(limits.highest);
+        limits.lowest = limits.lowest.min(limits.highest);
+    }
+    Options {
+        limits,
+        passes: pace.retries.map(|retries| u32::from(retries) + 1),
+        discovery: request.discovery,
+        sentinel_gap: SENTINEL_GAP,
+        silent: PortState::Filtered,
+    }
+}
+
+fn is_loopback(addresses: &AddressSet) -> bool {
+    addresses
+        .ranges()
+        .all(|(first, last): (IpAddr, IpAddr)| first.is_loopback() && last.is_loopback())
+}

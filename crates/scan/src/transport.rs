@@ -1,0 +1,70 @@
+//! What carries probes out and answers back: sockets, packets, or a simulated network.
+
+use std::time::Duration;
+
+use portolan_model::event::Endpoint;
+use portolan_model::{PortState, Reason};
+
+use crate::pace::Kind;
+
+/// A port to ask, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Job {
+    /// Whose port.
+    pub endpoint: Endpoint,
+    /// The round of the [pace](crate::pace) that it counts for; the answer gives it back.
+    pub round: u32,
+    /// Whether its state is being asked, or the path's.
+    pub kind: Kind,
+    /// When it was handed over.
+    pub at: Duration,
+    /// How long an answer is worth waiting for, if room allows.
+    pub patience: Duration,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Of which port.
+    pub endpoint: Endpoint,
+    /// The round that the probe went out in.
+    pub round: u32,
+    /// What the probe was for.
+    pub kind: Kind,
+    /// How long it took; `None` where that cannot be told.
+    pub rtt: Option<Duration>,
+    /// The TTL or hop limit of the answer, where it can be seen.
+    pub ttl: Option<u8>,
+    /// When it came.
+    pub at: Duration,
+    /// What it says.
+    pub finding: Finding,
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The port's state.
+    Port(PortState, Reason),
+    /// This machine has no route to the address.
+    NoRoute,
+    /// The address is on a network of this machine's, and nothing there answers to it.
+    NoNeighbour,
+    /// The address is none that a host can have there: a broadcast or multicast address.
+    NoHost,
+    /// This machine could not ask: what the system said.
+    Failed(String),
+}
+
+/// Sends probes and hears answers.
+pub trait Transport {
+    /// How many jobs it would take now.
+    fn room(&mut self) -> usize;
+
+    /// Takes jobs, at most [`room`](Self::room).
+    fn submit(&mut self, jobs: &[Job]);
+
+    /// Waits until an answer has come or `until` has passed, and adds to `answers` what has
+    /// come.
+    fn poll(&mut self, until: Duration, answers: &mut Vec<Answer>);
+}

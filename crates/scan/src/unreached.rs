@@ -1,0 +1,124 @@
+//! What could not be asked, gathered into few words.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use portolan_model::AddressSet;
+use portolan_model::address::AddressSetBuilder;
+use portolan_model::event::{Endpoint, Problem};
+
+/// Up to so many runs of addresses are named in a message.
+const NAMED: usize = 8;
+
+/// Addresses without a route, and ports that this machine failed to ask.
+#[derive(Debug, Default)]
+pub(crate) struct Unreached {
+    no_route: AddressSetBuilder,
+    any_without_route: bool,
+    failed: BTreeMap<String, (Endpoint, u64)>,
+}
+
+impl Unreached {
+    /// There is no route to `address`.
+    pub(crate) fn no_route(&mut self, address: IpAddr) {
+        self.any_without_route = true;
+        self.no_route.push_range(address, address);
+    }
+
+    /// The system refused to ask `endpoint`, and said `why`.
+    pub(crate) fn failed(&mut self, endpoint: Endpoint, why: String) {
+        self.failed.entry(why).or_insert((endpoint, 0)).1 += 1;
+    }
+
+    /// Whether anything is left out of the result for this.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.any_without_route || !self.failed.is_empty()
+    }
+
+    /// A message for each kind of it.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
+        let without_route = self.any_without_route.then(|| {
+            let set = self.no_route.clone().build();
+            let about = named(&set);
+            Problem {
+                message: format!("no route to {about}"),
+                about,
+                hint: Some(
+                    "this machine's routing table has no way there: see `ip route get ADDRESS`"
+                        .to_owned(),
+                ),
+                left_out: true,
+            }
+        });
+        let failed = self.failed.iter().map(|(why, (endpoint, count))| {
+            let about = format!("{} port {}", endpoint.address, endpoint.port);
+            let others = match count {
+                1 => String::new(),
+                _ => format!(" and {} more", count - 1),
+            };
+            Problem {
+                message: format!("cannot ask {about}{others}: {why}"),
+                about,
+                hint: None,
+                left_out: true,
+            }
+        });
+        without_route.into_iter().chain(failed)
+    }
+}
+
+fn named(set: &AddressSet) -> String {
+    if set.runs() <= NAMED {
+        return set.to_string().replace(',', ", ");
+    }
+    let first: Vec<String> = set
+        .ranges()
+        .take(NAMED)
+        .map(|(first, last)| AddressSet::from_range(first, last).to_string())
+        .collect();
+    format!(
+        "{} and other addresses, {} in all",
+        first.join(", "),
+        set.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use portolan_model::Protocol;
+
+    use super::*;
+
+    #[test]
+    fn addresses_without_a_route_are_one_message() {
+        let mut unreached = Unreached::default();
+        for last in 1..=9 {
+            unreached.no_route(IpAddr::from([192, 0, 2, last]));
+        }
+        let problems: Vec<_> = unreached.problems().collect();
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].message, "no route to 192.0.2.1-192.0.2.9");
+        assert!(unreached.is_left_out());
+    }
+
+    #[test]
+    fn ports_that_failed_alike_are_one_message() {
+        let mut unreached = Unreached::default();
+        for port in 1..=3 {
+            let endpoint = Endpoint {
+                address: "192.0.2.1".parse().unwrap(),
+                protocol: Protocol::Tcp,
+                port,
+            };
+            unreached.failed(endpoint, "operation not permitted".to_owned());
+        }
+        let problems: Vec<_> = unreached
+            .problems()
+            .map(|problem| problem.message)
+            .collect();
+        assert_eq!(
+            problems,
+            ["cannot ask 192.0.2.1 port 1 and 2 more: operation not permitted"]
+        );
+    }
+}
