@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::process::{command, is_root, run, say, succeeds_quietly};
 use crate::tally::Tally;
 
-/// Package, and what it is for.
+/// Package, and what it is for: a test that needs another program adds it here.
 const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "network namespaces"),
     ("libnmap-parser-perl", "a reader of our XML"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::process::{command, root, run, say, target_dir};
+use crate::process::{command, is_root, root, run, say, succeeds_quietly, target_dir};
 use crate::tally::Tally;
 
 const REQUIREMENTS: &str = "crates/report/tests/readers/requirements.txt";
@@ -19,6 +19,10 @@ pub(crate) fn install() -> Result<Tally, String> {
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         say("installed before");
         return Ok(Tally::PASSED);
+    }
+    if !is_root() && !succeeds_quietly(command("python3").args(["-c", "import ensurepip, venv"])) {
+        say("skipped: Python lacks its module `venv` (Debian's python3-venv)");
+        return Ok(Tally::SKIPPED);
     }
     let made = run(command("python3")
         .args(["-m", "venv", "--clear"])
