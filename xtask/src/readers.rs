@@ -1,11 +1,21 @@
 //! Programs that read our XML, from `PyPI`, in an environment of their own.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::process::{command, is_root, root, run, say, succeeds_quietly, target_dir};
 use crate::tally::Tally;
 
 const REQUIREMENTS: &str = "crates/report/tests/readers/requirements.txt";
+
+/// The Python of the environment, whether or not it was made.
+pub(crate) fn python() -> PathBuf {
+    environment().join("bin/python")
+}
+
+fn environment() -> PathBuf {
+    target_dir().join("readers-venv")
+}
 
 /// Makes `target/readers-venv`, where the tests of the reports look for readers. It is made once
 /// for each version of the list of requirements.
@@ -14,7 +24,7 @@ pub(crate) fn install() -> Result<Tally, String> {
         say(&format!("there is no {REQUIREMENTS}: nothing to install"));
         return Ok(Tally::default());
     };
-    let venv = target_dir().join("readers-venv");
+    let venv = environment();
     let stamp = venv.join("requirements.txt");
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         say("installed before");
