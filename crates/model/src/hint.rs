@@ -2,7 +2,8 @@
 
 /// The one of `known` that differs from `text` in the fewest letters, if few enough do.
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = match text.chars().count() {
+    let text: Vec<char> = text.chars().collect();
+    let limit = match text.len() {
         0..=2 => 0,
         3..=4 => 1,
         5..=8 => 2,
@@ -10,19 +11,19 @@ pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     };
     known
         .into_iter()
-        .filter_map(|word| Some((distance(text, word, limit)?, word)))
+        .filter_map(|word| Some((distance(&text, word, limit)?, word)))
         .min()
         .map(|(_, word)| word)
 }
 
 /// How many insertions, deletions, replacements and swaps of neighbours lead from `a` to `b`;
 /// `None` above `limit` (restricted Damerau–Levenshtein distance).
-fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
-    let a: Vec<char> = a.chars().collect();
-    let b: Vec<char> = b.chars().collect();
-    if a.len().abs_diff(b.len()) > limit {
+fn distance(a: &[char], b: &str, limit: usize) -> Option<usize> {
+    // Before anything is allocated: this is asked of thousands of words.
+    if a.len().abs_diff(b.chars().count()) > limit {
         return None;
     }
+    let b: Vec<char> = b.chars().collect();
     let mut before_last = vec![0; b.len() + 1];
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
