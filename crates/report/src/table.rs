@@ -155,7 +155,7 @@ fn wrap(text: &str, columns: usize, out: &mut dyn Write) -> io::Result<()> {
     for word in text.split(' ') {
         if !line.is_empty() && width(&line) + 1 + width(word) > columns {
             writeln!(out, "{}", truncate(line.trim_end(), columns))?;
-            line = "  ".to_owned();
+            "  ".clone_into(&mut line);
         } else if !line.is_empty() {
             line.push(' ');
         }

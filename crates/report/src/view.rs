@@ -216,25 +216,21 @@ pub(crate) fn local(at: Timestamp, zone: &TimeZone) -> String {
 
 /// When the scan began: as said, or as the first host tells.
 pub(crate) fn start(record: &ScanRecord) -> Timestamp {
-    match &record.started {
-        Some(started) => started.at,
-        None => {
-            let first = record.hosts.values().map(|host| host.first).min();
-            first.unwrap_or_else(|| end(record))
-        }
+    if let Some(started) = &record.started {
+        return started.at;
     }
+    let first = record.hosts.values().map(|host| host.first).min();
+    first.unwrap_or_else(|| end(record))
 }
 
 /// When it ended: as said, or when a host was last heard of.
 pub(crate) fn end(record: &ScanRecord) -> Timestamp {
-    match &record.finished {
-        Some(finished) => finished.at,
-        None => {
-            let last = record.hosts.values().map(|host| host.last).max();
-            let started = record.started.as_ref().map(|started| started.at);
-            last.max(started).unwrap_or(Timestamp::UNIX_EPOCH)
-        }
+    if let Some(finished) = &record.finished {
+        return finished.at;
     }
+    let last = record.hosts.values().map(|host| host.last).max();
+    let started = record.started.as_ref().map(|started| started.at);
+    last.max(started).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// How long it took: as said, or from the first to the last thing heard.

@@ -115,6 +115,7 @@ fn apply(record: &mut ScanRecord, fact: Fact, line: u64, budget: &mut Budget) ->
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each type of line")]
 fn event(fact: Fact, line: u64, budget: &mut Budget) -> Result<ScanEvent> {
     let count = |count: &Count| {
         let number = count.number();
