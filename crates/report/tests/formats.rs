@@ -113,13 +113,13 @@ fn shown(options: TableOptions) -> String {
 fn json_lines_hold_a_fact_a_line() {
     insta::assert_snapshot!(written(Format::JsonLines), @r##"
 {"v":1,"type":"scan.started","at":"2026-11-23T12:55:18Z","args":"portolan 192.0.2.1 -sV","version":"0.1.0","techniques":["connect"],"tcp":"22,25,443,1000-2999,8080","udp":"","addresses":1,"probes":2004,"seed":7}
-{"type":"host.up","at":"2026-11-23T12:55:18Z","address":"192.0.2.1","reason":"syn-ack","rtt_ms":0.12000000000000001}
+{"type":"host.up","at":"2026-11-23T12:55:18Z","address":"192.0.2.1","reason":"syn-ack","rtt_ms":0.12}
 {"type":"host.name","address":"192.0.2.1","name":"gw.example","kind":"ptr"}
-{"type":"port","at":"2026-11-23T12:55:20Z","address":"192.0.2.1","protocol":"tcp","port":22,"state":"open","reason":"syn-ack","rtt_ms":0.12000000000000001,"guess":"ssh"}
+{"type":"port","at":"2026-11-23T12:55:20Z","address":"192.0.2.1","protocol":"tcp","port":22,"state":"open","reason":"syn-ack","rtt_ms":0.12,"guess":"ssh"}
 {"type":"service","address":"192.0.2.1","protocol":"tcp","port":22,"name":"ssh","product":"=OpenSSH","version":"9.2p1","tls":false,"method":"probed","confidence":10}
-{"type":"port","at":"2026-11-23T12:55:20Z","address":"192.0.2.1","protocol":"tcp","port":443,"state":"open","reason":"syn-ack","rtt_ms":0.12000000000000001,"guess":"https"}
+{"type":"port","at":"2026-11-23T12:55:20Z","address":"192.0.2.1","protocol":"tcp","port":443,"state":"open","reason":"syn-ack","rtt_ms":0.12,"guess":"https"}
 {"type":"service","address":"192.0.2.1","protocol":"tcp","port":443,"name":"http","product":"<nginx>|","version":"1.2\u001b[31m","tls":true,"method":"probed","confidence":10}
-{"type":"port","at":"2026-11-23T12:55:20Z","address":"192.0.2.1","protocol":"tcp","port":8080,"state":"open","reason":"syn-ack","rtt_ms":0.12000000000000001,"guess":"http-alt"}
+{"type":"port","at":"2026-11-23T12:55:20Z","address":"192.0.2.1","protocol":"tcp","port":8080,"state":"open","reason":"syn-ack","rtt_ms":0.12,"guess":"http-alt"}
 {"type":"ports","at":"2026-11-23T12:55:21Z","address":"192.0.2.1","protocol":"tcp","state":"closed","reason":"conn-refused","count":2000,"ports":"1000-2999"}
 {"type":"ports","at":"2026-11-23T12:55:21Z","address":"192.0.2.1","protocol":"tcp","state":"filtered","reason":"no-response","count":1,"ports":"25"}
 {"type":"host.done","at":"2026-11-23T12:55:21Z","address":"192.0.2.1"}
@@ -232,7 +232,7 @@ fn the_body_of_the_page_is_complete_without_its_script() {
         .split_once("</main>")
         .unwrap()
         .0;
-    insta::assert_snapshot!(main, @r##"
+    insta::assert_snapshot!(main.trim(), @r##"
 <section>
 <h2>gw.example (192.0.2.1)</h2>
 <p>Up (syn-ack), answers in 0.12 ms</p>
@@ -358,7 +358,7 @@ fn closed_ports_are_written_together_when_their_host_is_done() {
     let text = String::from_utf8(lines.into_inner().unwrap()).unwrap();
     insta::assert_snapshot!(text, @r##"
 {"v":1,"type":"host.up","at":"2026-11-23T12:55:18Z","address":"192.0.2.1","reason":"conn-refused"}
-{"type":"port","at":"2026-11-23T12:55:19Z","address":"192.0.2.1","protocol":"tcp","port":22,"state":"open","reason":"syn-ack","rtt_ms":0.12000000000000001,"guess":"ssh"}
+{"type":"port","at":"2026-11-23T12:55:19Z","address":"192.0.2.1","protocol":"tcp","port":22,"state":"open","reason":"syn-ack","rtt_ms":0.12,"guess":"ssh"}
 {"type":"ports","at":"2026-11-23T12:55:20Z","address":"192.0.2.1","protocol":"tcp","state":"closed","reason":"conn-refused","count":8,"ports":"23-30"}
 {"type":"host.done","at":"2026-11-23T12:55:21Z","address":"192.0.2.1"}
 "##);

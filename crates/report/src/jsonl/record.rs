@@ -297,7 +297,12 @@ impl JsonSchema for Milliseconds {
 
 impl From<Duration> for Milliseconds {
     fn from(duration: Duration) -> Self {
-        Self(duration.as_secs_f64() * 1e3)
+        // From whole nanoseconds, so that the shortest digits are the right ones: 0.12.
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "exact for the first hundred days"
+        )]
+        Self(duration.as_nanos() as f64 / 1e6)
     }
 }
 
