@@ -31,6 +31,12 @@ impl PortSet {
         Self::from_runs(vec![(first, last)])
     }
 
+    /// The ports of all these ranges, each given by its first and last, in any order; reversed
+    /// ones hold none.
+    pub fn from_ranges<I: IntoIterator<Item = (u16, u16)>>(ranges: I) -> Self {
+        Self::from_runs(ranges.into_iter().collect())
+    }
+
     fn from_runs(mut runs: Vec<(u16, u16)>) -> Self {
         runs.retain(|(first, last)| first <= last);
         runs.sort_unstable();
@@ -632,6 +638,12 @@ mod tests {
             refused("U:ssh-alt").0,
             "the service `ssh-alt` has no udp port"
         );
+    }
+
+    #[test]
+    fn ranges_join_in_any_order() {
+        let set = PortSet::from_ranges([(80, 90), (1, 5), (9, 7), (85, 100), (6, 6)]);
+        assert_eq!(set.to_string(), "1-6,80-100");
     }
 
     #[test]

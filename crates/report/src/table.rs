@@ -1,0 +1,199 @@
+//! The table that people read in a terminal.
+//!
+//! It is never wider than it is told, ends no line in blanks, and writes no escape code unless
+//! colour is asked for. A state is always a word; colour only repeats it.
+
+use std::io::{self, Write};
+
+use portolan_model::event::PortFact;
+use portolan_model::{PortState, ScanRecord, Service};
+
+use crate::escape::{truncate, visible, width};
+use crate::view;
+
+/// How the table looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableOptions {
+    /// How many columns a line may take.
+    pub width: usize,
+    /// Whether states are coloured.
+    pub color: bool,
+    /// Whether ports that are not open are left out.
+    pub open_only: bool,
+}
+
+/// 80 columns, no colour, everything.
+impl Default for TableOptions {
+    fn default() -> Self {
+        Self {
+            width: 80,
+            color: false,
+            open_only: false,
+        }
+    }
+}
+
+/// What stands between two columns.
+const GAP: usize = 2;
+
+/// The widest that a service's name is shown.
+const SERVICE: usize = 20;
+
+/// Writes a whole result, host by host.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(record: &ScanRecord, options: &TableOptions, out: &mut dyn Write) -> io::Result<()> {
+    for (position, (&address, host)) in record.hosts.iter().enumerate() {
+        if position > 0 {
+            writeln!(out)?;
+        }
+        let mut title = match host.name() {
+            Some(name) => format!("{address} ({name})"),
+            None => address.to_string(),
+        };
+        let rtt = host
+            .rtt
+            .map_or_else(String::new, |rtt| format!(", {}", view::round_trip(rtt)));
+        title = visible(&title).into_owned();
+        let room = options.width.saturating_sub(width(&rtt));
+        let title = format!("{}{rtt}", truncate(&title, room));
+        writeln!(out, "{}", truncate(&title, options.width))?;
+        let (rows, counted) = view::split(host, options.open_only);
+        let lines: Vec<Line> = rows
+            .iter()
+            .map(|row| Line {
+                state: Some(row.state),
+                cells: [
+                    format!("{}/{}", row.port, row.protocol),
+                    row.state.to_string(),
+                    row.reason.to_string(),
+                    truncate(&visible(&row.service_name()), SERVICE).into_owned(),
+                    visible(&row.version()).into_owned(),
+                ],
+            })
+            .collect();
+        if !lines.is_empty() {
+            table(lines, options, out)?;
+        }
+        if let Some(not_shown) = view::not_shown(&counted) {
+            wrap(&format!("Not shown: {not_shown}"), options.width, out)?;
+        }
+        if rows.is_empty() && counted.is_empty() {
+            writeln!(out, "{}", truncate("No open ports.", options.width))?;
+        }
+    }
+    Ok(())
+}
+
+struct Line {
+    state: Option<PortState>,
+    cells: [String; 5],
+}
+
+/// Which column is the reason: the first to go where room is short.
+const REASON: usize = 2;
+const STATE: usize = 1;
+
+fn table(lines: Vec<Line>, options: &TableOptions, out: &mut dyn Write) -> io::Result<()> {
+    let head = Line {
+        state: None,
+        cells: ["PORT", "STATE", "REASON", "SERVICE", "VERSION"].map(str::to_owned),
+    };
+    let has_version = lines.iter().any(|line| !line.cells[4].is_empty());
+    let mut widths = [0; 5];
+    for line in lines.iter().chain([&head]) {
+        for (widest, cell) in widths.iter_mut().zip(&line.cells) {
+            *widest = width(cell).max(*widest);
+        }
+    }
+    let mut columns = vec![0, STATE, REASON, 3];
+    if has_version {
+        columns.push(4);
+        let taken: usize = widths.iter().take(4).map(|wide| wide + GAP).sum();
+        // A version cut short says less than the reason says.
+        if taken + widths[4] > options.width {
+            columns.retain(|&column| column != REASON);
+        }
+    }
+    for line in [head].into_iter().chain(lines) {
+        let mut text = String::new();
+        let mut left = options.width;
+        for (position, &column) in columns.iter().enumerate() {
+            let cell = truncate(&line.cells[column], left);
+            let taken = width(&cell);
+            if let (true, STATE, Some(state)) = (options.color, column, line.state) {
+                text.push_str(&paint(state, &cell));
+            } else {
+                text.push_str(&cell);
+            }
+            left -= taken;
+            if position + 1 < columns.len() {
+                let pad = (widths[column].saturating_sub(taken) + GAP).min(left);
+                text.extend(std::iter::repeat_n(' ', pad));
+                left -= pad;
+            }
+        }
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// A state in its colour (ECMA-48, 8.3.117).
+fn paint(state: PortState, text: &str) -> String {
+    let color = match state {
+        PortState::Open => 32,
+        PortState::Closed => 31,
+        PortState::Filtered | PortState::OpenFiltered => 33,
+    };
+    format!("\x1b[{color}m{text}\x1b[0m")
+}
+
+/// Breaks a line at blanks, and goes on two columns in.
+fn wrap(text: &str, columns: usize, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+            writeln!(out, "{}", truncate(line.trim_end(), columns))?;
+            "  ".clone_into(&mut line);
+        } else if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{}", truncate(line.trim_end(), columns))
+}
+
+/// One line for a port as it is found, without an end: `192.0.2.1:22/tcp  open  ssh`.
+pub fn row(fact: &PortFact, options: &TableOptions) -> String {
+    let endpoint = fact.endpoint;
+    let at = std::net::SocketAddr::new(endpoint.address, endpoint.port);
+    let place = format!("{at}/{}", endpoint.protocol);
+    let service = Service::by_number(endpoint.port, endpoint.protocol)
+        .map_or_else(|| "unknown".to_owned(), |service| service.name);
+    let rtt = fact.rtt.map_or_else(String::new, view::round_trip);
+    // Wide enough for an IPv4 address with any port, so that most lines stand in columns.
+    let place = format!("{place:<25}");
+    let mut text = String::new();
+    let mut left = options.width;
+    let state = fact.state.to_string();
+    for (cell, wide) in [
+        (place.as_str(), 25),
+        (state.as_str(), 8),
+        (visible(&service).as_ref(), SERVICE),
+        (rtt.as_str(), 0),
+    ] {
+        let cell = truncate(cell, left);
+        left -= width(&cell);
+        if options.color && cell == state {
+            text.push_str(&paint(fact.state, &cell));
+        } else {
+            text.push_str(&cell);
+        }
+        let pad = (usize::saturating_sub(wide, width(&cell)) + GAP).min(left);
+        text.extend(std::iter::repeat_n(' ', pad));
+        left -= pad;
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
