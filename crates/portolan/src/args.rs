@@ -394,6 +394,10 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) ports: PortArgs,
 
+    /// Show the order of this seed, as a scan with it has it
+    #[arg(long, value_name = "N", help_heading = HOW)]
+    pub(crate) seed: Option<u64>,
+
     /// Write one JSON object
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,

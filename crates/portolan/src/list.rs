@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 
 use portolan_model::target::HostName;
 use portolan_model::{AddressSet, PortSpec, Protocol};
+use portolan_scan::Plan;
 use serde::Serialize;
 
 use crate::args::ListArgs;
@@ -17,6 +19,8 @@ use crate::{request, runner};
 const RANGES: usize = 12;
 /// How many ranges of ports are shown.
 const PORT_RANGES: usize = 24;
+/// How many pairs of address and port are shown, in the order of scanning.
+const PAIRS: u64 = 5;
 
 /// What would be scanned.
 struct Listing {
@@ -24,6 +28,8 @@ struct Listing {
     /// Names that are to be looked up; how many addresses they have is not known.
     names: Vec<HostName>,
     ports: PortSpec,
+    /// Decides the order.
+    seed: u64,
 }
 
 /// What `list` prints.
@@ -42,6 +48,7 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
             .cloned()
             .collect(),
         ports: places.ports,
+        seed: args.seed.unwrap_or_else(crate::scan::seed),
     };
     if listing.addresses.is_empty() && listing.names.is_empty() {
         return Err(Failure::new(
@@ -63,6 +70,22 @@ impl Listing {
         self.addresses
             .len()
             .saturating_mul(u128::try_from(ports).unwrap_or(u128::MAX))
+    }
+
+    /// The first pairs in the order in which a scan with this seed asks them; none where names
+    /// are still to be looked up, and where there are more than a scan can hold.
+    fn first_pairs(&self) -> Vec<String> {
+        if !self.names.is_empty() {
+            return Vec::new();
+        }
+        let ports = self.ports.of(Protocol::Tcp);
+        let Ok(plan) = Plan::new(self.addresses.clone(), Protocol::Tcp, ports, self.seed) else {
+            return Vec::new();
+        };
+        (0..PAIRS)
+            .map_while(|position| plan.at(position))
+            .map(|pair| SocketAddr::new(pair.address, pair.port).to_string())
+            .collect()
     }
 
     fn text(&self) -> String {
@@ -98,6 +121,11 @@ impl Listing {
             " beside those of the names"
         };
         let _ = writeln!(text, "probes     {}{at_least}", grouped(self.probes()));
+        let first = self.first_pairs();
+        if !first.is_empty() {
+            let _ = writeln!(text, "order      of seed {}, beginning with", self.seed);
+            text += &shortened(first.into_iter(), RANGES, 0);
+        }
         text
     }
 
@@ -110,6 +138,8 @@ impl Listing {
             tcp_ports: self.ports.of(Protocol::Tcp).to_string(),
             tcp_port_count: self.ports.of(Protocol::Tcp).len(),
             probes: self.probes().to_string(),
+            seed: self.seed.to_string(),
+            first: self.first_pairs(),
         };
         serde_json::to_string_pretty(&shown).map(|json| json + "\n")
     }
@@ -125,6 +155,8 @@ struct Shown<'a> {
     tcp_ports: String,
     tcp_port_count: usize,
     probes: String,
+    seed: String,
+    first: Vec<String>,
 }
 
 fn range<T: std::fmt::Display + PartialEq>((first, last): (T, T)) -> String {

@@ -100,7 +100,7 @@ fn told(error: &runner::Error, look: Look) -> Failure {
 }
 
 /// Decides the order where the user does not: other at each run.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     // The standard library's hasher is keyed by the system's random numbers.
     std::hash::RandomState::new().build_hasher().finish()

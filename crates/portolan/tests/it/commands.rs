@@ -27,12 +27,20 @@ fn list_shows_targets_ports_and_how_many() {
 
 #[test]
 fn list_counts_all_of_ipv4_at_once() {
-    insta::assert_snapshot!(run(&["list", "0.0.0.0/0", "-p-"]));
+    insta::assert_snapshot!(run(&["list", "0.0.0.0/0", "-p-", "--seed", "1"]));
 }
 
 #[test]
 fn list_writes_json() {
-    insta::assert_snapshot!(run(&["list", "2001:db8::/64", "-p", "http", "--json"]));
+    insta::assert_snapshot!(run(&[
+        "list",
+        "2001:db8::/64",
+        "-p",
+        "http",
+        "--json",
+        "--seed",
+        "1"
+    ]));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod commands;
 mod refused;
+mod scans;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
