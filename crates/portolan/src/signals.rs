@@ -19,8 +19,9 @@ pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for _ in signals.forever() {
-                if control.is_stopped() {
+            // Counted here: a scan can have been stopped by other means before the first.
+            for (before, _) in signals.forever().enumerate() {
+                if before > 0 {
                     at_second();
                     #[expect(
                         clippy::exit,
