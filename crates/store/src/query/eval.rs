@@ -1,0 +1,152 @@
+//! Whether a result fits a query.
+
+use std::net::IpAddr;
+
+use portolan_model::event::NameKind;
+use portolan_model::{Protocol, Service, Target, services};
+
+use super::{Filter, Query, Sense};
+use crate::codec::Code;
+
+/// What a query can ask about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) address: IpAddr,
+    pub(crate) names: &'a [(String, NameKind)],
+    pub(crate) protocol: Protocol,
+    pub(crate) port: u16,
+    pub(crate) code: Code,
+    pub(crate) service: Option<&'a Service>,
+}
+
+/// Everything a service said, in lower case, for free text.
+pub(crate) fn service_words(service: &Service) -> String {
+    let said = [
+        Some(&service.name),
+        service.product.as_ref(),
+        service.version.as_ref(),
+        service.extra.as_ref(),
+        service.os.as_ref(),
+        service.hostname.as_ref(),
+    ];
+    let mut words: Vec<_> = said.into_iter().flatten().map(String::as_str).collect();
+    words.extend(service.cpe.iter().map(String::as_str));
+    words.join("\n").to_ascii_lowercase()
+}
+
+impl Query {
+    /// Whether a result fits.
+    pub(crate) fn matches(&self, found: &Candidate<'_>) -> bool {
+        self.terms
+            .iter()
+            .all(|term| term.filter.matches(found) == (term.sense == Sense::Is))
+    }
+}
+
+impl Query {
+    /// Whether a port with this state and reason can fit, so that whole runs are passed over.
+    pub(crate) fn allows(&self, code: Code) -> bool {
+        self.terms.iter().all(|term| {
+            let fits = match &term.filter {
+                Filter::State(states) => states.contains(&code.state()),
+                Filter::Reason(reasons) => reasons.contains(&code.reason()),
+                _ => return true,
+            };
+            fits == (term.sense == Sense::Is)
+        })
+    }
+}
+
+impl Filter {
+    fn matches(&self, found: &Candidate<'_>) -> bool {
+        match self {
+            Self::Port(ranges) => ranges
+                .iter()
+                .any(|&(first, last)| (first..=last).contains(&found.port)),
+            Self::Host(targets) => targets.iter().any(|target| is_host(target, found)),
+            Self::State(states) => states.contains(&found.code.state()),
+            Self::Protocol(protocols) => protocols.contains(&found.protocol),
+            Self::Reason(reasons) => reasons.contains(&found.code.reason()),
+            Self::Service(texts) => within(texts, found.service_name()),
+            Self::Product(texts) => within(texts, product(found.service)),
+            Self::Version(texts) => within(texts, version(found.service)),
+            Self::Text(texts) => {
+                let words = found.words();
+                texts
+                    .iter()
+                    .any(|text| words.contains(&text.to_ascii_lowercase()))
+            }
+        }
+    }
+}
+
+impl Candidate<'_> {
+    /// What the service is called: by what it said, else by its port; only where a port may
+    /// have one.
+    fn service_name(&self) -> &str {
+        match self.service {
+            Some(service) => &service.name,
+            None => services::name(self.port, self.protocol).unwrap_or_default(),
+        }
+    }
+
+    /// Everything that is shown of it, in lower case, for free text.
+    fn words(&self) -> String {
+        let mut words = format!(
+            "{}\n{}/{}\n{}\n{}\n{}",
+            self.address,
+            self.port,
+            self.protocol,
+            self.code.state(),
+            self.code.reason(),
+            self.service_name(),
+        )
+        .to_ascii_lowercase();
+        for (name, _) in self.names {
+            words.push('\n');
+            words.push_str(&name.to_ascii_lowercase());
+        }
+        if let Some(service) = self.service {
+            words.push('\n');
+            words.push_str(&service_words(service));
+        }
+        words
+    }
+}
+
+fn product(service: Option<&Service>) -> &str {
+    service
+        .and_then(|service| service.product.as_deref())
+        .unwrap_or_default()
+}
+
+fn version(service: Option<&Service>) -> &str {
+    service
+        .and_then(|service| service.version.as_deref())
+        .unwrap_or_default()
+}
+
+fn within(texts: &[String], whole: &str) -> bool {
+    let whole = whole.to_ascii_lowercase();
+    texts
+        .iter()
+        .any(|text| whole.contains(&text.to_ascii_lowercase()))
+}
+
+fn is_host(target: &Target, found: &Candidate<'_>) -> bool {
+    match target {
+        Target::Address(address) => *address == found.address,
+        Target::Name(name) => found.names.iter().any(|(known, _)| {
+            let known = known.trim_end_matches('.');
+            known.eq_ignore_ascii_case(name.as_str())
+                // The first label is what people call a host.
+                || known
+                    .split('.')
+                    .next()
+                    .is_some_and(|label| label.eq_ignore_ascii_case(name.as_str()))
+        }),
+        other => other
+            .addresses()
+            .is_some_and(|addresses| addresses.contains(found.address)),
+    }
+}

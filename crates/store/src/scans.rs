@@ -1,0 +1,389 @@
+//! Making, listing and resuming scans.
+
+use jiff::Timestamp;
+use portolan_model::ScanSpec;
+use portolan_model::event::{Finished, Started};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+
+use crate::error::{Error, Result};
+use crate::ingest::{self, Running};
+use crate::page::{Cursor, Page};
+use crate::scan::{
+    Counts, NewScan, ScanFilter, ScanId, ScanState, ScanSummary, outcome_of, targets_in_words,
+};
+use crate::store::{Store, must_exist};
+use crate::time::{micros, span, timestamp};
+use crate::writer::ScanWriter;
+
+const COLUMNS: &str = "id, state, spec, targets, args, version, who, detect, created, started,
+    techniques, ports, addresses, probes, seed, done, total, hosts, open, closed, filtered, unsure,
+    finished, outcome, elapsed, hosts_up, hosts_down, sent, loss, missed, previous, changes,
+    (SELECT count(*) FROM problem WHERE scan = id) AS problems,
+    state NOT IN ('done', 'running') AND EXISTS (SELECT 1 FROM checkpoint WHERE scan = id) AS resumable";
+
+/// What asking for a scan led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queued {
+    /// It is new.
+    New(ScanId),
+    /// It was asked for before, with the same key.
+    Known(ScanId),
+}
+
+/// Where a scan can go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// When it was saved.
+    pub at: Timestamp,
+    /// The engine's own bytes.
+    pub position: Vec<u8>,
+}
+
+impl Store {
+    /// Keeps a scan that is to run later.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn queue(&self, new: NewScan) -> Result<Queued> {
+        self.write(move |writer| insert(&writer.connection, &new))
+    }
+
+    /// Keeps a scan that begins now.
+    ///
+    /// # Errors
+    /// When it cannot be written, and [`Error::WrongState`] when its key names a scan that was
+    /// begun before.
+    pub fn begin(&self, new: NewScan) -> Result<ScanWriter> {
+        match self.queue(new)? {
+            Queued::New(id) | Queued::Known(id) => self.start(id),
+        }
+    }
+
+    /// Begins a queued scan.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScan`]; [`Error::WrongState`] unless it is queued.
+    pub fn start(&self, id: ScanId) -> Result<ScanWriter> {
+        self.write(move |writer| {
+            let state = state(&writer.connection, id)?;
+            if state != ScanState::Queued {
+                return Err(Error::WrongState {
+                    id,
+                    state,
+                    action: "be started",
+                });
+            }
+            run(writer, id, Running::default())
+        })?;
+        Ok(ScanWriter::new(self.clone(), id))
+    }
+
+    /// Takes up a scan that was cut off, cancelled or suspended; with the place to go on from,
+    /// where it left one. Without one it begins anew, and what it found is kept until then.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScan`]; [`Error::WrongState`] for one that is done, or that runs.
+    pub fn resume(&self, id: ScanId) -> Result<(ScanWriter, Option<Checkpoint>)> {
+        let checkpoint = self.write(move |writer| {
+            let state = state(&writer.connection, id)?;
+            let owned: bool = writer.connection.query_row(
+                "SELECT owner IS NOT NULL FROM scan WHERE id = ?1",
+                [id],
+                |row| row.get(0),
+            )?;
+            if owned || matches!(state, ScanState::Done | ScanState::Running) {
+                return Err(Error::WrongState {
+                    id,
+                    state,
+                    action: "go on",
+                });
+            }
+            run(writer, id, Running::resumed())?;
+            checkpoint(&writer.connection, id)
+        })?;
+        Ok((ScanWriter::new(self.clone(), id), checkpoint))
+    }
+
+    /// Where a scan can go on from; `None` where it left nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScan`].
+    pub fn checkpoint(&self, id: ScanId) -> Result<Option<Checkpoint>> {
+        self.read(|connection| {
+            must_exist(connection, id)?;
+            checkpoint(connection, id)
+        })
+    }
+
+    /// Ends a scan that waits, or whose engine can no longer say so itself.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScan`]; [`Error::WrongState`] for one that is over.
+    pub fn cancel(&self, id: ScanId, at: Timestamp) -> Result<()> {
+        let at = micros(at);
+        self.write(move |writer| {
+            let state = state(&writer.connection, id)?;
+            if state.is_over() {
+                return Err(Error::WrongState {
+                    id,
+                    state,
+                    action: "be cancelled",
+                });
+            }
+            ingest::end(writer, id, ScanState::Cancelled, Some(at))
+        })
+    }
+
+    /// A scan as it stands in a list.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScan`].
+    pub fn scan(&self, id: ScanId) -> Result<ScanSummary> {
+        self.read(|connection| summary(connection, id))
+    }
+
+    /// Scans, the latest first.
+    ///
+    /// # Errors
+    /// [`Error::BadCursor`] for a cursor of another list.
+    pub fn scans(
+        &self,
+        filter: &ScanFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<ScanSummary>> {
+        let before: i64 = after.map_or(Ok(i64::MAX), Cursor::read)?;
+        let (condition, mut values) = condition(filter);
+        values.push(before.into());
+        values.push(
+            i64::try_from(limit)
+                .unwrap_or(i64::MAX)
+                .saturating_add(1)
+                .into(),
+        );
+        self.read(|connection| {
+            let mut scans = connection.prepare(&format!(
+                "SELECT {COLUMNS} FROM scan WHERE {condition} AND id < ? ORDER BY id DESC LIMIT ?"
+            ))?;
+            let mut rows = scans.query(params_from_iter(values))?;
+            let mut items = Vec::new();
+            while let Some(row) = rows.next()? {
+                items.push(read(row)?);
+            }
+            Ok(Page::cut(items, limit, |scan| scan.id.0))
+        })
+    }
+
+    /// How many scans a filter lets through.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn count_scans(&self, filter: &ScanFilter) -> Result<u64> {
+        let (condition, values) = condition(filter);
+        self.read(|connection| {
+            let count: i64 = connection.query_row(
+                &format!("SELECT count(*) FROM scan WHERE {condition}"),
+                params_from_iter(values),
+                |row| row.get(0),
+            )?;
+            Ok(count.cast_unsigned())
+        })
+    }
+}
+
+fn run(writer: &mut crate::writer::Writer, id: ScanId, running: Running) -> Result<()> {
+    writer.connection.execute(
+        "UPDATE scan SET state = 'running', owner = ?2, finished = NULL, outcome = NULL,
+             elapsed = NULL, hosts_up = NULL, hosts_down = NULL, sent = NULL, loss = NULL,
+             missed = NULL, changes = NULL WHERE id = ?1",
+        params![id, writer.owner],
+    )?;
+    writer.running.insert(id, running);
+    Ok(())
+}
+
+fn insert(connection: &Connection, new: &NewScan) -> Result<Queued> {
+    if let Some(key) = &new.request_key {
+        let known = connection
+            .prepare_cached("SELECT id FROM scan WHERE request_key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
+        if let Some(known) = known {
+            return Ok(Queued::Known(known));
+        }
+    }
+    let spec =
+        serde_json::to_string(&new.spec).map_err(|error| Error::damaged("a request", error))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO scan (state, spec, targets, args, version, who, detect, request_key,
+                 created, previous)
+             VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+                 (SELECT max(id) FROM scan WHERE targets = ?2 AND state IN ('done', 'incomplete')))",
+        )?
+        .execute(params![
+            spec,
+            targets_in_words(&new.spec),
+            new.args,
+            new.version,
+            new.who,
+            new.detect,
+            new.request_key,
+            micros(new.created),
+        ])?;
+    Ok(Queued::New(ScanId(connection.last_insert_rowid())))
+}
+
+fn checkpoint(connection: &Connection, id: ScanId) -> Result<Option<Checkpoint>> {
+    let found: Option<(i64, Vec<u8>)> = connection
+        .query_row(
+            "SELECT at, position FROM checkpoint WHERE scan = ?1",
+            [id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    found
+        .map(|(at, position)| {
+            Ok(Checkpoint {
+                at: timestamp(at)?,
+                position,
+            })
+        })
+        .transpose()
+}
+
+/// The state of a scan.
+pub(crate) fn state(connection: &Connection, id: ScanId) -> Result<ScanState> {
+    connection
+        .prepare_cached("SELECT state FROM scan WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?
+        .ok_or(Error::NoSuchScan { id })
+}
+
+fn condition(filter: &ScanFilter) -> (String, Vec<Value>) {
+    let mut text = "1".to_owned();
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(words) = &filter.text {
+        for word in words.split_whitespace() {
+            text.push_str(" AND instr(lower(targets || ' ' || args || ' ' || who), ?)");
+            values.push(word.to_ascii_lowercase().into());
+        }
+    }
+    if let Some(targets) = &filter.targets {
+        text.push_str(" AND targets = ?");
+        values.push(targets.clone().into());
+    }
+    if !filter.states.is_empty() {
+        let marks = vec!["?"; filter.states.len()].join(", ");
+        text.push_str(" AND state IN (");
+        text.push_str(&marks);
+        text.push(')');
+        values.extend(
+            filter
+                .states
+                .iter()
+                .map(|state| state.as_str().to_owned().into()),
+        );
+    }
+    for (moment, comparison) in [(filter.since, ">="), (filter.until, "<")] {
+        if let Some(moment) = moment {
+            text.push_str(" AND created ");
+            text.push_str(comparison);
+            text.push_str(" ?");
+            values.push(micros(moment).into());
+        }
+    }
+    (text, values)
+}
+
+/// A scan as it stands in a list.
+pub(crate) fn summary(connection: &Connection, id: ScanId) -> Result<ScanSummary> {
+    let mut scan =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM scan WHERE id = ?1"))?;
+    let mut rows = scan.query([id])?;
+    match rows.next()? {
+        Some(row) => read(row),
+        None => Err(Error::NoSuchScan { id }),
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<ScanSummary> {
+    let spec: String = row.get("spec")?;
+    let count = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+    let finished: Option<i64> = row.get("finished")?;
+    let spec: ScanSpec =
+        serde_json::from_str(&spec).map_err(|error| Error::damaged("a request", error))?;
+    let started = started(row, &spec)?;
+    Ok(ScanSummary {
+        id: row.get("id")?,
+        state: row.get("state")?,
+        spec,
+        targets: row.get("targets")?,
+        args: row.get("args")?,
+        version: row.get("version")?,
+        who: row.get("who")?,
+        detect: row.get("detect")?,
+        created: timestamp(row.get("created")?)?,
+        started,
+        done: wide(&row.get::<_, String>("done")?)?,
+        total: wide(&row.get::<_, String>("total")?)?,
+        counts: Counts {
+            hosts: count("hosts")?,
+            open: count("open")?,
+            closed: count("closed")?,
+            filtered: count("filtered")?,
+            unsure: count("unsure")?,
+            problems: count("problems")?,
+        },
+        ended: finished.map(timestamp).transpose()?,
+        finished: finish(row)?,
+        previous: row.get("previous")?,
+        changes: row
+            .get::<_, Option<i64>>("changes")?
+            .map(i64::cast_unsigned),
+        can_resume: row.get("resumable")?,
+    })
+}
+
+fn wide(text: &str) -> Result<u128> {
+    text.parse()
+        .map_err(|error| Error::damaged("a count", error))
+}
+
+fn started(row: &Row<'_>, spec: &ScanSpec) -> Result<Option<Started>> {
+    let Some(at) = row.get::<_, Option<i64>>("started")? else {
+        return Ok(None);
+    };
+    let bad = |error| Error::damaged("a request", error);
+    Ok(Some(Started {
+        at: timestamp(at)?,
+        techniques: serde_json::from_str(&row.get::<_, String>("techniques")?).map_err(bad)?,
+        ports: match row.get::<_, Option<String>>("ports")? {
+            None => spec.ports.clone(),
+            Some(ports) => ports
+                .parse()
+                .map_err(|error| Error::damaged("a list of ports", error))?,
+        },
+        addresses: wide(&row.get::<_, String>("addresses")?)?,
+        probes: wide(&row.get::<_, String>("probes")?)?,
+        seed: row.get::<_, i64>("seed")?.cast_unsigned(),
+    }))
+}
+
+fn finish(row: &Row<'_>) -> Result<Option<Finished>> {
+    let Some(outcome) = row.get::<_, Option<String>>("outcome")? else {
+        return Ok(None);
+    };
+    Ok(Some(Finished {
+        at: timestamp(row.get("finished")?)?,
+        outcome: outcome_of(&outcome).ok_or_else(|| Error::damaged("an outcome", &outcome))?,
+        elapsed: span(row.get("elapsed")?),
+        hosts_up: row.get::<_, i64>("hosts_up")?.cast_unsigned(),
+        hosts_down: wide(&row.get::<_, String>("hosts_down")?)?,
+        sent: row.get::<_, i64>("sent")?.cast_unsigned(),
+        loss: row.get("loss")?,
+        expected_missed: row.get("missed")?,
+    }))
+}
