@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::control::Control;
 use crate::loss::Loss;
 use crate::pace::{Kind, Limits, Pace, Verdict};
+use crate::permutation::mix;
 use crate::plan::{Block, Plan};
 use crate::sentinels::Sentinels;
 use crate::transport::{Answer, Finding, Job, Transport};
@@ -175,6 +176,7 @@ pub(crate) struct Engine<'a, T, C> {
     heard_at: Duration,
     unheard_sentinels: u32,
     lost_contact: bool,
+    limit_shown: bool,
     pass_shown: u32,
     /// Pairs done, as last shown: it never goes back.
     done_shown: u128,
@@ -208,6 +210,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             heard_at: now,
             unheard_sentinels: 0,
             lost_contact: false,
+            limit_shown: false,
             pass_shown: 1,
             done_shown: 0,
             clock,
@@ -436,8 +439,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         jobs.clear();
         let mut looked_at = 0;
+        // A queue drops the end of a burst: sentinels stand anywhere in it.
+        let place = usize::try_from(mix(self.counts.sent) % allowance as u64).unwrap_or(0);
         while jobs.len() < allowance {
-            if self.pace.sentinels_wanted() > 0
+            if jobs.len() >= place
+                && self.pace.sentinels_due(now) > 0
                 && let Some(endpoint) = self.sentinels.next(now)
             {
                 self.pace.sent(Kind::Sentinel);
@@ -531,6 +537,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 Some((of, _)) if *of == round => self.stretches.pop_front(),
                 _ => None,
             };
+            if self.pace.is_limited() && !self.limit_shown {
+                // What was taken for loss so far was the limit.
+                self.limit_shown = true;
+                self.loss = Loss::default();
+            }
             if verdict == Verdict::Overran
                 && round >= pass.first_round
                 && self.options.passes.is_none()
@@ -594,17 +605,17 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
                 let Some(pair) = state.block.pair(host, endpoint.port) else {
                     // A discovery port that is not to be reported.
-                    self.sentinels.offer(endpoint, port_state);
+                    self.offer_sentinel(endpoint, port_state);
                     return;
                 };
                 if !state.settle(pair, host) {
                     return;
                 }
-                self.note_loss(pass, round);
+                self.note_loss(pass, round, port_state);
                 if port_state == PortState::Open {
                     self.counts.open += 1;
                 }
-                self.sentinels.offer(endpoint, port_state);
+                self.offer_sentinel(endpoint, port_state);
                 (self.sink)(ScanEvent::Port(PortFact {
                     endpoint,
                     state: port_state,
@@ -636,6 +647,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     self.unreached.failed(endpoint, why);
                 }
             }
+        }
+    }
+
+    fn offer_sentinel(&mut self, endpoint: Endpoint, state: PortState) {
+        self.sentinels.offer(endpoint, state);
+        if state == PortState::Open {
+            self.pace.trust_sentinels(self.clock.now());
         }
     }
 
@@ -671,7 +689,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// An answer in a later pass than the first shows that earlier probes were lost; one to a
     /// probe of an earlier pass was only late.
-    fn note_loss(&mut self, pass: &Pass, round: u32) {
+    /// Closed ports say nothing about loss where the host limits its resets.
+    fn note_loss(&mut self, pass: &Pass, round: u32, state: PortState) {
+        if self.pace.is_limited() && state != PortState::Open {
+            return;
+        }
         self.loss.answered();
         if pass.walk == Walk::Pairs && round >= pass.first_round {
             self.loss.lost(u64::from(pass.number - 1));
@@ -680,7 +702,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// Reports what stayed silent, and what is left of the block's hosts.
     fn close_block(&mut self, state: &State<'a>, passes: u32, discovered: bool) {
-        let missed = self.loss.missed(self.counts.open, passes);
+        let is_silence_left = state.unsettled > 0;
+        let missed = if is_silence_left {
+            self.loss.missed(self.counts.open, passes)
+        } else {
+            0.0
+        };
         self.counts.missed = self.counts.missed.max(missed);
         let lists_silent = self.plan.addresses().len() <= LISTED_SILENT && !discovered;
         if !self.is_over() {

@@ -37,6 +37,9 @@ const EVIDENCE: f64 = 3.5;
 /// two kinds disagree.
 const SENTINELS: [u32; 3] = [2, 4, 12];
 
+/// A scan that may not ask more often than this a second overruns no path.
+const SLOW: f64 = 20.0;
+
 /// Bounds that do not depend on what the path answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
@@ -90,6 +93,8 @@ struct Round {
     first_answer: Option<Duration>,
     last_answer: Option<Duration>,
     weighed: bool,
+    /// It was weighed, and what was missing of it was found to be held back at the other end.
+    limited: bool,
 }
 
 impl Round {
@@ -109,11 +114,20 @@ enum Reading {
     Queued { delivered: f64 },
     /// Too little came; this share of it was lost.
     Lost { share: f64 },
-    /// Sentinels answered, others less than before: the scanned side limits its answers.
-    Limited,
-    /// The same, but on too little evidence.
-    Unclear,
+    /// Sentinels answered, other probes less than before, by this share.
+    Disagreed { share: f64 },
 }
+
+/// Rounds in which sentinels and other probes disagreed, one after another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubt {
+    /// The logarithm of the chance that all the sentinels that answered would have come through
+    /// if the path had lost the share that was missing of the others.
+    chance: f64,
+}
+
+/// With a chance below this, it was not the path.
+const BEYOND_DOUBT: f64 = 0.005;
 
 /// Sets the rate of a scan over one path.
 #[derive(Debug)]
@@ -144,7 +158,9 @@ pub struct Pace {
     /// The share of sentinels that is lost at any rate.
     base_loss: f64,
     heard: bool,
-    suspicious: bool,
+    /// Sentinels are open ports.
+    trusts: bool,
+    doubt: Option<Doubt>,
     limited: bool,
     in_flight: u32,
     overruns: u32,
@@ -168,7 +184,8 @@ impl Pace {
             share: None,
             base_loss: 0.0,
             heard: false,
-            suspicious: false,
+            trusts: false,
+            doubt: None,
             limited: false,
             in_flight: 0,
             overruns: 0,
@@ -241,6 +258,7 @@ impl Pace {
                 first_answer: None,
                 last_answer: None,
                 weighed: false,
+                limited: false,
             });
         }
         self.first + as_u32(self.rounds.len()) - 1
@@ -269,20 +287,46 @@ impl Pace {
         }
     }
 
-    /// How many sentinels the running round still asks for.
-    pub fn sentinels_wanted(&self) -> u32 {
+    /// Open ports serve as sentinels from now on.
+    ///
+    /// Until then all that answers is closed, and what is missing of it may have been limited
+    /// by the scanned host as well as lost on the path. So the rate did not go below that of
+    /// a path of which nothing is known, and what was learnt on the way is forgotten.
+    pub fn trust_sentinels(&mut self, now: Duration) {
+        if !self.trusts {
+            self.trusts = true;
+            self.doubling = true;
+            self.wall = None;
+            self.episode = None;
+            self.base_loss = 0.0;
+            self.cut = now;
+        }
+    }
+
+    /// How many sentinels the running round asks for by now: they are spread over its time, so
+    /// that they meet what the others meet.
+    pub fn sentinels_due(&self, now: Duration) -> u32 {
         let Some(round) = self.rounds.back().filter(|round| round.end.is_none()) else {
             return 0;
         };
         let expected = f64::from(round.sent) * round.expected_share.unwrap_or(0.0);
-        let wanted = if self.suspicious {
+        let wanted = if self.doubt.is_some() {
             SENTINELS[2]
         } else if expected < EVIDENCE {
             SENTINELS[1]
         } else {
             SENTINELS[0]
         };
-        wanted.saturating_sub(round.sentinels)
+        // Sentinels come beside probes, not in their place.
+        let most = if self.limits.highest < SLOW {
+            0
+        } else {
+            round.sent + 1
+        };
+        let length = self.round_length().as_secs_f64();
+        let passed = now.saturating_sub(round.start).as_secs_f64() / length;
+        let due = truncate(f64::from(wanted) * passed + 0.5).max(1);
+        due.min(wanted).min(most).saturating_sub(round.sentinels)
     }
 
     /// A probe went out in the running round.
@@ -326,7 +370,7 @@ impl Pace {
     /// known.
     pub fn forget_share(&mut self) {
         self.share = None;
-        self.suspicious = false;
+        self.doubt = None;
     }
 
     /// The last round ends now, however short.
@@ -363,7 +407,8 @@ impl Pace {
             return None;
         }
         let verdict = match self.read(round) {
-            Reading::Lost { .. } | Reading::Unclear => Verdict::Overran,
+            Reading::Disagreed { .. } if round.limited => Verdict::Carried,
+            Reading::Lost { .. } | Reading::Disagreed { .. } => Verdict::Overran,
             _ => Verdict::Carried,
         };
         self.in_flight = self.in_flight.saturating_sub(round.waiting());
@@ -409,7 +454,8 @@ impl Pace {
             let expected = f64::from(round.sent) * round.expected_share.unwrap_or(0.0)
                 + f64::from(round.sentinels);
             let patient = now < round.start + LONGEST_ROUND;
-            if expected < EVIDENCE && self.heard && patient {
+            let unsure = self.doubt.is_some() && round.sentinels < SENTINELS[1];
+            if (unsure || expected < EVIDENCE) && self.heard && patient {
                 return;
             }
             round.end = Some(now);
@@ -434,22 +480,20 @@ impl Pace {
             let walk_fell = falls_short(f64::from(round.answered), probes_expected, walk_spread);
             let sentinel_spread = sentinels * self.base_loss.max(0.05);
             let sentinels_came = f64::from(round.sentinels_answered);
-            let sentinels_fell = sentinels_expected < 1.5
-                || falls_short(sentinels_came, sentinels_expected, sentinel_spread);
-            if walk_fell && !sentinels_fell {
-                return if round.sentinels >= SENTINELS[2] / 2 {
-                    Reading::Limited
-                } else {
-                    Reading::Unclear
+            let sentinels_fell = falls_short(sentinels_came, sentinels_expected, sentinel_spread);
+            // Where answers queue, it is the path that drops.
+            let queues = came >= 4.0 && self.queues(round);
+            if self.trusts && walk_fell && !sentinels_fell && !queues {
+                return Reading::Disagreed {
+                    share: 1.0 - f64::from(round.answered) / probes_expected,
                 };
             }
             return Reading::Lost {
                 share: 1.0 - came / expected,
             };
         }
-        if let (Some(rtt), Some(lowest)) = (round.rtt, self.rtt.lowest())
-            && came >= 4.0
-            && rtt > lowest.mul_f64(1.25) + Duration::from_millis(3)
+        if came >= 4.0
+            && self.queues(round)
             && let (Some(first), Some(last)) = (round.first_answer, round.last_answer)
         {
             let span = last.saturating_sub(first).as_secs_f64();
@@ -464,6 +508,14 @@ impl Pace {
         Reading::Fine
     }
 
+    /// Whether even the quickest answer of the round had to wait in a queue.
+    fn queues(&self, round: &Round) -> bool {
+        let (Some(rtt), Some(lowest)) = (round.rtt, self.rtt.lowest()) else {
+            return false;
+        };
+        rtt > lowest.mul_f64(1.25) + Duration::from_millis(3)
+    }
+
     /// Sets the rate by what the round at `place` shows.
     fn follow(&mut self, place: usize, reading: Reading, now: Duration) {
         let Some(round) = self.rounds.get(place).cloned() else {
@@ -473,7 +525,7 @@ impl Pace {
         match reading {
             Reading::Nothing => self.learn_share(&round, 0.3),
             Reading::Fine => {
-                self.suspicious = false;
+                self.doubt = None;
                 self.learn(&round);
                 if is_news {
                     self.episode = None;
@@ -481,7 +533,7 @@ impl Pace {
                 }
             }
             Reading::Queued { delivered } => {
-                self.suspicious = false;
+                self.doubt = None;
                 self.learn(&round);
                 if is_news {
                     self.doubling = false;
@@ -490,16 +542,24 @@ impl Pace {
                     self.cut = now;
                 }
             }
-            Reading::Limited => {
-                self.limited = true;
-                self.suspicious = false;
-                self.learn_share(&round, 1.0);
-                if is_news {
-                    self.grow(&round, now);
+            Reading::Disagreed { share } => {
+                let doubt = self.doubt.get_or_insert_default();
+                doubt.chance +=
+                    f64::from(round.sentinels_answered) * (1.0 - share.clamp(0.01, 0.99)).ln();
+                if doubt.chance < BEYOND_DOUBT.ln() {
+                    self.limited = true;
+                    self.doubt = None;
+                    self.learn_share(&round, 1.0);
+                    if let Some(round) = self.rounds.get_mut(place) {
+                        round.limited = true;
+                    }
+                    if is_news {
+                        self.grow(&round, now);
+                    }
                 }
             }
-            Reading::Unclear => self.suspicious = true,
             Reading::Lost { share } => {
+                self.doubt = None;
                 if is_news {
                     self.cut_for(&round, share, now);
                 }
@@ -531,7 +591,14 @@ impl Pace {
     }
 
     fn set_rate(&mut self, rate: f64) {
-        self.rate = rate.clamp(self.limits.lowest, self.limits.highest);
+        let lowest = if self.trusts {
+            self.limits.lowest
+        } else {
+            self.limits
+                .initial
+                .clamp(self.limits.lowest, self.limits.highest)
+        };
+        self.rate = rate.clamp(lowest, self.limits.highest);
     }
 
     fn grow(&mut self, round: &Round, now: Duration) {

@@ -193,7 +193,8 @@ fn limited_resets_do_not_slow_the_search_for_open_ports() {
     path.resets = Some(200.0);
     let run = run(path, &request("192.0.2.1", "1-10000"));
     assert_eq!(run.open(), open);
-    assert!(run.seconds() < 8.0, "{}", run.seconds());
+    assert!(run.seconds() < 3.0, "{}", run.seconds());
+    assert!(run.seen.probes < 60_000, "{}", run.seen.probes);
 }
 
 #[test]
