@@ -191,7 +191,7 @@ pub enum Message<'a> {
     },
     /// A packet did not arrive.
     DestinationUnreachable {
-        /// Why: see [`unreachable`].
+        /// Why: see [`mod@unreachable`].
         code: u8,
         /// The largest packet that the next hop takes, with code 4 (RFC 1191, 4).
         next_hop_mtu: u16,

@@ -1,4 +1,4 @@
-//! `ICMPv6` (RFC 4443); neighbour discovery is in [`ndp`](crate::ndp).
+//! `ICMPv6` (RFC 4443); neighbour discovery is in [`ndp`].
 
 use crate::bytes::{check, put, put_u16, put_u32, room, u16_at, u32_at};
 use crate::checksum::{Addresses, Checksum, Verified};
@@ -133,7 +133,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
 pub enum Message<'a> {
     /// A packet did not arrive.
     DestinationUnreachable {
-        /// Why: see [`unreachable`].
+        /// Why: see [`mod@unreachable`].
         code: u8,
         /// The beginning of the packet.
         quoted: &'a [u8],
