@@ -260,8 +260,18 @@ impl Connections {
             if is_next {
                 connection.expected = connection.expected + len;
             }
+            let is_fin = flags.contains(Flags::FIN);
+            if connection.state == State::LastAck && is_fin && !is_next {
+                // Their FIN again: ours was lost.
+                let sequence = SeqNumber(connection.next.0.wrapping_sub(1));
+                reaction.segments[1] = Some(tcp::Repr {
+                    sequence,
+                    ..connection.segment(ends, Flags::FIN | Flags::ACK)
+                });
+                return Some(reaction);
+            }
             let mut flags_back = Flags::ACK;
-            if is_next && flags.contains(Flags::FIN) {
+            if is_next && is_fin {
                 flags_back = flags_back | Flags::FIN;
                 connection.state = State::LastAck;
             }

@@ -173,6 +173,12 @@ fn a_handshake_a_banner_and_a_close() {
         (theirs + 7, SeqNumber(29))
     );
     assert_eq!(link.medium().connections(), 1);
+    // Had that answer been lost, the same question would bring it again.
+    link.send(
+        ms(35),
+        &segment(&ours(Flags::FIN | Flags::ACK, 28, theirs + 7)),
+    );
+    assert_eq!(read(&link.recv(ms(40)).unwrap().1).unwrap(), fin);
     link.send(ms(40), &segment(&ours(Flags::ACK, 29, theirs + 8)));
     assert_eq!(link.recv(ms(50)), None);
     assert_eq!(link.medium().connections(), 0);
