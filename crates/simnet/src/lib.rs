@@ -45,6 +45,7 @@ mod front;
 mod link;
 mod medium;
 mod network;
+mod opened;
 mod ports;
 mod prefix;
 mod rng;
