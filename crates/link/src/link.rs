@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -140,6 +140,11 @@ impl<C: Clock> Link<C> {
         })
     }
 
+    /// The clock that its times are of.
+    pub const fn clock(&self) -> &C {
+        &self.clock
+    }
+
     /// The way to a destination: remembered, or asked of the kernel.
     fn way(&mut self, destination: IpAddr) -> std::result::Result<Way, RouteError> {
         if let Some(way) = self.ways.get(destination) {
@@ -169,8 +174,10 @@ impl<C: Clock> Link<C> {
 
     /// Asks the kernel how packets to a destination leave.
     fn find_path(&mut self, destination: IpAddr) -> std::result::Result<Path, RouteError> {
-        // To the kernel, the unspecified address is this machine.
-        if destination.is_unspecified() || destination.is_multicast() {
+        // To the kernel, the unspecified address is this machine, and without a default route
+        // the broadcast address is nowhere.
+        let is_broadcast = destination == IpAddr::from(Ipv4Addr::BROADCAST);
+        if destination.is_unspecified() || destination.is_multicast() || is_broadcast {
             return Err(RouteError::NotAHost { destination });
         }
         let failed = |error: io::Error| RouteError::LookUp {
@@ -471,7 +478,7 @@ impl<C: Clock> Link<C> {
         self.run.clear();
         result.map_err(|error| {
             let packet = batch.get(first).unwrap_or_default();
-            let to = destination_of(packet).unwrap_or(IpAddr::from([0; 4]));
+            let to = destination_of(packet).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
             self.explain(to, packet.len(), error)
         })
     }
