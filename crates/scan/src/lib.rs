@@ -4,6 +4,7 @@ mod bits;
 pub mod clock;
 pub mod connect;
 mod control;
+pub mod device;
 mod engine;
 mod error;
 pub mod loss;
