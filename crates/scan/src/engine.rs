@@ -550,6 +550,18 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 pass.again.extend(walked);
             }
         }
+        if let Some(failure) = self.transport.failure()
+            && !self.lost_contact
+        {
+            self.lost_contact = true;
+            (self.sink)(ScanEvent::Problem(Problem {
+                about: self.plan.addresses().to_string(),
+                message: format!("the scan cannot go on: {failure}"),
+                hint: Some("what was found until then stands; scan the rest again".to_owned()),
+                left_out: true,
+            }));
+            return;
+        }
         let (sentinels, time) = LOST_CONTACT;
         if self.unheard_sentinels >= sentinels && now >= self.heard_at + time {
             self.lost_contact = true;

@@ -15,6 +15,7 @@ mod request;
 pub mod rtt;
 mod run;
 mod sentinels;
+pub mod syn;
 pub mod transport;
 mod unreached;
 
@@ -22,4 +23,4 @@ pub use control::Control;
 pub use error::{Error, Result};
 pub use plan::Plan;
 pub use request::Request;
-pub use run::run;
+pub use run::{run, run_syn};

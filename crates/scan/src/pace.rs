@@ -354,11 +354,16 @@ impl Pace {
             // Later than its round was waited for: it counts for nothing but the time it took.
             return;
         };
-        self.in_flight = self.in_flight.saturating_sub(1);
-        match kind {
-            Kind::Probe => round.answered += 1,
-            Kind::Sentinel => round.sentinels_answered += 1,
+        let (sent, answered) = match kind {
+            Kind::Probe => (round.sent, &mut round.answered),
+            Kind::Sentinel => (round.sentinels, &mut round.sentinels_answered),
+        };
+        if *answered >= sent {
+            // A repetition.
+            return;
         }
+        *answered += 1;
+        self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(rtt) = rtt {
             round.rtt = Some(round.rtt.map_or(rtt, |lowest| lowest.min(rtt)));
         }
