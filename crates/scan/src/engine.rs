@@ -41,6 +41,9 @@ const ATTENTION: Duration = Duration::from_millis(50);
 /// Positions that are looked at before answers are taken again.
 const STRIDE: u32 = 1 << 14;
 
+/// After the last pass, late answers are waited for this long at the least.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
 /// Jobs that are handed over at once.
 const BATCH: usize = 256;
 
@@ -273,7 +276,31 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if !only_hosts && !self.is_over() {
             passes = self.ask_pairs(&mut state, discovers);
         }
+        self.hear_the_last(&mut state);
         self.close_block(&state, passes, discovers);
+    }
+
+    /// Waits once more for answers that are late, before silence is reported.
+    fn hear_the_last(&mut self, state: &mut State<'a>) {
+        let wait = (2 * self.pace.wait()).clamp(LAST_WAIT, Duration::from_secs(1));
+        let until = self.clock.now() + wait.min(self.options.limits.longest_wait);
+        let walk = Walk::Pairs;
+        let pass = Pass {
+            walk,
+            number: 1,
+            first_round: self.pace.next_round(),
+            next: 0,
+            end: 0,
+            again: VecDeque::new(),
+        };
+        let mut answers = Vec::new();
+        while state.unsettled > 0 && !self.is_over() && self.clock.now() < until {
+            let wake = until.min(self.clock.now() + ATTENTION);
+            self.transport.poll(wake, &mut answers);
+            for answer in answers.drain(..) {
+                self.take(state, &pass, answer);
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -442,7 +469,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         // A queue drops the end of a burst: sentinels stand anywhere in it.
         let place = usize::try_from(mix(self.counts.sent) % allowance as u64).unwrap_or(0);
         while jobs.len() < allowance {
-            if jobs.len() >= place
+            if (jobs.len() >= place || self.pace.is_closed())
                 && self.pace.sentinels_due(now) > 0
                 && let Some(endpoint) = self.sentinels.next(now)
             {
@@ -451,7 +478,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 jobs.push(job(endpoint, Kind::Sentinel));
                 continue;
             }
-            if looked_at >= STRIDE {
+            if looked_at >= STRIDE || self.pace.is_closed() {
                 break;
             }
             looked_at += 1;

@@ -30,6 +30,13 @@ const LONGEST_ROUND: Duration = Duration::from_millis(250);
 /// How much time's worth of probes may go out at once: a short queue must hold them.
 const BURST: Duration = Duration::from_millis(4);
 
+/// What lasts longer, and nothing came through meanwhile, is a table that is full or a firewall
+/// that has shut: it opens by time.
+const SHORTEST_OUTAGE: Duration = Duration::from_millis(500);
+
+/// While nothing comes through, so many sentinels a second see whether it does again.
+const OUTAGE_RATE: f64 = 10.0;
+
 /// So many answers must be expected of a round before it says anything.
 const EVIDENCE: f64 = 3.5;
 
@@ -103,6 +110,45 @@ impl Round {
     }
 }
 
+/// The path has closed altogether: nothing comes back, not even from sentinels.
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    /// When what was lost had begun to be sent.
+    since: Duration,
+    /// The rate until then.
+    rate: f64,
+    /// Probes that went out from the last recovery until then.
+    carried: f64,
+}
+
+/// What an outage has taught: a table on the path that fills, or a firewall that counts.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    /// How long the path remembers, about.
+    time: Duration,
+    /// The rate that it bore on average, and when that was learnt.
+    rate: f64,
+    at: Duration,
+    /// Sentinels since then, and how many of them were lost.
+    asked: u32,
+    lost: u32,
+}
+
+impl Memory {
+    /// Whether more is lost than the path loses at any rate.
+    fn overflows(&self, base_loss: f64) -> bool {
+        self.asked >= 12 && f64::from(self.lost) > f64::from(self.asked) * (base_loss + 0.08)
+    }
+
+    /// The rate to try: more only after it has borne this one for as long as it remembers, and
+    /// then little by little.
+    fn rate_to_try(&self, now: Duration) -> f64 {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        let times = passed / self.time.as_secs_f64().max(0.25);
+        self.rate * 1.03f64.powf((times - 3.0).max(0.0))
+    }
+}
+
 /// How a round is read, before the rate follows from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reading {
@@ -114,6 +160,8 @@ enum Reading {
     Queued { delivered: f64 },
     /// Too little came; this share of it was lost.
     Lost { share: f64 },
+    /// Nothing came at all.
+    Dead,
     /// Sentinels answered, other probes less than before, by this share.
     Disagreed { share: f64 },
 }
@@ -149,6 +197,8 @@ pub struct Pace {
     doubling: bool,
     /// The rate that last overran the path, and when.
     wall: Option<(f64, Duration)>,
+    /// Good rounds since then.
+    streak: u32,
     /// When the rate was last cut: older rounds say nothing about the new rate.
     cut: Duration,
     /// An overload whose cause is not known yet: rate and lost share when it began.
@@ -162,6 +212,13 @@ pub struct Pace {
     trusts: bool,
     doubt: Option<Doubt>,
     limited: bool,
+    outage: Option<Outage>,
+    /// The last round of which nothing came back.
+    dead: Option<u32>,
+    memory: Option<Memory>,
+    /// When the path last opened, and how many probes have gone out since.
+    opened: Duration,
+    sent_since: f64,
     in_flight: u32,
     overruns: u32,
 }
@@ -179,6 +236,7 @@ impl Pace {
             first: 0,
             doubling: true,
             wall: None,
+            streak: 0,
             cut: now,
             episode: None,
             share: None,
@@ -187,6 +245,11 @@ impl Pace {
             trusts: false,
             doubt: None,
             limited: false,
+            outage: None,
+            dead: None,
+            memory: None,
+            opened: now,
+            sent_since: 0.0,
             in_flight: 0,
             overruns: 0,
         }
@@ -227,6 +290,10 @@ impl Pace {
 
     /// How many probes may go out now.
     pub fn allowance(&mut self, now: Duration) -> u32 {
+        if self.outage.is_some() {
+            // Sentinels alone see when it opens again.
+            self.rate = OUTAGE_RATE.min(self.limits.highest);
+        }
         let passed = now.saturating_sub(self.credited).as_secs_f64();
         self.credited = now;
         let most = (self.rate * BURST.as_secs_f64()).max(1.0);
@@ -303,6 +370,11 @@ impl Pace {
         }
     }
 
+    /// Whether the path has closed: only sentinels are worth sending.
+    pub const fn is_closed(&self) -> bool {
+        self.outage.is_some()
+    }
+
     /// How many sentinels the running round asks for by now: they are spread over its time, so
     /// that they meet what the others meet.
     pub fn sentinels_due(&self, now: Duration) -> u32 {
@@ -317,9 +389,15 @@ impl Pace {
         } else {
             SENTINELS[0]
         };
+        if self.outage.is_some() {
+            return 1;
+        }
         // Sentinels come beside probes, not in their place.
         let most = if self.limits.highest < SLOW {
             0
+        } else if self.memory.is_some() {
+            // What the path bears is little: it is not to go into sentinels.
+            round.sent / 16 + 1
         } else {
             round.sent + 1
         };
@@ -333,6 +411,7 @@ impl Pace {
     pub fn sent(&mut self, kind: Kind) {
         self.credit -= 1.0;
         self.in_flight += 1;
+        self.sent_since += 1.0;
         if let Some(round) = self.rounds.back_mut() {
             match kind {
                 Kind::Probe => round.sent += 1,
@@ -346,6 +425,11 @@ impl Pace {
         self.heard = true;
         if let Some(rtt) = rtt {
             self.rtt.sample(rtt);
+        }
+        if let Some(outage) = self.outage
+            && self.is_of_outage(number)
+        {
+            self.open_again(outage, now);
         }
         let Some(round) = number
             .checked_sub(self.first)
@@ -413,7 +497,20 @@ impl Pace {
         }
         let verdict = match self.read(round) {
             Reading::Disagreed { .. } if round.limited => Verdict::Carried,
-            Reading::Lost { .. } | Reading::Disagreed { .. } => Verdict::Overran,
+            Reading::Lost { .. } | Reading::Disagreed { .. } | Reading::Dead => Verdict::Overran,
+            // A table that is full drops what is new, one here, one there.
+            _ if self.memory.is_some()
+                && self.base_loss < 0.02
+                && round.sentinels_answered < round.sentinels =>
+            {
+                Verdict::Overran
+            }
+            _ if self
+                .outage
+                .is_some_and(|outage| round.start >= outage.since) =>
+            {
+                Verdict::Overran
+            }
             _ => Verdict::Carried,
         };
         self.in_flight = self.in_flight.saturating_sub(round.waiting());
@@ -446,7 +543,9 @@ impl Pace {
 
     fn round_length(&self) -> Duration {
         let rtt = self.rtt.srtt().unwrap_or(LONGEST_ROUND);
-        rtt.clamp(SHORTEST_ROUND, LONGEST_ROUND)
+        // The sooner a round ends, the sooner the next step up.
+        let length = if self.doubling { rtt / 4 } else { rtt };
+        length.clamp(SHORTEST_ROUND, LONGEST_ROUND)
     }
 
     fn end_when_due(&mut self, now: Duration) {
@@ -458,7 +557,12 @@ impl Pace {
             // A round with too little evidence goes on for a while.
             let expected = f64::from(round.sent) * round.expected_share.unwrap_or(0.0)
                 + f64::from(round.sentinels);
-            let patient = now < round.start + LONGEST_ROUND;
+            let patience = if self.memory.is_some() {
+                4 * LONGEST_ROUND
+            } else {
+                LONGEST_ROUND
+            };
+            let patient = now < round.start + patience;
             let unsure = self.doubt.is_some() && round.sentinels < SENTINELS[1];
             if (unsure || expected < EVIDENCE) && self.heard && patient {
                 return;
@@ -475,10 +579,17 @@ impl Pace {
         let probes_expected = sent * share;
         let sentinels_expected = sentinels * (1.0 - self.base_loss);
         let expected = probes_expected + sentinels_expected;
-        if expected < EVIDENCE {
-            return Reading::Nothing;
-        }
         let came = f64::from(round.answered + round.sentinels_answered);
+        if expected < EVIDENCE {
+            return if expected >= 1.0 && came >= expected * 0.85 {
+                Reading::Fine
+            } else {
+                Reading::Nothing
+            };
+        }
+        if came == 0.0 && sentinels >= 2.0 && self.trusts {
+            return Reading::Dead;
+        }
         let spread = sent * share * (1.0 - share) + sentinels * self.base_loss.max(0.05);
         if falls_short(came, expected, spread) {
             let walk_spread = sent * share * (1.0 - share);
@@ -527,6 +638,9 @@ impl Pace {
             return;
         };
         let is_news = round.start >= self.cut;
+        if is_news {
+            self.remember(&round, now);
+        }
         match reading {
             Reading::Nothing => self.learn_share(&round, 0.3),
             Reading::Fine => {
@@ -563,13 +677,104 @@ impl Pace {
                     }
                 }
             }
+            Reading::Dead => {
+                self.doubt = None;
+                let number = self.first + as_u32(place);
+                let is_second = self.dead.is_some_and(|dead| dead + 1 == number);
+                if is_news && self.outage.is_none() && is_second {
+                    self.close(&round);
+                }
+                self.dead = Some(number);
+            }
             Reading::Lost { share } => {
                 self.doubt = None;
-                if is_news {
+                if is_news && self.memory.is_none() {
                     self.cut_for(&round, share, now);
                 }
             }
         }
+    }
+
+    /// Counts what became of sentinels on a path that remembers, and goes slower when it
+    /// overflows again.
+    fn remember(&mut self, round: &Round, now: Duration) {
+        let base_loss = self.base_loss;
+        let Some(memory) = self.memory.as_mut() else {
+            return;
+        };
+        memory.asked += round.sentinels;
+        memory.lost += round.sentinels.saturating_sub(round.sentinels_answered);
+        if memory.overflows(base_loss) {
+            *memory = Memory {
+                rate: memory.rate.min(self.rate) * 0.9,
+                at: now,
+                asked: 0,
+                lost: 0,
+                ..*memory
+            };
+            let rate = memory.rate;
+            self.overruns += 1;
+            self.cut = now;
+            self.set_rate(rate);
+        }
+    }
+
+    /// Nothing comes through any more.
+    fn close(&mut self, round: &Round) {
+        self.overruns += 1;
+        self.doubling = false;
+        let later: u32 = self
+            .rounds
+            .iter()
+            .filter(|other| other.start >= round.start)
+            .map(|other| other.sent + other.sentinels)
+            .sum();
+        self.outage = Some(Outage {
+            since: round.start,
+            rate: round.rate,
+            carried: (self.sent_since - f64::from(later)).max(1.0),
+        });
+        self.rate = OUTAGE_RATE.min(self.limits.highest);
+    }
+
+    /// Whether a round began while nothing came through.
+    fn is_of_outage(&self, number: u32) -> bool {
+        let place = number.checked_sub(self.first);
+        let round = place.and_then(|place| self.rounds.get(place as usize));
+        match (round, self.outage) {
+            (Some(round), Some(outage)) => round.start > outage.since,
+            _ => false,
+        }
+    }
+
+    /// Something came through again: what went out until it closed, over all the time since the
+    /// last opening, is what the path bears in the long run.
+    fn open_again(&mut self, outage: Outage, now: Duration) {
+        self.outage = None;
+        self.cut = now;
+        let length = now.saturating_sub(outage.since);
+        let rtt = self.rtt.srtt().unwrap_or_default();
+        if length < SHORTEST_OUTAGE.max(8 * rtt) {
+            // A burst of losses, no more.
+            self.set_rate(outage.rate / 2.0);
+            return;
+        }
+        let cycle = now.saturating_sub(self.opened).as_secs_f64().max(1e-3);
+        // A little less, since the last of it may have been dropped already.
+        let rate = 0.95 * outage.carried / cycle;
+        self.memory = Some(Memory {
+            time: length,
+            rate,
+            at: now,
+            asked: 0,
+            lost: 0,
+        });
+        self.opened = now;
+        self.sent_since = 0.0;
+        self.wall = None;
+        self.episode = None;
+        self.cut = now;
+        self.set_rate(rate);
     }
 
     fn cut_for(&mut self, round: &Round, share: f64, now: Duration) {
@@ -592,11 +797,12 @@ impl Pace {
     }
 
     fn set_wall(&mut self, rate: f64, now: Duration) {
+        self.streak = 0;
         self.wall = Some((rate, now));
     }
 
     fn set_rate(&mut self, rate: f64) {
-        let lowest = if self.trusts {
+        let lowest = if self.trusts || self.memory.is_some() {
             self.limits.lowest
         } else {
             self.limits
@@ -607,18 +813,21 @@ impl Pace {
     }
 
     fn grow(&mut self, round: &Round, now: Duration) {
+        self.streak += 1;
         let factor = if self.doubling {
             2.0
         } else {
             match self.wall {
                 Some((wall, at)) if now.saturating_sub(at) < Duration::from_secs(10) => {
                     let near = round.rate / wall;
-                    if near < 0.75 {
-                        1.2
-                    } else if near < 1.1 {
-                        1.02
-                    } else {
-                        1.1
+                    // What failed once and holds now for many rounds was no wall, but a burst of
+                    // losses.
+                    match self.streak {
+                        _ if near < 0.75 => 1.2,
+                        0..5 => 1.02,
+                        5..10 => 1.1,
+                        10..15 => 1.3,
+                        _ => 2.0,
                     }
                 }
                 _ => 1.25,
@@ -629,7 +838,11 @@ impl Pace {
             .end
             .map_or(0.0, |end| end.saturating_sub(round.start).as_secs_f64());
         let used = f64::from(round.sent + round.sentinels) / length.max(1e-6);
-        let aim = (round.rate * factor).min((used * 4.0).max(self.limits.initial));
+        let mut aim = (round.rate * factor).min((used * 4.0).max(self.limits.initial));
+        if let Some(memory) = self.memory {
+            // A path that remembers for seconds shows only after seconds what was too much.
+            aim = aim.min(memory.rate_to_try(now));
+        }
         if aim > self.rate {
             self.set_rate(aim);
         }
@@ -637,7 +850,7 @@ impl Pace {
 
     fn learn(&mut self, round: &Round) {
         self.learn_share(round, 0.2);
-        if round.sentinels > 0 {
+        if round.sentinels > 0 && self.memory.is_none() {
             let lost = 1.0 - f64::from(round.sentinels_answered) / f64::from(round.sentinels);
             let weight = f64::from(round.sentinels) / (f64::from(round.sentinels) + 100.0);
             self.base_loss += (lost.clamp(0.0, 1.0) - self.base_loss) * weight;

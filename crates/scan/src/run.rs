@@ -31,8 +31,9 @@ const HIGHEST_RATE: f64 = 1e7;
 /// No rate is lower unless asked for: less teaches nothing.
 const LOWEST_RATE: f64 = 20.0;
 
-/// Silence counts after this at the soonest, and at the latest.
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// Silence counts after this at the soonest, and at the latest. A late answer still counts as an
+/// answer.
+const SHORTEST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// A listening service is asked again, to see whether the path carries, this often at the most.
@@ -165,7 +166,7 @@ pub(crate) fn options(request: &Request, sockets: usize) -> Options {
         }
         Template::Insane => {
             limits.initial = base * 10.0;
-            limits.shortest_wait = Duration::from_millis(50);
+            limits.shortest_wait = Duration::from_millis(10);
             limits.longest_wait = Duration::from_millis(300);
         }
     }
