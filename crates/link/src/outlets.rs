@@ -19,10 +19,8 @@ const SEND_BUFFER_BYTES: usize = 1 << 20;
 /// A socket to send by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outlet {
-    /// With a link header, through the queue of the interface.
+    /// With a link header.
     Frame,
-    /// With a link header, for interfaces that have no queue.
-    FrameDirect,
     /// IP, over tunnels.
     Tunnel,
     /// IP, to this machine itself: marked, so that it is not taken for an answer.
@@ -33,9 +31,6 @@ impl Outlet {
     /// The socket for a path.
     pub(crate) fn of(path: &Path) -> Self {
         match path.carrier {
-            // Past a queue that shapes or shares nobody should send. Where there is none, as on
-            // veth, bridges and VLANs, passing it by saves time.
-            Carrier::Link if path.interface.queueing == "noqueue" => Self::FrameDirect,
             Carrier::Link => Self::Frame,
             Carrier::Tunnel => Self::Tunnel,
             Carrier::Host => Self::Host,
@@ -53,18 +48,16 @@ struct RawPair {
 /// All sockets to send by.
 #[derive(Debug)]
 pub(crate) struct Outlets {
+    /// Goes through the queueing discipline: to pass it by (packet(7), `PACKET_QDISC_BYPASS`)
+    /// was not measurably faster over veth, and it defeats shaping, hides what is sent from
+    /// tcpdump and turns a full queue into lost packets.
     frame: OwnedFd,
-    frame_direct: OwnedFd,
     tunnel: RawPair,
     host: RawPair,
 }
 
 impl Outlets {
     pub(crate) fn open() -> Result<Self> {
-        let frame = packet_socket()?;
-        let frame_direct = packet_socket()?;
-        // Kernels before 3.14 have no such option; then both are the same.
-        let _ = sys::bypass_queue(frame_direct.as_fd());
         let host = RawPair::open()?;
         for socket in host.v4.iter().chain(&host.v6) {
             // Kernels before 5.17 ask for CAP_NET_ADMIN. Without marks, probes of our own that
@@ -72,8 +65,7 @@ impl Outlets {
             let _ = sys::mark(socket.as_fd(), filter::MARK);
         }
         Ok(Self {
-            frame,
-            frame_direct,
+            frame: packet_socket()?,
             tunnel: RawPair::open()?,
             host,
         })
@@ -83,7 +75,6 @@ impl Outlets {
     pub(crate) fn socket(&self, outlet: Outlet, is_v4: bool) -> Option<BorrowedFd<'_>> {
         let pair = match outlet {
             Outlet::Frame => return Some(self.frame.as_fd()),
-            Outlet::FrameDirect => return Some(self.frame_direct.as_fd()),
             Outlet::Tunnel => &self.tunnel,
             Outlet::Host => &self.host,
         };

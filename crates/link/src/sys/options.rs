@@ -34,12 +34,6 @@ pub(crate) fn attach_filter(socket: BorrowedFd<'_>, program: &[Instruction]) -> 
     set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
-/// Sends past the queueing discipline (packet(7), `PACKET_QDISC_BYPASS`).
-pub(crate) fn bypass_queue(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    set(socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &on)
-}
-
 /// Marks what the socket sends (socket(7), `SO_MARK`).
 pub(crate) fn mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_MARK, &mark)
