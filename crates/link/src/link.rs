@@ -15,7 +15,7 @@ use portolan_scan::device::{DeviceError, RouteError};
 use portolan_wire::MacAddress;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::changes::{Change, Changes, look};
+use crate::changes::{Asked, Change, Changes, look};
 use crate::error::{Error, Result};
 use crate::inlets::Inlets;
 use crate::kernel::Kernel;
@@ -64,8 +64,7 @@ pub struct Link<C> {
     changes: Changes,
     outlets: Outlets,
     inlets: Inlets,
-    interface: Option<u32>,
-    source: Option<IpAddr>,
+    asked: Asked,
     paths: Vec<Path>,
     ways: Ways,
     neighbours: Neighbours,
@@ -116,14 +115,18 @@ impl<C: Clock> Link<C> {
         {
             return Err(Error::SourceNotOurs { address });
         }
+        let asked = Asked {
+            source: options.source,
+            interface,
+        };
+        outlets.restrict(&asked)?;
         Ok(Self {
             clock,
             kernel,
             changes,
             outlets,
             inlets,
-            interface,
-            source: options.source,
+            asked,
             paths: Vec::new(),
             ways: Ways::default(),
             neighbours: Neighbours::default(),
@@ -218,7 +221,7 @@ impl<C: Clock> Link<C> {
         self.ways.clear();
         for path in &self.paths {
             // Where the kernel cannot be asked, sending shows what is wrong.
-            if let Ok(Some(change)) = look(&mut self.kernel, path) {
+            if let Ok(Some(change)) = look(&mut self.kernel, path, &self.asked) {
                 self.ended = Some(change);
                 return;
             }

@@ -1,12 +1,13 @@
 //! The sockets that packets leave by.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use portolan_wire::{EtherType, MacAddress};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, sockopt};
 
+use crate::changes::Asked;
 use crate::error::{Error, Result};
 use crate::path::{Carrier, Path};
 use crate::rights::missing_after;
@@ -69,6 +70,29 @@ impl Outlets {
             tunnel: RawPair::open()?,
             host,
         })
+    }
+
+    /// Keeps to what the user chose where the kernel finds the way by itself: over tunnels.
+    pub(crate) fn restrict(&self, asked: &Asked) -> Result<()> {
+        let failed = |doing| move |source: io::Error| Error::System { doing, source };
+        let sockets = [&self.tunnel.v4, &self.tunnel.v6];
+        for socket in sockets.into_iter().flatten() {
+            if let Some(index) = asked.interface {
+                sys::bind_to_interface(socket.as_fd(), index)
+                    .map_err(failed("bind a raw socket to its interface"))?;
+            }
+        }
+        let socket = match asked.source {
+            Some(source) if source.is_ipv4() => &self.tunnel.v4,
+            Some(_) => &self.tunnel.v6,
+            None => &None,
+        };
+        if let (Some(socket), Some(source)) = (socket, asked.source) {
+            rustix::net::bind(socket, &SocketAddr::new(source, 0))
+                .map_err(io::Error::from)
+                .map_err(failed("bind a raw socket to its source address"))?;
+        }
+        Ok(())
     }
 
     /// The socket of an outlet, for a family.

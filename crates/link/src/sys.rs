@@ -9,7 +9,9 @@ mod options;
 
 pub(crate) use mmsg::{Inbox, Message, send};
 pub(crate) use name::{HostName, LinkName, Name, bind};
-pub(crate) use options::{Instruction, attach_filter, incoming_drops, mark, receive_details};
+pub(crate) use options::{
+    Instruction, attach_filter, bind_to_interface, incoming_drops, mark, receive_details,
+};
 
 use std::io;
 

@@ -53,10 +53,7 @@ impl<C: Clock> Link<C> {
             destination,
             why: error.to_string(),
         };
-        let wanted = self
-            .source
-            .filter(|source| source.is_ipv4() == destination.is_ipv4());
-        let found = self.kernel.route(destination, wanted, self.interface);
+        let found = self.asked.route(&mut self.kernel, destination);
         let no_route = RouteError::NoRoute { destination };
         let route = found.map_err(failed)?.ok_or_else(|| no_route.clone())?;
         let interface = self.kernel.interface(route.interface).map_err(failed)?;
@@ -73,10 +70,14 @@ impl<C: Clock> Link<C> {
                 interface: interface.name,
             });
         }
-        let source = wanted.or(route.source).ok_or_else(|| RouteError::LookUp {
-            destination,
-            why: format!("`{}` has no address of its family", interface.name),
-        })?;
+        let source = self
+            .asked
+            .source_for(destination)
+            .or(route.source)
+            .ok_or_else(|| RouteError::LookUp {
+                destination,
+                why: format!("`{}` has no address of its family", interface.name),
+            })?;
         Ok(Path {
             carrier,
             gateway: route.gateway,

@@ -5,6 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::{checked, len_of};
 
+/// `SO_BINDTOIFINDEX` (`asm-generic/socket.h`).
+const BIND_TO_INDEX: libc::c_int = 62;
+
 /// One instruction of a socket filter (bpf(4), `sock_filter`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -32,6 +35,11 @@ pub(crate) fn attach_filter(socket: BorrowedFd<'_>, program: &[Instruction]) -> 
         filter: program.as_ptr().cast_mut().cast(),
     };
     set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+/// Sends over this interface only (the kernel's socket option `SO_BINDTOIFINDEX`, since 5.1).
+pub(crate) fn bind_to_interface(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, BIND_TO_INDEX, &index)
 }
 
 /// Marks what the socket sends (socket(7), `SO_MARK`).
