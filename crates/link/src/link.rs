@@ -4,7 +4,7 @@ mod asking;
 mod device;
 mod ways;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::changes::{Asked, Change, Changes, look};
 use crate::error::{Error, Result};
 use crate::inlets::Inlets;
-use crate::kernel::Kernel;
+use crate::kernel::{Interface, Kernel};
 use crate::neighbours::{Neighbour, Neighbours};
 use crate::outlets::{Outlet, Outlets, Run};
 use crate::path::{Path, Way, Ways};
@@ -66,6 +66,8 @@ pub struct Link<C> {
     inlets: Inlets,
     asked: Asked,
     paths: Vec<Path>,
+    /// By their indices.
+    interfaces: HashMap<u32, Interface>,
     ways: Ways,
     neighbours: Neighbours,
     /// Packets whose neighbour has answered, and that have not left yet.
@@ -128,6 +130,7 @@ impl<C: Clock> Link<C> {
             inlets,
             asked,
             paths: Vec::new(),
+            interfaces: HashMap::new(),
             ways: Ways::default(),
             neighbours: Neighbours::default(),
             freed: VecDeque::new(),
@@ -219,6 +222,7 @@ impl<C: Clock> Link<C> {
     /// Looks at every path in use, and forgets what hung on the old state.
     fn look_for_changes(&mut self) {
         self.ways.clear();
+        self.interfaces.clear();
         for path in &self.paths {
             // Where the kernel cannot be asked, sending shows what is wrong.
             if let Ok(Some(change)) = look(&mut self.kernel, path, &self.asked) {

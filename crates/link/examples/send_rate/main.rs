@@ -35,6 +35,9 @@ const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// Behind the other end, so that 256 hosts share one neighbour.
 const HOSTS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 0);
 
+/// The first of a network of 65,536 hosts (RFC 2544, for benchmarks).
+const FAR: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+
 /// Packets a second, by the clock and by the time of the processor.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
@@ -52,10 +55,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (here, there) = (Namespace::new()?, Namespace::new()?);
     connect((&here, "192.0.2.1/24"), (&there, "192.0.2.2/24"))?;
-    here.run(
-        "ip",
-        &["route", "add", "198.51.100.0/24", "via", "192.0.2.2"],
-    )?;
+    for network in ["198.51.100.0/24", "198.18.0.0/16"] {
+        here.run("ip", &["route", "add", network, "via", "192.0.2.2"])?;
+    }
     let mac = |namespace: &Namespace| -> Result<MacAddress, Box<dyn Error>> {
         let text = namespace.run("cat", &["/sys/class/net/eth0/address"])?;
         let mut octets = [0; 6];
@@ -76,6 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The neighbour is found before it turns deaf.
     link.route(IpAddr::from(HOSTS))?;
     ask_all(&clock, &mut link)?;
+    look_up_all(&clock, &mut link)?;
     there.firewall(
         "table inet filter {
             chain early { type filter hook prerouting priority -300; meta l4proto tcp drop; }
@@ -209,6 +212,18 @@ fn ask_all(clock: &SystemClock, link: &mut Link<SystemClock>) -> Result<(), Box<
         u16::MAX,
         link.drops().incoming,
     );
+    Ok(())
+}
+
+/// Looks the way up to each of 65,536 hosts, of which none was asked for before.
+fn look_up_all(clock: &SystemClock, link: &mut Link<SystemClock>) -> Result<(), Box<dyn Error>> {
+    let start = clock.now();
+    let first = FAR.to_bits();
+    for bits in first..=first | 0xffff {
+        link.route(Ipv4Addr::from_bits(bits).into())?;
+    }
+    let each = clock.now().saturating_sub(start) / 0x1_0000;
+    println!("the way to each of 65,536 hosts found in {each:.1?} a host");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use portolan_scan::clock::Clock;
 use portolan_scan::device::RouteError;
 
 use super::Link;
-use crate::kernel::RouteKind;
+use crate::kernel::{Interface, RouteKind};
 use crate::path::{Carrier, Path, Way};
 
 /// Ways out that differ, at the most: interfaces times gateways times source addresses.
@@ -56,7 +56,7 @@ impl<C: Clock> Link<C> {
         let found = self.asked.route(&mut self.kernel, destination);
         let no_route = RouteError::NoRoute { destination };
         let route = found.map_err(failed)?.ok_or_else(|| no_route.clone())?;
-        let interface = self.kernel.interface(route.interface).map_err(failed)?;
+        let interface = self.interface(route.interface).map_err(failed)?;
         let interface = interface.ok_or_else(|| no_route.clone())?;
         let carrier = match route.kind {
             RouteKind::Unicast if interface.has_neighbours() => Carrier::Link,
@@ -86,5 +86,17 @@ impl<C: Clock> Link<C> {
             sample: destination,
             interface,
         })
+    }
+    /// An interface, which is remembered until something changes: to ask for one costs the
+    /// kernel several times what a route does.
+    fn interface(&mut self, index: u32) -> io::Result<Option<Interface>> {
+        if let Some(known) = self.interfaces.get(&index) {
+            return Ok(Some(known.clone()));
+        }
+        let found = self.kernel.interface(index)?;
+        if let Some(interface) = &found {
+            self.interfaces.insert(index, interface.clone());
+        }
+        Ok(found)
     }
 }
