@@ -106,18 +106,19 @@ impl Changes {
 }
 
 /// Whether a path is still the way to its sample; what changed, if not. `asked` is what the
-/// question was when the path was found.
+/// question was when the path was found. What is told of the interface is brought up to date.
 pub(crate) fn look(
     kernel: &mut Kernel,
-    path: &Path,
+    path: &mut Path,
     asked: &Asked,
 ) -> std::io::Result<Option<Change>> {
-    let name = &path.interface.name;
     match kernel.interface(path.interface.index)? {
-        None => return Ok(Some(Change::Gone(name.clone()))),
-        Some(interface) if !interface.is_up() => return Ok(Some(Change::Down(name.clone()))),
-        Some(_) => {}
+        None => return Ok(Some(Change::Gone(path.interface.name.clone()))),
+        Some(interface) if !interface.is_up() => return Ok(Some(Change::Down(interface.name))),
+        // Its MAC address may be another.
+        Some(interface) => path.interface = interface,
     }
+    let name = &path.interface.name;
     // This machine's own traffic may use addresses that no interface lists, such as 127.0.0.2.
     if path.carrier != Carrier::Host && kernel.owner(path.source)?.is_none() {
         return Ok(Some(Change::AddressLost(path.source, name.clone())));

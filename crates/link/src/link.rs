@@ -223,7 +223,7 @@ impl<C: Clock> Link<C> {
     fn look_for_changes(&mut self) {
         self.ways.clear();
         self.interfaces.clear();
-        for path in &self.paths {
+        for path in &mut self.paths {
             // Where the kernel cannot be asked, sending shows what is wrong.
             if let Ok(Some(change)) = look(&mut self.kernel, path, &self.asked) {
                 self.ended = Some(change);
