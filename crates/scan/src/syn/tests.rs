@@ -24,7 +24,11 @@ struct SimDevice {
 impl Device for SimDevice {
     fn route(&mut self, destination: IpAddr) -> Result<Route, RouteError> {
         Ok(Route {
-            source: if destination.is_ipv4() { self.v4 } else { self.v6 },
+            source: if destination.is_ipv4() {
+                self.v4
+            } else {
+                self.v6
+            },
             reach: Reach::Beyond,
             path: 0,
             mtu: 1500,
@@ -86,7 +90,10 @@ struct Outcome {
 }
 
 fn scenario(name: &str) -> Scenario {
-    let path = format!("{}/../simnet/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../simnet/scenarios/{name}.toml",
+        env!("CARGO_MANIFEST_DIR")
+    );
     Scenario::read(std::path::Path::new(&path)).unwrap()
 }
 
@@ -161,7 +168,11 @@ fn holds(name: &str, ports: &str, seconds: f64) {
         for v6 in [false, true] {
             let mut scenario = scenario(name);
             scenario.seed = scenario.seed.wrapping_add(seed * 7919);
-            if v6 && !Truth::new(&scenario).addresses().any(|address| address.is_ipv6()) {
+            if v6
+                && !Truth::new(&scenario)
+                    .addresses()
+                    .any(|address| address.is_ipv6())
+            {
                 continue;
             }
             let run = scan(&scenario, ports, seed, v6);
