@@ -1,12 +1,14 @@
 //! What changes under a scan: an interface, an address, a route. Whatever the kernel's notices
 //! say, the paths in use are looked at anew; so nothing depends on notices that were lost.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portolan_scan::device::DeviceError;
 
+use crate::kernel::KernelRoute;
 use crate::kernel::{Kernel, Notices};
-use crate::path::{Path, Words};
+use crate::path::{Carrier, Path, Words};
 
 /// Paths are looked at this often at the most: a router's table may change all the time.
 const GAP: Duration = Duration::from_millis(100);
@@ -16,9 +18,9 @@ const GAP: Duration = Duration::from_millis(100);
 pub(crate) enum Change {
     Down(String),
     Gone(String),
-    AddressLost(std::net::IpAddr, String),
+    AddressLost(IpAddr, String),
     Route {
-        destination: std::net::IpAddr,
+        destination: IpAddr,
         was: String,
         now: String,
     },
@@ -40,6 +42,30 @@ impl From<Change> for DeviceError {
                 now,
             },
         }
+    }
+}
+
+/// What the user chose, and so is part of every question for a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) interface: Option<u32>,
+}
+
+impl Asked {
+    /// The source that was chosen for destinations like this one.
+    pub(crate) fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
+        let is_fitting = |source: &IpAddr| source.is_ipv4() == destination.is_ipv4();
+        self.source.filter(is_fitting)
+    }
+
+    /// How the kernel would send to a destination.
+    pub(crate) fn route(
+        &self,
+        kernel: &mut Kernel,
+        destination: IpAddr,
+    ) -> std::io::Result<Option<KernelRoute>> {
+        kernel.route(destination, self.source_for(destination), self.interface)
     }
 }
 
@@ -79,20 +105,27 @@ impl Changes {
     }
 }
 
-/// Whether a path is still the way to its sample; what changed, if not.
-pub(crate) fn look(kernel: &mut Kernel, path: &Path) -> std::io::Result<Option<Change>> {
-    let name = &path.interface.name;
+/// Whether a path is still the way to its sample; what changed, if not. `asked` is what the
+/// question was when the path was found. What is told of the interface is brought up to date.
+pub(crate) fn look(
+    kernel: &mut Kernel,
+    path: &mut Path,
+    asked: &Asked,
+) -> std::io::Result<Option<Change>> {
     match kernel.interface(path.interface.index)? {
-        None => return Ok(Some(Change::Gone(name.clone()))),
-        Some(interface) if !interface.is_up() => return Ok(Some(Change::Down(name.clone()))),
-        Some(_) => {}
+        None => return Ok(Some(Change::Gone(path.interface.name.clone()))),
+        Some(interface) if !interface.is_up() => return Ok(Some(Change::Down(interface.name))),
+        // Its MAC address may be another.
+        Some(interface) => path.interface = interface,
     }
-    if !path.source.is_loopback() && kernel.owner(path.source)?.is_none() {
+    let name = &path.interface.name;
+    // This machine's own traffic may use addresses that no interface lists, such as 127.0.0.2.
+    if path.carrier != Carrier::Host && kernel.owner(path.source)?.is_none() {
         return Ok(Some(Change::AddressLost(path.source, name.clone())));
     }
-    // The source is part of the question: that the kernel would now prefer another, such as the
-    // next temporary address, changes nothing for packets that bring theirs.
-    let now = kernel.route(path.sample, Some(path.source), None)?;
+    let now = asked.route(kernel, path.sample)?;
+    // That the kernel would now prefer another source, such as the next temporary address,
+    // changes nothing for packets that bring theirs.
     let is_same = now
         .as_ref()
         .is_some_and(|now| now.interface == path.interface.index && now.gateway == path.gateway);

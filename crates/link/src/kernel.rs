@@ -50,7 +50,6 @@ mod attribute {
         pub(in super::super) const ADDRESS: u16 = 1;
         pub(in super::super) const NAME: u16 = 3;
         pub(in super::super) const MTU: u16 = 4;
-        pub(in super::super) const QUEUEING: u16 = 6;
     }
     pub(super) mod address {
         pub(in super::super) const ADDRESS: u16 = 1;
@@ -87,8 +86,6 @@ pub(crate) struct Interface {
     pub(crate) flags: u32,
     pub(crate) mac: Option<MacAddress>,
     pub(crate) mtu: u32,
-    /// Its queueing discipline, such as `fq_codel`.
-    pub(crate) queueing: String,
 }
 
 impl Interface {
@@ -379,9 +376,6 @@ pub(crate) fn read_interface(message: &Message<'_>) -> Option<Interface> {
         mtu: attributes
             .number(attribute::link::MTU)
             .unwrap_or(u32::from(u16::MAX)),
-        queueing: attributes
-            .text(attribute::link::QUEUEING)
-            .unwrap_or_default(),
     })
 }
 

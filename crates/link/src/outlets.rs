@@ -1,12 +1,13 @@
 //! The sockets that packets leave by.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use portolan_wire::{EtherType, MacAddress};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, sockopt};
 
+use crate::changes::Asked;
 use crate::error::{Error, Result};
 use crate::path::{Carrier, Path};
 use crate::rights::missing_after;
@@ -19,10 +20,8 @@ const SEND_BUFFER_BYTES: usize = 1 << 20;
 /// A socket to send by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outlet {
-    /// With a link header, through the queue of the interface.
+    /// With a link header.
     Frame,
-    /// With a link header, for interfaces that have no queue.
-    FrameDirect,
     /// IP, over tunnels.
     Tunnel,
     /// IP, to this machine itself: marked, so that it is not taken for an answer.
@@ -33,9 +32,6 @@ impl Outlet {
     /// The socket for a path.
     pub(crate) fn of(path: &Path) -> Self {
         match path.carrier {
-            // Past a queue that shapes or shares nobody should send. Where there is none, as on
-            // veth, bridges and VLANs, passing it by saves time.
-            Carrier::Link if path.interface.queueing == "noqueue" => Self::FrameDirect,
             Carrier::Link => Self::Frame,
             Carrier::Tunnel => Self::Tunnel,
             Carrier::Host => Self::Host,
@@ -53,18 +49,16 @@ struct RawPair {
 /// All sockets to send by.
 #[derive(Debug)]
 pub(crate) struct Outlets {
+    /// Goes through the queueing discipline: to pass it by (packet(7), `PACKET_QDISC_BYPASS`)
+    /// was not measurably faster over veth, and it defeats shaping, hides what is sent from
+    /// tcpdump and turns a full queue into lost packets.
     frame: OwnedFd,
-    frame_direct: OwnedFd,
     tunnel: RawPair,
     host: RawPair,
 }
 
 impl Outlets {
     pub(crate) fn open() -> Result<Self> {
-        let frame = packet_socket()?;
-        let frame_direct = packet_socket()?;
-        // Kernels before 3.14 have no such option; then both are the same.
-        let _ = sys::bypass_queue(frame_direct.as_fd());
         let host = RawPair::open()?;
         for socket in host.v4.iter().chain(&host.v6) {
             // Kernels before 5.17 ask for CAP_NET_ADMIN. Without marks, probes of our own that
@@ -72,18 +66,39 @@ impl Outlets {
             let _ = sys::mark(socket.as_fd(), filter::MARK);
         }
         Ok(Self {
-            frame,
-            frame_direct,
+            frame: packet_socket()?,
             tunnel: RawPair::open()?,
             host,
         })
+    }
+
+    /// Keeps to what the user chose where the kernel finds the way by itself: over tunnels.
+    pub(crate) fn restrict(&self, asked: &Asked) -> Result<()> {
+        let failed = |doing| move |source: io::Error| Error::System { doing, source };
+        let sockets = [&self.tunnel.v4, &self.tunnel.v6];
+        for socket in sockets.into_iter().flatten() {
+            if let Some(index) = asked.interface {
+                sys::bind_to_interface(socket.as_fd(), index)
+                    .map_err(failed("bind a raw socket to its interface"))?;
+            }
+        }
+        let socket = match asked.source {
+            Some(source) if source.is_ipv4() => &self.tunnel.v4,
+            Some(_) => &self.tunnel.v6,
+            None => &None,
+        };
+        if let (Some(socket), Some(source)) = (socket, asked.source) {
+            rustix::net::bind(socket, &SocketAddr::new(source, 0))
+                .map_err(io::Error::from)
+                .map_err(failed("bind a raw socket to its source address"))?;
+        }
+        Ok(())
     }
 
     /// The socket of an outlet, for a family.
     pub(crate) fn socket(&self, outlet: Outlet, is_v4: bool) -> Option<BorrowedFd<'_>> {
         let pair = match outlet {
             Outlet::Frame => return Some(self.frame.as_fd()),
-            Outlet::FrameDirect => return Some(self.frame_direct.as_fd()),
             Outlet::Tunnel => &self.tunnel,
             Outlet::Host => &self.host,
         };

@@ -10,7 +10,7 @@ mod options;
 pub(crate) use mmsg::{Inbox, Message, send};
 pub(crate) use name::{HostName, LinkName, Name, bind};
 pub(crate) use options::{
-    Instruction, attach_filter, bypass_queue, incoming_drops, mark, receive_details,
+    Instruction, attach_filter, bind_to_interface, incoming_drops, mark, receive_details,
 };
 
 use std::io;

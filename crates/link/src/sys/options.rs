@@ -5,6 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::{checked, len_of};
 
+/// `SO_BINDTOIFINDEX` (`asm-generic/socket.h`).
+const BIND_TO_INDEX: libc::c_int = 62;
+
 /// One instruction of a socket filter (bpf(4), `sock_filter`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -34,10 +37,9 @@ pub(crate) fn attach_filter(socket: BorrowedFd<'_>, program: &[Instruction]) -> 
     set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
-/// Sends past the queueing discipline (packet(7), `PACKET_QDISC_BYPASS`).
-pub(crate) fn bypass_queue(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    set(socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &on)
+/// Sends over this interface only (the kernel's socket option `SO_BINDTOIFINDEX`, since 5.1).
+pub(crate) fn bind_to_interface(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, BIND_TO_INDEX, &index)
 }
 
 /// Marks what the socket sends (socket(7), `SO_MARK`).

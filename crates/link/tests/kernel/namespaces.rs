@@ -349,6 +349,25 @@ fn changes_that_concern_no_path_in_use_do_no_harm() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn a_new_mac_address_of_our_own_is_the_one_that_neighbours_answer_to() {
+    let (here, there) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+    connect((&here, "192.0.2.1/24"), (&there, "192.0.2.2/24")).unwrap();
+    there
+        .run("ip", &["address", "add", "192.0.2.3/24", "dev", "eth0"])
+        .unwrap();
+    let mut link = common::open_after_scan(&here, address("192.0.2.2"));
+    let change = ["link", "set", "eth0", "address", "02:00:00:00:00:77"];
+    here.run("ip", &change).unwrap();
+    // Hearing anything at all makes it take notice.
+    let near = address("127.0.0.1");
+    assert_eq!(scan(&mut link, near, &[23]), [(23, false)]);
+    let other = address("192.0.2.3");
+    link.solicit(other).unwrap();
+    assert!(common::neighbour_of(&mut link, other).is_some());
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn a_destination_without_a_way_says_why() {
     let (here, there) = (Namespace::new().unwrap(), Namespace::new().unwrap());
     connect((&here, "192.0.2.1/24"), (&there, "192.0.2.2/24")).unwrap();

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::thread;
 
-use crate::common::{self, address, answer_to, hear_until, syn};
+use crate::common::{self, PORTS, address, answer_to, hear_until, syn};
+use portolan_link::Options;
 use portolan_scan::device::{Batch, Device, Reach};
 use portolan_testnet::Namespace;
 use portolan_wire::ethernet::{self, VlanTag};
@@ -101,6 +102,44 @@ fn a_tun_device_carries_both_families() {
         assert_eq!(heard[0].link, None);
         assert_eq!(heard[0].source(), far);
     }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn over_a_tunnel_too_source_and_interface_can_be_chosen() {
+    let here = Namespace::new().unwrap();
+    let device = device(&here, Layer::L3, &["192.0.2.1/24", "192.0.2.9/24"]);
+    let elsewhere = ["route", "add", "unreachable", "198.51.100.0/24"];
+    here.run("ip", &elsewhere).unwrap();
+    let rule = ["rule", "add", "from", "192.0.2.9", "lookup", "77"];
+    here.run("ip", &rule).unwrap();
+    let table = ["route", "add", "default", "dev", "t0", "table", "77"];
+    here.run("ip", &table).unwrap();
+    let far = address("198.51.100.2");
+    let options = Options {
+        interface: Some("t0".to_owned()),
+        source: Some(address("192.0.2.9")),
+        ..Options::new(PORTS)
+    };
+    let mut link = common::open_with(&here, &options);
+    let source = link.source(far).unwrap();
+    assert_eq!(source, address("192.0.2.9"));
+    let mut batch = Batch::new();
+    syn(&mut batch, (source, far), 22, 1);
+    assert_eq!(link.send(&batch).unwrap(), 1);
+    answer_one(&device, |packet| syn_ack_to(packet).into_iter().collect());
+    hear_until(&mut link, |packet| answer_to(packet, 22) == Some(true));
+    // A change elsewhere makes it look again, and the question is still the same.
+    here.run("ip", &["address", "add", "203.0.113.1/32", "dev", "lo"])
+        .unwrap();
+    syn(&mut batch, (source, far), 23, 1);
+    common::send_all(&mut link, &mut batch);
+    answer_one(&device, |packet| {
+        let answers = syn_ack_to(packet);
+        let is_right = |bytes: &Vec<u8>| bytes[20..22] == 23_u16.to_be_bytes();
+        answers.filter(is_right).into_iter().collect()
+    });
+    hear_until(&mut link, |packet| answer_to(packet, 23) == Some(true));
 }
 
 const FAR_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 9]);

@@ -65,12 +65,21 @@ impl Batch {
         (0..self.len()).map(|index| self.get(index).unwrap_or_default())
     }
 
-    /// Takes packets off the front, such as those that were sent. Their room is used again after
-    /// the last.
+    /// Takes packets off the front, such as those that were sent. Their room is used again.
     pub fn drop_front(&mut self, count: usize) {
         self.dropped = (self.dropped + count).min(self.ends.len());
         if self.is_empty() {
             self.clear();
+        } else if self.dropped > self.len() {
+            // Fewer are left than were dropped, so that moving them costs each packet no more than
+            // once over; and a batch that never runs empty stays short.
+            let start = self.ends[self.dropped - 1];
+            self.bytes.drain(..start);
+            self.ends.drain(..self.dropped);
+            for end in &mut self.ends {
+                *end -= start;
+            }
+            self.dropped = 0;
         }
     }
 
@@ -146,6 +155,18 @@ mod tests {
         batch.push(2).fill(7);
         batch.clear();
         assert_eq!(batch.push(2), [0, 0]);
+    }
+
+    #[test]
+    fn a_batch_that_never_runs_empty_stays_short() {
+        let mut batch = Batch::new();
+        batch.push(60);
+        for number in 0..1_000_u64 {
+            batch.push(60)[..8].copy_from_slice(&number.to_be_bytes());
+            batch.drop_front(1);
+            assert_eq!(batch.get(0).unwrap()[..8], number.to_be_bytes());
+        }
+        assert!(batch.bytes.capacity() < 1_000, "{}", batch.bytes.capacity());
     }
 
     #[test]
