@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use portolan_model::event::Outcome;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::{Lab, PORTOLAN, THERE, bare, filter};
+use crate::lab::{Lab, PORTOLAN, TECHNIQUE, THERE, bare, filter};
 
 fn interrupt(child: &Child) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
@@ -19,7 +19,15 @@ fn started(lab: &Lab, args: &[&str]) -> (Child, BufReader<std::process::ChildStd
     // `ip` and `timeout` become the program: its process is the child.
     let mut command = lab.here.command(PORTOLAN);
     bare(&mut command)
-        .args([THERE, "-p1-65535", "-n", "--json", "--max-rate", "200"])
+        .args([
+            TECHNIQUE,
+            THERE,
+            "-p1-65535",
+            "-n",
+            "--json",
+            "--max-rate",
+            "200",
+        ])
         .args(args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

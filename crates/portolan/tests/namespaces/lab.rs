@@ -14,6 +14,10 @@ pub(crate) const PORTOLAN: &str = env!("CARGO_BIN_EXE_portolan");
 pub(crate) const THERE: &str = "192.0.2.2";
 pub(crate) const THERE_V6: &str = "2001:db8::2";
 
+/// By connections, also where the rights for more are there: what the kernel says of them is the
+/// question here.
+pub(crate) const TECHNIQUE: &str = "-sT";
+
 /// A scan that takes longer has hung: it is killed, and its test fails.
 const PATIENCE: &str = "120";
 
@@ -129,7 +133,11 @@ pub(crate) fn scan(namespace: &Namespace, args: &[&str]) -> Scan {
 pub(crate) fn through(namespace: &Namespace, program: &[&str], args: &[&str]) -> Scan {
     let mut command = namespace.command("timeout");
     command.args(["--kill-after=1", PATIENCE]).args(program);
-    let output = bare(&mut command).args(args).output().unwrap();
+    let output = bare(&mut command)
+        .arg(TECHNIQUE)
+        .args(args)
+        .output()
+        .unwrap();
     Scan::of(&output)
 }
 
