@@ -356,7 +356,10 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "NAME", help_heading = OUTPUT, hide_short_help = true)]
     pub(crate) xml_scanner: Option<String>,
 
-    /// Say more
+    /// Say more; twice: hosts as they are found
+    ///
+    /// Say more: what is scanned in which order, and how sure the result is. Twice (`-vv`):
+    /// hosts as they are found as well.
     #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 
