@@ -5,10 +5,13 @@ use std::path::Path;
 
 use portolan_wire::fuzz;
 
+/// What a target does with bytes.
+type Body = fn(&[u8]);
+
 #[test]
 fn the_corpus_of_every_format_holds() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let targets: [(&str, fn(&[u8])); 8] = [
+    let targets: [(&str, Body); 8] = [
         ("ethernet", fuzz::ethernet),
         ("arp", fuzz::arp),
         ("ip", fuzz::ip),
