@@ -1,0 +1,2 @@
+//! The web app and the API.
+#![forbid(unsafe_code)]
