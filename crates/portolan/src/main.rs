@@ -1,3 +1,198 @@
-//! The `portolan` command.
+//! The `portolan` command: arguments in, one function, an exit status out.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod argv;
+mod compare;
+mod config;
+mod duration;
+mod failure;
+mod list;
+mod names;
+mod outputs;
+mod request;
+mod runner;
+mod scan;
+mod signals;
+mod targets;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::FromArgMatches as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use args::{Cli, ColorChoice, Command, CommonArgs};
+use config::Config;
+use failure::{Exit, Failure, io_reason, visible};
+use runner::Engine;
+use terminal::Look;
+
+/// The name of the program, as it stands in what it writes.
+const NAME: &str = "portolan";
+
+fn main() -> ExitCode {
+    run(std::env::args_os().skip(1).collect(), runner::engine).into()
+}
+
+/// Does what `words` say, with `engine` as the engine.
+fn run(words: Vec<OsString>, engine: Engine) -> Exit {
+    let typed = typed(&words);
+    let cli = match parse(words) {
+        Ok(cli) => cli,
+        Err(Refused::Help(text)) => return written(terminal::stdout(&text)),
+        Err(Refused::Failure(failure)) => return not_started(&failure),
+    };
+    match cli.command {
+        None => scan_with(&cli.scan, &typed, engine),
+        Some(Command::Scan(args)) => scan_with(&args, &typed, engine),
+        Some(Command::List(args)) => {
+            let listed = configured(&args.common)
+                .and_then(|config| list::list(&args, &config, &mut io::stdin().lock()));
+            match listed {
+                Ok(text) => written(terminal::stdout(&text)),
+                Err(failure) => not_started(&failure),
+            }
+        }
+        Some(Command::Diff { old, new }) => match compare::compare(&old, &new) {
+            Ok((text, differ)) => match written(terminal::stdout(&text)) {
+                Exit::Done if differ => Exit::LeftOut,
+                exit => exit,
+            },
+            Err(failure) => not_started(&failure),
+        },
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut args::command(), NAME, &mut script);
+            written(terminal::stdout(&String::from_utf8_lossy(&script)))
+        }
+        Some(Command::Man { of }) => match man(of.as_deref()) {
+            Ok(page) => written(terminal::stdout(&page)),
+            Err(failure) => not_started(&failure),
+        },
+    }
+}
+
+fn scan_with(args: &args::ScanArgs, typed: &str, engine: Engine) -> Exit {
+    match configured(&args.common) {
+        Ok(config) => scan::scan(args, &config, typed, engine),
+        Err(failure) => not_started(&failure),
+    }
+}
+
+fn configured(args: &CommonArgs) -> failure::Result<Config> {
+    let source = config::Source::new(args.config.as_deref(), args.no_config, |name| {
+        std::env::var_os(name)
+    });
+    config::load(&source)
+}
+
+/// The manual page of the program, or of one of its commands.
+fn man(of: Option<&str>) -> failure::Result<String> {
+    let mut command = args::command();
+    command.build();
+    let command = match of {
+        None => command,
+        Some(name) => command.find_subcommand(name).cloned().ok_or_else(|| {
+            let known = command.get_subcommands().map(clap::Command::get_name);
+            let failure = Failure::new(format!("there is no command `{}`", visible(name)));
+            match portolan_model::hint::nearest(name, known) {
+                Some(known) => failure.hint(format!("did you mean `{known}`?")),
+                None => failure,
+            }
+        })?,
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(|error| Failure::new(format!("cannot write the page: {}", io_reason(&error))))?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+fn not_started(failure: &Failure) -> Exit {
+    let look = Look::detect(ColorChoice::Auto);
+    terminal::stderr(&terminal::error_lines(failure, look.err_color));
+    Exit::NotStarted
+}
+
+/// The end of a command that only writes: a reader that has gone has had enough.
+fn written(result: io::Result<()>) -> Exit {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => not_started(&Failure::new(
+            format!("cannot write to standard output: {}", io_reason(&error)),
+        )),
+        _ => Exit::Done,
+    }
+}
+
+/// Why there are no arguments to go by.
+enum Refused {
+    /// Help or the version was asked for.
+    Help(String),
+    /// They cannot be understood.
+    Failure(Failure),
+}
+
+fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
+    let words = argv::rewrite(words).map_err(Refused::Failure)?;
+    let words = std::iter::once(OsString::from(NAME)).chain(words);
+    let look = Look::detect(ColorChoice::Auto);
+    args::command()
+        .term_width(look.width.min(100))
+        .try_get_matches_from(words)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let text = error.render();
+                Refused::Help(if look.out_color {
+                    text.ansi().to_string()
+                } else {
+                    text.to_string()
+                })
+            }
+            _ => Refused::Failure(explain(&error)),
+        })
+}
+
+/// clap's error as one line and a hint, without the usage that it adds.
+fn explain(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n");
+    let first = paragraphs.next().unwrap_or(&text);
+    let message = first.strip_prefix("error: ").unwrap_or(first);
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let failure = Failure::new(visible(&message));
+    let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let meant = suggested
+        .into_iter()
+        .find_map(|kind| match error.get(kind)? {
+            ContextValue::String(text) => Some(text.clone()),
+            ContextValue::Strings(texts) => texts.first().cloned(),
+            _ => None,
+        });
+    match meant {
+        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+        None => failure.hint("see `portolan --help`"),
+    }
+}
+
+/// The command line as it was typed, as a shell would take it again.
+fn typed(words: &[OsString]) -> String {
+    let mut line = NAME.to_owned();
+    for word in words {
+        let word = word.to_string_lossy();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:=@%+".contains(&byte);
+        line.push(' ');
+        if !word.is_empty() && word.bytes().all(is_plain) {
+            line.push_str(&word);
+        } else {
+            line.push('\'');
+            line.push_str(&word.replace('\'', r"'\''"));
+            line.push('\'');
+        }
+    }
+    line
+}

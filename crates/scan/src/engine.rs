@@ -831,3 +831,8 @@ impl State<'_> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod tests;

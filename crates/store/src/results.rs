@@ -539,9 +539,13 @@ impl<'a> Source<'a> {
                 service,
             })
         };
+        let runs = picture
+            .runs
+            .iter()
+            .filter(|run| self.query.allows(run.code));
         match self.sort.order {
             Order::Ascending => {
-                for run in &picture.runs {
+                for run in runs {
                     for port in run.first..=run.last {
                         if one(run.protocol, port, run.code)? == Next::Enough {
                             return Ok(Next::Enough);
@@ -550,7 +554,7 @@ impl<'a> Source<'a> {
                 }
             }
             Order::Descending => {
-                for run in picture.runs.iter().rev() {
+                for run in runs.rev() {
                     for port in (run.first..=run.last).rev() {
                         if one(run.protocol, port, run.code)? == Next::Enough {
                             return Ok(Next::Enough);

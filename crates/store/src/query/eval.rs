@@ -43,6 +43,20 @@ impl Query {
     }
 }
 
+impl Query {
+    /// Whether a port with this state and reason can fit, so that whole runs are passed over.
+    pub(crate) fn allows(&self, code: Code) -> bool {
+        self.terms.iter().all(|term| {
+            let fits = match &term.filter {
+                Filter::State(states) => states.contains(&code.state()),
+                Filter::Reason(reasons) => reasons.contains(&code.reason()),
+                _ => return true,
+            };
+            fits == (term.sense == Sense::Is)
+        })
+    }
+}
+
 impl Filter {
     fn matches(&self, found: &Candidate<'_>) -> bool {
         match self {

@@ -1,0 +1,485 @@
+//! The command line: one definition for the short help, the long help, the manual page and the
+//! completions.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use portolan_model::spec::Template;
+
+use crate::{duration, names};
+
+const WHAT: &str = "What to scan";
+const HOW: &str = "How to scan";
+const OUTPUT: &str = "What to write";
+
+/// What stands under both helps.
+const REMINDER: &str = "\
+Scan only what is yours or what you may scan. Every option: portolan --help";
+
+const EXAMPLES: &str = "\
+Examples:
+  portolan 127.0.0.1                       the common ports of this machine
+  portolan 192.0.2.1 1 1024                ports 1 to 1024 of one host
+  portolan 192.0.2.0/24 -p 22,80,8000-8100 a network
+  portolan server.example -p- --open       every port, the open ones shown
+  portolan -iL hosts.txt -oX scan.xml      targets from a file, results for other programs
+  portolan list 10.0.0.0/8 -p-             what would be scanned, without a packet
+
+Exit status: 0 done; 1 done with something left out, which is said on standard error;
+2 could not start; 130 interrupted: what was found is printed and kept.
+
+Scan only hosts and networks that are yours or that you may scan.";
+
+/// Charts the open ports of the networks that you run
+#[derive(Debug, Parser)]
+#[command(
+    name = "portolan",
+    version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    override_usage = "portolan [scan] TARGET... [OPTIONS]\n       portolan TARGET START END    one host, a range of ports\n       portolan COMMAND ...",
+    subcommand_value_name = "COMMAND",
+    max_term_width = 100,
+    after_help = REMINDER,
+    after_long_help = EXAMPLES,
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) scan: ScanArgs,
+
+    /// Show help: in short with `-h`, every option with `--help`
+    #[arg(short, long, action = ArgAction::Help, help_heading = OUTPUT, hide_short_help = true)]
+    help: Option<bool>,
+
+    /// Show the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = OUTPUT,
+          hide_short_help = true)]
+    version: Option<bool>,
+}
+
+/// What to do; scanning where nothing is said.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Scan: the default, here for targets that are named like a command
+    #[command(after_help = REMINDER, after_long_help = EXAMPLES)]
+    Scan(Box<ScanArgs>),
+    /// Show what would be scanned, without sending a packet
+    List(Box<ListArgs>),
+    /// Compare two results: 0 if they are the same, 1 if they differ
+    ///
+    /// Compare two results in XML or JSON lines. The exit status is 0 if they are the same, 1
+    /// if they differ, 2 if one cannot be read, as with ndiff.
+    Diff {
+        /// The earlier result
+        #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
+        old: PathBuf,
+        /// The later one
+        #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
+        new: PathBuf,
+    },
+    /// Write completions for a shell to standard output
+    Completions {
+        /// Which shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual page to standard output
+    Man {
+        /// The command whose page is wanted instead of the program's own
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
+    },
+}
+
+/// Where to look.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// Names, addresses, networks, ranges
+    ///
+    /// Names, addresses, networks (`192.0.2.0/24`, `2001:db8::/120`), ranges (`192.0.2.1-50`,
+    /// `192.0.2.1-192.0.3.20`) and ranges in octets (`10.0.0-3.1,5,9`). One host and two
+    /// numbers are that host and a range of ports.
+    #[arg(value_name = "TARGET", help_heading = WHAT, value_hint = ValueHint::Hostname)]
+    pub(crate) targets: Vec<String>,
+
+    /// Read targets from a file, `-` for standard input [-iL]
+    ///
+    /// Read targets from a file, `-` for standard input (`-iL`). Targets stand between
+    /// white space; what follows a `#` is a comment.
+    #[arg(long, value_name = "FILE",
+          help_heading = WHAT, value_hint = ValueHint::FilePath)]
+    pub(crate) input: Vec<PathBuf>,
+
+    /// Leave these out: like targets, commas between them
+    #[arg(long, value_name = "TARGETS", help_heading = WHAT)]
+    pub(crate) exclude: Vec<String>,
+
+    /// Leave out the targets in a file
+    #[arg(long, value_name = "FILE", help_heading = WHAT,
+          value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub(crate) exclude_file: Vec<PathBuf>,
+}
+
+/// Which ports.
+#[derive(Debug, Args)]
+pub(crate) struct PortArgs {
+    /// Ports: `22,80-90,http`, `-` for all [default: common]
+    ///
+    /// Ports, commas between them: numbers, ranges (`8000-8100`, `-1024`), `-` or `all` for
+    /// every port, service names (`http`), `common` for the ports that people really run
+    /// (the default). `T:` and `U:` limit what follows to TCP or UDP.
+    #[arg(short = 'p', long, value_name = "PORTS", help_heading = WHAT)]
+    pub(crate) ports: Option<String>,
+
+    /// The N ports that are most often found open
+    #[arg(long, value_name = "N", help_heading = WHAT, conflicts_with = "ports")]
+    pub(crate) top_ports: Option<u32>,
+
+    /// The 100 ports that are most often found open
+    #[arg(short = 'F', long, help_heading = WHAT, conflicts_with_all = ["ports", "top_ports"])]
+    pub(crate) fast: bool,
+
+    /// Leave these ports out
+    #[arg(long, value_name = "PORTS", help_heading = WHAT, hide_short_help = true)]
+    pub(crate) exclude_ports: Option<String>,
+}
+
+/// Which addresses of a name count, and who is asked for them.
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// Scan every address of a name, not the first alone
+    #[arg(long, help_heading = HOW, hide_short_help = true)]
+    pub(crate) resolve_all: bool,
+
+    /// Only IPv4 addresses of names
+    #[arg(short = '4', long, help_heading = HOW, conflicts_with = "ipv6", hide_short_help = true)]
+    pub(crate) ipv4: bool,
+
+    /// Only IPv6 addresses of names
+    #[arg(short = '6', long, help_heading = HOW, hide_short_help = true)]
+    pub(crate) ipv6: bool,
+}
+
+/// Where defaults come from, and what the program says beside its results.
+#[derive(Debug, Args)]
+pub(crate) struct CommonArgs {
+    /// Read defaults from this file
+    ///
+    /// Read defaults from this file (TOML) instead of `portolan/config.toml` in
+    /// `$XDG_CONFIG_HOME` or `~/.config`. Options on the command line win over it.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT,
+          value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Read no configuration file
+    #[arg(long, help_heading = OUTPUT, hide_short_help = true, conflicts_with = "config")]
+    pub(crate) no_config: bool,
+
+    /// When to use colour: auto, always, never
+    ///
+    /// When to use colour. `auto` colours a terminal; `NO_COLOR` and `CLICOLOR_FORCE` are
+    /// obeyed.
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = OUTPUT,
+          hide_possible_values = true, hide_short_help = true)]
+    pub(crate) color: Option<ColorChoice>,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Never
+    Never,
+}
+
+/// How a scan asks: by connecting, in this build. The other words are known so that they can
+/// be refused clearly.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(crate) struct TechniqueArgs {
+    /// Scan by full TCP connections, which needs no rights: the default [-sT]
+    #[arg(long, help_heading = HOW, hide_short_help = true)]
+    pub(crate) connect: bool,
+
+    /// Scan by TCP SYN packets [-sS]
+    #[arg(long, hide = true)]
+    pub(crate) syn: bool,
+
+    /// Scan UDP ports [-sU]
+    #[arg(long, hide = true)]
+    pub(crate) udp: bool,
+
+    /// Find out what runs on open ports [-sV]
+    #[arg(long, hide = true)]
+    pub(crate) detect: bool,
+}
+
+/// How fast, at the most and at the least.
+#[derive(Debug, Args)]
+pub(crate) struct PaceArgs {
+    /// Take every address to be up [-Pn]
+    #[arg(long, help_heading = HOW)]
+    pub(crate) skip_discovery: bool,
+
+    /// Find out which hosts are up, no more [-sn]
+    #[arg(long, help_heading = HOW,
+          conflicts_with_all = ["ports", "top_ports", "fast", "skip_discovery", "exclude_ports"])]
+    pub(crate) hosts_only: bool,
+
+    /// From 0, careful, to 5, hurried [default: 3]
+    ///
+    /// nmap's timing templates, by number or name: 0 paranoid, 1 sneaky, 2 polite, 3 normal,
+    /// 4 aggressive, 5 insane. From 3 on the pace adapts to what the path carries.
+    #[arg(short = 'T', long = "timing", value_name = "0-5", help_heading = HOW,
+          value_parser = template)]
+    pub(crate) timing: Option<Template>,
+
+    /// Wait so long for an answer: `500ms`, or seconds
+    #[arg(long, value_name = "TIME", help_heading = HOW,
+          value_parser = duration::parse, allow_hyphen_values = true)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Ask so many at once [--threads]
+    ///
+    /// Let at most so many probes wait for an answer at once. `--threads` is the same.
+    #[arg(long, aliases = ["threads", "max-parallelism"], value_name = "N",
+          help_heading = HOW, value_parser = at_least_one_u32, allow_hyphen_values = true)]
+    pub(crate) concurrency: Option<NonZeroU32>,
+
+    /// Send at most so many probes a second
+    #[arg(long, value_name = "N", help_heading = HOW,
+          value_parser = at_least_one_u64, allow_hyphen_values = true)]
+    pub(crate) max_rate: Option<NonZeroU64>,
+
+    /// Send at least so many probes a second, whatever the path carries
+    #[arg(long, value_name = "N", help_heading = HOW,
+          value_parser = at_least_one_u64, allow_hyphen_values = true, hide_short_help = true)]
+    pub(crate) min_rate: Option<NonZeroU64>,
+
+    /// Ask a silent port again so often
+    ///
+    /// Ask a silent port again so often. Without it, as often as the loss that was measured
+    /// asks for. `--max-retries` is the same.
+    #[arg(long, alias = "max-retries", value_name = "N", help_heading = HOW,
+          value_parser = retries, allow_hyphen_values = true, hide_short_help = true)]
+    pub(crate) retries: Option<u8>,
+
+    /// Decide the order; the same seed gives the same order
+    #[arg(long, value_name = "N", help_heading = HOW, hide_short_help = true)]
+    pub(crate) seed: Option<u64>,
+}
+
+/// Names of what was found.
+#[derive(Debug, Args)]
+pub(crate) struct ReverseArgs {
+    /// Do not look up the names of hosts that are found
+    #[arg(short = 'n', long, help_heading = HOW, overrides_with = "dns")]
+    pub(crate) no_dns: bool,
+
+    /// Look them up, whatever the configuration file says
+    #[arg(short = 'R', long, help_heading = HOW, overrides_with = "no_dns",
+          hide_short_help = true)]
+    pub(crate) dns: bool,
+
+    /// Ask these name servers: addresses, commas between them
+    ///
+    /// Ask these name servers instead of the system's: addresses, with a port where it is not
+    /// 53 (`192.0.2.53:5353`, `[2001:db8::53]:5353`), commas between them.
+    #[arg(long, value_name = "SERVERS", help_heading = HOW, value_delimiter = ',',
+          value_parser = names::server, hide_short_help = true)]
+    pub(crate) dns_servers: Vec<SocketAddr>,
+}
+
+/// What is written, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Show open ports only
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) open: bool,
+
+    /// Write JSON lines to standard output, as `-oJ -`
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+
+    /// Write nmap's XML, `-` for standard output [-oX]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath)]
+    pub(crate) xml: Vec<PathBuf>,
+
+    /// Write JSON lines, one fact a line, as they are found [-oJ]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub(crate) jsonl: Vec<PathBuf>,
+
+    /// Write nmap's grepable lines [-oG]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath,
+          hide_short_help = true)]
+    pub(crate) grepable: Vec<PathBuf>,
+
+    /// Write the table as text [-oN]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath,
+          hide_short_help = true)]
+    pub(crate) normal: Vec<PathBuf>,
+
+    /// Write CSV, one port a row
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub(crate) csv: Vec<PathBuf>,
+
+    /// Write a Markdown report
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath,
+          hide_short_help = true)]
+    pub(crate) markdown: Vec<PathBuf>,
+
+    /// Write a report as one HTML page
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub(crate) html: Vec<PathBuf>,
+
+    /// Write BASE.xml, .jsonl, .gnmap and .nmap [-oA]
+    #[arg(long, value_name = "BASE", help_heading = OUTPUT, value_hint = ValueHint::FilePath)]
+    pub(crate) all_formats: Vec<PathBuf>,
+
+    /// Call the scanner so in the XML
+    ///
+    /// Call the scanner so in the XML. Its readers look for `nmap`, which is the default: some
+    /// find nothing under another name.
+    #[arg(long, value_name = "NAME", help_heading = OUTPUT, hide_short_help = true)]
+    pub(crate) xml_scanner: Option<String>,
+
+    /// Say more
+    #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+
+    /// Results only: no progress, no summary
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+}
+
+/// Everything that a scan can be told.
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    #[command(flatten)]
+    pub(crate) targets: TargetArgs,
+    #[command(flatten)]
+    pub(crate) ports: PortArgs,
+    #[command(flatten)]
+    pub(crate) technique: TechniqueArgs,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) names: NameArgs,
+    #[command(flatten)]
+    pub(crate) reverse: ReverseArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// What `list` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) targets: TargetArgs,
+    #[command(flatten)]
+    pub(crate) ports: PortArgs,
+
+    /// Show the order of this seed, as a scan with it has it
+    #[arg(long, value_name = "N", help_heading = HOW)]
+    pub(crate) seed: Option<u64>,
+
+    /// Write one JSON object
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// The whole definition, for help, completions and the manual page.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// `-T`: a number from 0 to 5 or a name.
+///
+/// # Errors
+/// For anything else.
+pub(crate) fn template(text: &str) -> Result<Template, String> {
+    let by_name = match text.to_ascii_lowercase().as_str() {
+        "paranoid" => Some(Template::Paranoid),
+        "sneaky" => Some(Template::Sneaky),
+        "polite" => Some(Template::Polite),
+        "normal" => Some(Template::Normal),
+        "aggressive" => Some(Template::Aggressive),
+        "insane" => Some(Template::Insane),
+        number => number.parse().ok().and_then(Template::from_number),
+    };
+    by_name.ok_or_else(|| "expected a number from 0 to 5".to_owned())
+}
+
+fn at_least_one_u32(text: &str) -> Result<NonZeroU32, String> {
+    text.parse()
+        .map_err(|_| format!("expected a number from 1 to {}", u32::MAX))
+}
+
+fn at_least_one_u64(text: &str) -> Result<NonZeroU64, String> {
+    text.parse()
+        .map_err(|_| "expected a number of probes a second, at least 1".to_owned())
+}
+
+fn retries(text: &str) -> Result<u8, String> {
+    text.parse()
+        .map_err(|_| "expected a number from 0 to 255".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_short_help_fits_one_screen_of_80_by_40() {
+        let help = command().term_width(80).render_help().to_string();
+        let lines: Vec<&str> = help.lines().collect();
+        let longest = lines.iter().map(|line| line.chars().count()).max();
+        assert!(lines.len() <= 40, "{} lines:\n{help}", lines.len());
+        assert!(longest <= Some(80), "{longest:?} columns:\n{help}");
+    }
+
+    #[test]
+    fn timing_is_a_number_or_a_name() {
+        assert_eq!(template("4"), Ok(Template::Aggressive));
+        assert_eq!(template("Polite"), Ok(Template::Polite));
+        assert_eq!(
+            template("6"),
+            Err("expected a number from 0 to 5".to_owned())
+        );
+        assert!(template("-1").is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_no_command_is_a_target() {
+        let cli = Cli::try_parse_from(["portolan", "192.0.2.1", "list"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.scan.targets.targets, ["192.0.2.1", "list"]);
+        let cli = Cli::try_parse_from(["portolan", "scan", "list"]).unwrap();
+        assert!(
+            matches!(cli.command, Some(Command::Scan(args)) if args.targets.targets == ["list"])
+        );
+    }
+}

@@ -1,0 +1,356 @@
+//! Defaults from a TOML file, found by the XDG convention or named by `--config`.
+
+use std::ffi::OsString;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use portolan_model::PortSpec;
+use portolan_model::hint::nearest;
+use portolan_model::spec::Template;
+use serde::{Deserialize, Deserializer};
+
+use crate::args::{self, ColorChoice};
+use crate::failure::{Failure, Result, io_reason};
+use crate::{duration, names};
+
+/// What a configuration file can say; its keys are the names of the long options.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(crate) struct Config {
+    /// The default ports.
+    #[serde(deserialize_with = "ports")]
+    pub(crate) ports: Option<PortSpec>,
+    /// Ports never scanned.
+    #[serde(deserialize_with = "ports")]
+    pub(crate) exclude_ports: Option<PortSpec>,
+    /// Targets never scanned, beside those of the command line.
+    pub(crate) exclude: Vec<String>,
+    /// Bounds on the pace, as the options of the same name.
+    #[serde(deserialize_with = "time")]
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) concurrency: Option<NonZeroU32>,
+    pub(crate) max_rate: Option<NonZeroU64>,
+    pub(crate) min_rate: Option<NonZeroU64>,
+    pub(crate) retries: Option<u8>,
+    #[serde(deserialize_with = "timing")]
+    pub(crate) timing: Option<Template>,
+    pub(crate) skip_discovery: bool,
+    /// Names and name servers.
+    pub(crate) no_dns: bool,
+    pub(crate) resolve_all: bool,
+    #[serde(deserialize_with = "servers")]
+    pub(crate) dns_servers: Vec<std::net::SocketAddr>,
+    /// Output.
+    pub(crate) open: bool,
+    pub(crate) color: Option<ColorChoice>,
+    pub(crate) xml_scanner: Option<String>,
+}
+
+/// Every key, for the hint at a misspelt one.
+const KEYS: &[&str] = &[
+    "color",
+    "concurrency",
+    "dns-servers",
+    "exclude",
+    "exclude-ports",
+    "max-rate",
+    "min-rate",
+    "no-dns",
+    "open",
+    "ports",
+    "resolve-all",
+    "retries",
+    "skip-discovery",
+    "timeout",
+    "timing",
+    "xml-scanner",
+];
+
+/// The largest file that is read: far more than anyone writes.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Which file to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// None.
+    None,
+    /// This one, which must be there.
+    Named(PathBuf),
+    /// This one, if it is there.
+    Found(PathBuf),
+}
+
+impl Source {
+    /// By the options, else by the XDG Base Directory Specification: `$XDG_CONFIG_HOME` when
+    /// it is absolute, else `~/.config`.
+    pub(crate) fn new(
+        named: Option<&Path>,
+        no_config: bool,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
+        if no_config {
+            return Self::None;
+        }
+        if let Some(path) = named {
+            return Self::Named(path.to_owned());
+        }
+        let absolute = |name| {
+            env(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let base = absolute("XDG_CONFIG_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".config")));
+        match base {
+            Some(base) => Self::Found(base.join("portolan").join("config.toml")),
+            None => Self::None,
+        }
+    }
+}
+
+/// Reads the file of `source`; the defaults where there is none.
+///
+/// # Errors
+/// When it cannot be read, or holds what is not known, with its name, line and key.
+pub(crate) fn load(source: &Source) -> Result<Config> {
+    let path = match source {
+        Source::None => return Ok(Config::default()),
+        Source::Named(path) | Source::Found(path) => path,
+    };
+    let shown = path.display();
+    let refused = |why: &str| {
+        Failure::new(format!(
+            "cannot read the configuration file `{shown}`: {why}"
+        ))
+    };
+    let bytes = match read(path) {
+        Ok(bytes) => bytes,
+        Err(error)
+            if matches!(source, Source::Found(_))
+                && matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+        {
+            return Ok(Config::default());
+        }
+        Err(error) => return Err(refused(&io_reason(&error))),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text"))?;
+    parse(&text, &shown.to_string())
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// Reads the text of the file that is called `name`.
+pub(crate) fn parse(text: &str, name: &str) -> Result<Config> {
+    toml::from_str(text).map_err(|error| explain(&error, text, name))
+}
+
+/// Turns the reader's error into one line with file, line and key.
+fn explain(error: &toml::de::Error, text: &str, name: &str) -> Failure {
+    let span = error.span().unwrap_or(0..0);
+    let (number, line) = line_of(text, &span);
+    let at = format!("`{name}`, line {number}");
+    let key = line.split_once('=').map(|(key, _)| key.trim());
+    if error.message().starts_with("unknown field") {
+        let wrong = text.get(span).unwrap_or(line).trim();
+        let failure = Failure::new(format!("{at}: unknown key `{wrong}`"));
+        return failure.hint(match nearest(wrong, KEYS.iter().copied()) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("the keys are {}", KEYS.join(", ")),
+        });
+    }
+    let message = error.message().lines().next().unwrap_or("it is not TOML");
+    match key {
+        Some(key) if !key.is_empty() => Failure::new(format!("{at}: `{key}`: {message}")),
+        _ => Failure::new(format!("{at}: {message}")),
+    }
+}
+
+/// The line in which `span` begins, counting from 1.
+fn line_of<'a>(text: &'a str, span: &Range<usize>) -> (usize, &'a str) {
+    let before = text.get(..span.start).unwrap_or(text);
+    let number = before.matches('\n').count() + 1;
+    (number, text.lines().nth(number - 1).unwrap_or(""))
+}
+
+fn ports<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<PortSpec>, D::Error> {
+    PortSpec::deserialize(from).map(Some)
+}
+
+/// A time as on the command line: text with a unit, or a number of seconds.
+fn time<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Duration>, D::Error> {
+    let text = match toml::Value::deserialize(from)? {
+        toml::Value::String(text) => text,
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Float(number) => number.to_string(),
+        _ => return Err(serde::de::Error::custom("expected a time such as \"2s\"")),
+    };
+    duration::parse(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}
+
+fn timing<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Template>, D::Error> {
+    let text = match toml::Value::deserialize(from)? {
+        toml::Value::String(text) => text,
+        toml::Value::Integer(number) => number.to_string(),
+        _ => return Err(serde::de::Error::custom("expected a number from 0 to 5")),
+    };
+    args::template(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}
+
+fn servers<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Vec<std::net::SocketAddr>, D::Error> {
+    Vec::<String>::deserialize(from)?
+        .iter()
+        .map(|text| names::server(text).map_err(serde::de::Error::custom))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (String, Option<String>) {
+        let failure = parse(text, "config.toml").unwrap_err();
+        (failure.message, failure.hint)
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = parse(
+            r#"
+            ports = "22,80"
+            exclude-ports = "9100"
+            exclude = ["192.0.2.1"]
+            timeout = "500ms"
+            concurrency = 100
+            max-rate = 1000
+            min-rate = 10
+            retries = 2
+            timing = 4
+            skip-discovery = true
+            no-dns = true
+            resolve-all = true
+            dns-servers = ["192.0.2.53", "192.0.2.54:5353"]
+            open = true
+            color = "never"
+            xml-scanner = "portolan"
+            "#,
+            "config.toml",
+        )
+        .unwrap();
+        assert_eq!(config.ports.unwrap().tcp().len(), 2);
+        assert_eq!(config.timeout, Some(Duration::from_millis(500)));
+        assert_eq!(config.timing, Some(Template::Aggressive));
+        assert_eq!(config.dns_servers[1].port(), 5353);
+        assert_eq!(config.color, Some(ColorChoice::Never));
+        assert!(config.open && config.no_dns && config.resolve_all && config.skip_discovery);
+    }
+
+    #[test]
+    fn the_list_of_keys_is_the_keys() {
+        for key in KEYS {
+            let unknown = refused(&format!("{key} = {{ x = 1 }}")).0;
+            assert!(!unknown.contains("unknown key"), "{unknown}");
+        }
+        let refusal = toml::from_str::<Config>("zzz = 1").unwrap_err().to_string();
+        assert_eq!(
+            refusal.matches('`').count() / 2,
+            KEYS.len() + 1,
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name_and_line_with_the_nearest() {
+        assert_eq!(
+            refused("open = true\n\nmax-rat = 5\n"),
+            (
+                "`config.toml`, line 3: unknown key `max-rat`".to_owned(),
+                Some("did you mean `max-rate`?".to_owned())
+            )
+        );
+        assert_eq!(
+            refused("[scan]\nopen = true\n").0,
+            "`config.toml`, line 1: unknown key `scan`"
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_by_key_and_line() {
+        assert_eq!(
+            refused("open = true\ntimeout = \"-1\"\n").0,
+            "`config.toml`, line 2: `timeout`: a time cannot be negative"
+        );
+        assert_eq!(
+            refused("ports = \"0\"\n").0,
+            "`config.toml`, line 1: `ports`: port 0 is out of range: ports are 1 to 65535"
+        );
+        assert_eq!(
+            refused("retries = \"many\"\n").0,
+            "`config.toml`, line 1: `retries`: invalid type: string \"many\", expected u8"
+        );
+        assert!(
+            refused("open = \n")
+                .0
+                .starts_with("`config.toml`, line 1: `open`: ")
+        );
+    }
+
+    #[test]
+    fn the_file_is_looked_for_by_the_xdg_convention() {
+        let env = |pairs: &'static [(&'static str, &'static str)]| {
+            move |name: &str| {
+                let found = pairs.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| OsString::from(*value))
+            }
+        };
+        let found = |path: &str| Source::Found(PathBuf::from(path));
+        let both: &[_] = &[("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(
+            Source::new(None, false, env(both)),
+            found("/x/portolan/config.toml")
+        );
+        assert_eq!(
+            Source::new(
+                None,
+                false,
+                env(&[("XDG_CONFIG_HOME", "x"), ("HOME", "/h")])
+            ),
+            found("/h/.config/portolan/config.toml")
+        );
+        assert_eq!(Source::new(None, false, env(&[])), Source::None);
+        assert_eq!(Source::new(None, true, env(both)), Source::None);
+    }
+
+    #[test]
+    fn a_named_file_must_be_there_and_a_looked_for_one_need_not() {
+        let missing = PathBuf::from("/nonexistent/portolan.toml");
+        assert_eq!(load(&Source::Found(missing.clone())), Ok(Config::default()));
+        assert_eq!(
+            load(&Source::Named(missing)).unwrap_err().message,
+            "cannot read the configuration file `/nonexistent/portolan.toml`: \
+             no such file or directory"
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! The `list` command: what would be scanned, and how much, without a packet.
+
+use std::fmt::Write as _;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+
+use portolan_model::target::HostName;
+use portolan_model::{AddressSet, PortSpec, Protocol};
+use portolan_scan::Plan;
+use serde::Serialize;
+
+use crate::args::ListArgs;
+use crate::config::Config;
+use crate::failure::{Failure, Result};
+use crate::terminal::grouped;
+use crate::{request, runner};
+
+/// How many ranges are shown; a list of a million would help nobody.
+const RANGES: usize = 12;
+/// How many ranges of ports are shown.
+const PORT_RANGES: usize = 24;
+/// How many pairs of address and port are shown, in the order of scanning.
+const PAIRS: u64 = 5;
+
+/// What would be scanned.
+struct Listing {
+    addresses: AddressSet,
+    /// Names that are to be looked up; how many addresses they have is not known.
+    names: Vec<HostName>,
+    ports: PortSpec,
+    /// Decides the order.
+    seed: u64,
+}
+
+/// What `list` prints.
+///
+/// # Errors
+/// As a scan of the same targets and ports.
+pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Result<String> {
+    let places = request::places(&args.targets, &args.ports, config, stdin)?;
+    let (addresses, names) = runner::without_lookup(&places.targets);
+    let (excluded, excluded_names) = runner::without_lookup(&places.exclude);
+    let listing = Listing {
+        addresses: addresses.without(&excluded),
+        names: names
+            .into_iter()
+            .filter(|name| !excluded_names.contains(name))
+            .cloned()
+            .collect(),
+        ports: places.ports,
+        seed: args.seed.unwrap_or_else(crate::scan::seed),
+    };
+    if listing.addresses.is_empty() && listing.names.is_empty() {
+        return Err(Failure::new(
+            "there is nothing to scan: every target is excluded",
+        ));
+    }
+    if args.json {
+        listing
+            .json()
+            .map_err(|error| Failure::new(format!("cannot write JSON: {}", io::Error::from(error))))
+    } else {
+        Ok(listing.text())
+    }
+}
+
+impl Listing {
+    fn probes(&self) -> u128 {
+        let ports = self.ports.of(Protocol::Tcp).len();
+        self.addresses
+            .len()
+            .saturating_mul(u128::try_from(ports).unwrap_or(u128::MAX))
+    }
+
+    /// The first pairs in the order in which a scan with this seed asks them; none where names
+    /// are still to be looked up, and where there are more than a scan can hold.
+    fn first_pairs(&self) -> Vec<String> {
+        if !self.names.is_empty() {
+            return Vec::new();
+        }
+        let ports = self.ports.of(Protocol::Tcp);
+        let Ok(plan) = Plan::new(self.addresses.clone(), Protocol::Tcp, ports, self.seed) else {
+            return Vec::new();
+        };
+        (0..PAIRS)
+            .map_while(|position| plan.at(position))
+            .map(|pair| SocketAddr::new(pair.address, pair.port).to_string())
+            .collect()
+    }
+
+    fn text(&self) -> String {
+        let ports = self.ports.of(Protocol::Tcp);
+        let mut text = String::new();
+        if !self.addresses.is_empty() {
+            let _ = writeln!(text, "addresses  {}", grouped(self.addresses.len()));
+            text += &shortened(
+                self.addresses.ranges().map(range),
+                RANGES,
+                self.addresses.runs(),
+            );
+        }
+        if !self.names.is_empty() {
+            let _ = writeln!(
+                text,
+                "names      {}, to be looked up when the scan starts",
+                grouped(self.names.len().try_into().unwrap_or(u128::MAX))
+            );
+            let names = self.names.iter().map(ToString::to_string);
+            text += &shortened(names, RANGES, self.names.len());
+        }
+        let _ = writeln!(
+            text,
+            "ports      {} of TCP",
+            grouped(ports.len().try_into().unwrap_or(u128::MAX))
+        );
+        let runs = ports.ranges();
+        text += &wrapped(runs.iter().copied().map(range), PORT_RANGES, runs.len());
+        let at_least = if self.names.is_empty() {
+            ""
+        } else {
+            " beside those of the names"
+        };
+        let _ = writeln!(text, "probes     {}{at_least}", grouped(self.probes()));
+        let first = self.first_pairs();
+        if !first.is_empty() {
+            let _ = writeln!(text, "order      of seed {}, beginning with", self.seed);
+            text += &shortened(first.into_iter(), RANGES, 0);
+        }
+        text
+    }
+
+    fn json(&self) -> std::result::Result<String, serde_json::Error> {
+        let shown = Shown {
+            addresses: self.addresses.len().to_string(),
+            ranges: self.addresses.ranges().take(RANGES).map(range).collect(),
+            ranges_in_all: self.addresses.runs(),
+            names: self.names.iter().map(HostName::as_str).collect(),
+            tcp_ports: self.ports.of(Protocol::Tcp).to_string(),
+            tcp_port_count: self.ports.of(Protocol::Tcp).len(),
+            probes: self.probes().to_string(),
+            seed: self.seed.to_string(),
+            first: self.first_pairs(),
+        };
+        serde_json::to_string_pretty(&shown).map(|json| json + "\n")
+    }
+}
+
+/// The JSON of a listing. Numbers that may pass 2^53 are text, which every reader keeps exact.
+#[derive(Serialize)]
+struct Shown<'a> {
+    addresses: String,
+    ranges: Vec<String>,
+    ranges_in_all: usize,
+    names: Vec<&'a str>,
+    tcp_ports: String,
+    tcp_port_count: usize,
+    probes: String,
+    seed: String,
+    first: Vec<String>,
+}
+
+fn range<T: std::fmt::Display + PartialEq>((first, last): (T, T)) -> String {
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    }
+}
+
+/// One item a line, the first few, and how many more there are.
+fn shortened(items: impl Iterator<Item = String>, most: usize, in_all: usize) -> String {
+    let mut text = String::new();
+    for item in items.take(most) {
+        let _ = writeln!(text, "           {item}");
+    }
+    if in_all > most {
+        let _ = writeln!(text, "           and {} more", in_all - most);
+    }
+    text
+}
+
+/// Items joined by commas, the first few, in lines of less than 80 columns.
+fn wrapped(items: impl Iterator<Item = String>, most: usize, in_all: usize) -> String {
+    let mut lines = vec![String::new()];
+    let mut items: Vec<String> = items.take(most).collect();
+    if in_all > most {
+        items.push(format!("and {} more", in_all - most));
+    }
+    for item in items {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(&item),
+            Some(line) if line.len() + item.len() + 2 < 68 => {
+                line.push_str(", ");
+                line.push_str(&item);
+            }
+            _ => lines.push(item),
+        }
+    }
+    let mut text = String::new();
+    for line in lines {
+        let _ = writeln!(text, "           {line}");
+    }
+    text
+}

@@ -1,0 +1,368 @@
+//! From a request to its facts: names are looked up, the engine runs on a thread of its own,
+//! and one stream of events comes out. Nothing here knows of terminals or files.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use portolan_model::address::AddressSetBuilder;
+use portolan_model::event::{HostName, NameKind, Problem};
+use portolan_model::spec::Names;
+use portolan_model::target::HostName as Name;
+use portolan_model::{AddressSet, ScanEvent, ScanSpec, Target, Technique};
+use portolan_scan::{Control, Request};
+
+use crate::names::{self, Found, Reverse};
+
+/// How many events wait between the engine and who reads them; a full channel slows the engine.
+const ROOM: usize = 4096;
+
+/// How often waiting for the last names checks whether the user has had enough.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// What runs a scan: the engine, or a script of one in tests.
+pub(crate) type Engine =
+    fn(&Request, &Control, &mut dyn FnMut(ScanEvent)) -> portolan_scan::Result<()>;
+
+/// The engine itself.
+pub(crate) fn engine(
+    request: &Request,
+    control: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+) -> portolan_scan::Result<()> {
+    portolan_scan::run(request, control, sink).map(drop)
+}
+
+/// A scan with its names looked up.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Prepared {
+    /// What the engine is asked.
+    pub(crate) request: Request,
+    /// The names that were typed, by the address that each led to.
+    pub(crate) typed: BTreeMap<IpAddr, Vec<Name>>,
+    /// Names that led nowhere, and what else is left out.
+    pub(crate) problems: Vec<Problem>,
+    /// Whether names of found hosts are looked up.
+    pub(crate) reverse: bool,
+}
+
+/// Why a scan cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The user stopped it before it began.
+    #[error("stopped before the scan began")]
+    Stopped,
+    /// Nothing is left of the targets.
+    #[error("there is nothing to scan: {why}")]
+    Nothing {
+        /// Why.
+        why: &'static str,
+        /// The names that led nowhere.
+        problems: Vec<Problem>,
+    },
+    /// A name that is to be left out leads nowhere, so it cannot be left out.
+    #[error("cannot leave out `{name}`: {source}")]
+    Exclude {
+        /// The name.
+        name: Name,
+        /// Why.
+        source: names::LookupError,
+    },
+    /// The engine cannot start.
+    #[error(transparent)]
+    Engine(#[from] portolan_scan::Error),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(String),
+}
+
+/// Looks up what is to be looked up and takes away what is excluded.
+///
+/// # Errors
+/// When nothing is left to scan, when an exclusion cannot be kept, and when `control` was
+/// stopped meanwhile.
+pub(crate) fn prepare(
+    spec: &ScanSpec,
+    settings: &names::Settings,
+    seed: u64,
+    control: &Control,
+) -> Result<Prepared, Error> {
+    let mut wanted: BTreeMap<Name, Names> = BTreeMap::new();
+    for target in &spec.targets {
+        if let Target::Name(name) = target {
+            wanted.insert(name.clone(), spec.names);
+        }
+    }
+    for target in &spec.exclude {
+        if let Target::Name(name) = target {
+            // Whatever the name leads to is to be left out.
+            let every = Names {
+                all: true,
+                family: None,
+                reverse: false,
+            };
+            wanted.insert(name.clone(), every);
+        }
+    }
+    let answers = names::forward(wanted, settings, control).ok_or(Error::Stopped)?;
+
+    let mut excluded = AddressSetBuilder::default();
+    for target in &spec.exclude {
+        match target {
+            Target::Name(name) => match answers.get(name) {
+                Some(Ok(addresses)) => push_all(&mut excluded, addresses),
+                Some(Err(source)) => {
+                    return Err(Error::Exclude {
+                        name: name.clone(),
+                        source: source.clone(),
+                    });
+                }
+                None => {}
+            },
+            other => push_target(&mut excluded, other),
+        }
+    }
+    let excluded = excluded.build();
+
+    let mut addresses = AddressSetBuilder::default();
+    let mut typed: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    for target in &spec.targets {
+        let Target::Name(name) = target else {
+            push_target(&mut addresses, target);
+            continue;
+        };
+        match answers.get(name) {
+            Some(Ok(found)) => {
+                let chosen = choose(found, spec.names);
+                push_all(&mut addresses, &chosen);
+                for address in chosen {
+                    let names = typed.entry(address).or_default();
+                    if !names.contains(name) {
+                        names.push(name.clone());
+                    }
+                }
+            }
+            Some(Err(error)) => {
+                let problem = Problem {
+                    about: name.to_string(),
+                    message: error.to_string(),
+                    hint: Some(error.hint()),
+                    left_out: true,
+                };
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+            None => {}
+        }
+    }
+    let all = addresses.build();
+    let addresses = all.without(&excluded);
+    if addresses.is_empty() {
+        let why = match (all.is_empty(), problems.is_empty()) {
+            (false, _) => "every target is excluded",
+            (true, false) => "no target has an address",
+            (true, true) => "no target is given",
+        };
+        return Err(Error::Nothing { why, problems });
+    }
+    typed.retain(|address, _| addresses.contains(*address));
+    let techniques = if spec.techniques.is_empty() {
+        vec![Technique::Connect]
+    } else {
+        spec.techniques.clone()
+    };
+    Ok(Prepared {
+        request: Request {
+            addresses,
+            ports: spec.ports.clone(),
+            techniques,
+            pace: spec.pace.clone(),
+            discovery: spec.discovery,
+            seed: spec.seed.unwrap_or(seed),
+        },
+        typed,
+        problems,
+        reverse: spec.names.reverse,
+    })
+}
+
+/// Of a name's addresses those that are scanned: all, or the first, of the family.
+fn choose(found: &[IpAddr], which: Names) -> Vec<IpAddr> {
+    use portolan_model::spec::Family;
+    let of_family = found.iter().copied().filter(|address| match which.family {
+        None => true,
+        Some(Family::Ipv4) => address.is_ipv4(),
+        Some(Family::Ipv6) => address.is_ipv6(),
+    });
+    of_family
+        .take(if which.all { usize::MAX } else { 1 })
+        .collect()
+}
+
+fn push_all(into: &mut AddressSetBuilder, addresses: &[IpAddr]) {
+    for &address in addresses {
+        into.push_range(address, address);
+    }
+}
+
+fn push_target(into: &mut AddressSetBuilder, target: &Target) {
+    if let Some(set) = target.addresses() {
+        into.push_set(&set);
+    }
+}
+
+/// Every target of a list that needs no look-up, as one set, and the names apart.
+pub(crate) fn without_lookup(targets: &[Target]) -> (AddressSet, Vec<&Name>) {
+    let mut set = AddressSetBuilder::default();
+    let mut names = Vec::new();
+    for target in targets {
+        match target {
+            Target::Name(name) if !names.contains(&name) => names.push(name),
+            Target::Name(_) => {}
+            other => push_target(&mut set, other),
+        }
+    }
+    (set.build(), names)
+}
+
+/// Runs a prepared scan to its end and hands every event to `sink` on the calling thread: what
+/// the engine finds, the typed names of hosts, and those that are looked up.
+///
+/// `Started` comes first and `Finished` last, whatever names take. After
+/// [`Control::stop`] no name is waited for.
+///
+/// # Errors
+/// When the scan cannot start; then there was no event.
+pub(crate) fn run(
+    engine: Engine,
+    prepared: &Prepared,
+    settings: &names::Settings,
+    control: &Control,
+    sink: &mut dyn FnMut(&ScanEvent),
+) -> Result<(), Error> {
+    let (into, events) = crossbeam_channel::bounded(ROOM);
+    let request = prepared.request.clone();
+    let its_control = control.clone();
+    let thread = thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(move || {
+            engine(&request, &its_control, &mut |event| {
+                // A reader that is gone has stopped the scan as well.
+                let _ = into.send(event);
+            })
+        })
+        .map_err(|error| Error::Thread(crate::failure::io_reason(&error)))?;
+    let mut stream = Stream {
+        prepared,
+        reverse: prepared.reverse.then(|| Reverse::new(settings.clone())),
+        sink,
+    };
+    let finished = stream.follow(&events);
+    stream.last_names(control);
+    if let Some(finished) = finished {
+        (stream.sink)(&finished);
+    }
+    match thread.join() {
+        Ok(result) => Ok(result?),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// The engine's events on their way, joined by names.
+struct Stream<'a> {
+    prepared: &'a Prepared,
+    reverse: Option<Reverse>,
+    sink: &'a mut dyn FnMut(&ScanEvent),
+}
+
+impl Stream<'_> {
+    /// Passes events on until the engine is done; the last is kept back for after the names.
+    fn follow(&mut self, events: &Receiver<ScanEvent>) -> Option<ScanEvent> {
+        let mut finished = None;
+        let never = crossbeam_channel::never();
+        loop {
+            let found = self.reverse.as_ref().map_or(&never, Reverse::found).clone();
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event @ ScanEvent::Finished(_)) => finished = Some(event),
+                    Ok(event) => self.pass(&event),
+                    Err(_) => return finished,
+                },
+                recv(found) -> found => match found {
+                    Ok(found) => self.found(found),
+                    // The worker has given up and said so.
+                    Err(_) => self.reverse = None,
+                },
+            }
+        }
+    }
+
+    fn pass(&mut self, event: &ScanEvent) {
+        (self.sink)(event);
+        match event {
+            ScanEvent::Started(_) => {
+                for problem in &self.prepared.problems {
+                    (self.sink)(&ScanEvent::Problem(problem.clone()));
+                }
+            }
+            ScanEvent::HostUp(up) => {
+                let address = up.address;
+                for name in self.prepared.typed.get(&address).into_iter().flatten() {
+                    (self.sink)(&ScanEvent::HostName(HostName {
+                        address,
+                        name: name.to_string(),
+                        kind: NameKind::User,
+                    }));
+                }
+                if let Some(name) = self
+                    .reverse
+                    .as_mut()
+                    .and_then(|reverse| reverse.ask(address))
+                {
+                    self.found(Found::Name { address, name });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn found(&mut self, found: Found) {
+        let event = match found {
+            Found::Name { address, name } => ScanEvent::HostName(HostName {
+                address,
+                name,
+                kind: NameKind::Ptr,
+            }),
+            Found::GaveUp(why) => ScanEvent::Problem(Problem {
+                about: "names".to_owned(),
+                message: format!("the names of hosts are not looked up any more: {why}"),
+                hint: Some("use `-n`, or name another server with `--dns-servers`".to_owned()),
+                left_out: false,
+            }),
+        };
+        (self.sink)(&event);
+    }
+
+    /// Waits for the names that are still on their way, unless the user has stopped the scan.
+    fn last_names(&mut self, control: &Control) {
+        let Some(reverse) = self.reverse.take() else {
+            return;
+        };
+        let finishing = reverse.finish();
+        while !control.is_stopped() {
+            match finishing.found().recv_timeout(GLANCE) {
+                Ok(found) => self.found(found),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        finishing.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests;

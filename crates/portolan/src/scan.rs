@@ -1,0 +1,338 @@
+//! The `scan` command: the runner, and who reads what it says.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use portolan_model::event::Outcome;
+use portolan_model::{ScanEvent, ScanRecord};
+use portolan_report::{Format, JsonLines, WriteOptions, table};
+use portolan_scan::Control;
+
+use crate::args::{ColorChoice, OutputArgs, ScanArgs};
+use crate::config::Config;
+use crate::failure::{Exit, Failure, io_reason};
+use crate::outputs::{self, Destination, Output};
+use crate::runner::{self, Engine};
+use crate::terminal::{self, Live, Look, Shown};
+use crate::{names, request, signals};
+
+/// The version, as results carry it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Runs a scan from its options to its results, with `engine` as the engine; `typed` is the
+/// command line.
+pub(crate) fn scan(args: &ScanArgs, config: &Config, typed: &str, engine: Engine) -> Exit {
+    let look = Look::detect(
+        args.common
+            .color
+            .or(config.color)
+            .unwrap_or(ColorChoice::Auto),
+    );
+    match start(args, config, typed, engine, look) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            terminal::stderr(&terminal::error_lines(&failure, look.err_color));
+            Exit::NotStarted
+        }
+    }
+}
+
+fn start(
+    args: &ScanArgs,
+    config: &Config,
+    typed: &str,
+    engine: Engine,
+    look: Look,
+) -> Result<Exit, Failure> {
+    let spec = request::scan(args, config, &mut io::stdin().lock())?;
+    let outputs = outputs::plan(&args.output)?;
+    outputs::check(&outputs)?;
+    let settings = names::Settings {
+        servers: if args.reverse.dns_servers.is_empty() {
+            config.dns_servers.clone()
+        } else {
+            args.reverse.dns_servers.clone()
+        },
+        ..names::Settings::default()
+    };
+    let control = Control::new();
+    signals::watch(control.clone(), terminal::leave_line).map_err(|error| {
+        Failure::new(format!("cannot watch for signals: {}", io_reason(&error)))
+    })?;
+    let prepared = match runner::prepare(&spec, &settings, seed(), &control) {
+        Ok(prepared) => prepared,
+        Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
+        Err(error) => return Err(told(&error, look)),
+    };
+    let mut sinks = Sinks::new(args, config, &outputs, typed, look);
+    let run = runner::run(engine, &prepared, &settings, &control, &mut |event| {
+        sinks.event(event, &control);
+    });
+    match run {
+        Ok(()) => Ok(sinks.finish(&outputs, &control)),
+        Err(error) => {
+            sinks.live.clear();
+            // What the names of the targets led to would be said after the start.
+            for problem in &prepared.problems {
+                terminal::stderr(&terminal::problem_lines(problem, look.err_color));
+            }
+            Err(told(&error, look))
+        }
+    }
+}
+
+/// An error of the runner as a failure; names that led nowhere are said before it.
+fn told(error: &runner::Error, look: Look) -> Failure {
+    match error {
+        runner::Error::Nothing { problems, .. } => {
+            for problem in problems {
+                terminal::stderr(&terminal::problem_lines(problem, look.err_color));
+            }
+            Failure::new(error.to_string())
+        }
+        runner::Error::Exclude { source, .. } => {
+            Failure::new(error.to_string()).hint(source.hint())
+        }
+        _ => Failure::new(error.to_string()),
+    }
+}
+
+/// Decides the order where the user does not: other at each run.
+pub(crate) fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library's hasher is keyed by the system's random numbers.
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// JSON lines that are written as the scan runs.
+struct Stream {
+    /// `None` for standard output.
+    file: Option<PathBuf>,
+    /// `None` once it can no longer be written.
+    lines: Option<JsonLines<Box<dyn Write>>>,
+    error: Option<io::Error>,
+}
+
+impl Stream {
+    fn open(to: &Destination, typed: &str, open_only: bool) -> Self {
+        let (file, out): (_, io::Result<Box<dyn Write>>) = match to {
+            Destination::Stdout => (None, Ok(Box::new(io::stdout()))),
+            Destination::File(path) => (
+                Some(path.clone()),
+                File::create(path).map(|file| Box::new(io::BufWriter::new(file)) as _),
+            ),
+        };
+        match out {
+            Ok(out) => Self {
+                file,
+                lines: Some(JsonLines::new(out, typed, VERSION, open_only)),
+                error: None,
+            },
+            Err(error) => Self {
+                file,
+                lines: None,
+                error: Some(error),
+            },
+        }
+    }
+
+    fn event(&mut self, event: &ScanEvent) {
+        if let Some(lines) = &mut self.lines
+            && let Err(error) = lines.event(event)
+        {
+            self.lines = None;
+            self.error = Some(error);
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(lines) = self.lines.take() {
+            lines.into_inner()?.flush()?;
+        }
+        self.error.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Everyone who reads the events of a scan.
+struct Sinks<'a> {
+    output: &'a OutputArgs,
+    look: Look,
+    options: WriteOptions,
+    typed: String,
+    planned: Vec<Destination>,
+    record: ScanRecord,
+    live: Live<io::Stdout, io::Stderr>,
+    streams: Vec<Stream>,
+    /// Whether standard output takes the table.
+    table: bool,
+    /// Set once standard output cannot be written.
+    stdout_error: Option<io::Error>,
+}
+
+impl<'a> Sinks<'a> {
+    fn new(
+        args: &'a ScanArgs,
+        config: &Config,
+        outputs: &[Output],
+        typed: &str,
+        look: Look,
+    ) -> Self {
+        let output = &args.output;
+        let table = !outputs
+            .iter()
+            .any(|output| output.to == Destination::Stdout);
+        let shown = Shown {
+            rows: table && look.out_is_terminal,
+            progress: look.err_is_terminal && !output.quiet,
+            notes: !output.quiet,
+            details: output.verbose > 0,
+        };
+        let options = WriteOptions {
+            open_only: output.open || config.open,
+            xml_scanner: output
+                .xml_scanner
+                .clone()
+                .or_else(|| config.xml_scanner.clone())
+                .unwrap_or_else(|| "nmap".to_owned()),
+            time_zone: TimeZone::system(),
+        };
+        Self {
+            output,
+            look,
+            options,
+            typed: typed.to_owned(),
+            planned: outputs
+                .iter()
+                .filter(|output| output.format == Format::JsonLines)
+                .map(|output| output.to.clone())
+                .collect(),
+            record: ScanRecord::new(typed, VERSION),
+            live: Live::new(look, shown, io::stdout(), io::stderr()),
+            streams: Vec::new(),
+            table,
+            stdout_error: None,
+        }
+    }
+
+    fn event(&mut self, event: &ScanEvent, control: &Control) {
+        if matches!(event, ScanEvent::Started(_)) {
+            // Files of an earlier scan are overwritten only now that this one has begun.
+            for to in std::mem::take(&mut self.planned) {
+                let stream = Stream::open(&to, &self.typed, self.options.open_only);
+                self.streams.push(stream);
+            }
+        }
+        self.record.apply(event);
+        for stream in &mut self.streams {
+            stream.event(event);
+            if stream.file.is_none() && self.stdout_error.is_none() {
+                self.stdout_error = stream.error.take();
+            }
+        }
+        if self.stdout_error.is_none()
+            && let Err(error) = self.live.event(event)
+        {
+            self.stdout_error = Some(error);
+        }
+        if self.stdout_error.is_some() && !self.writes_files() {
+            // Nobody is left to read what would be found.
+            control.stop();
+        }
+    }
+
+    fn writes_files(&self) -> bool {
+        self.output.xml.iter().any(|file| file.as_os_str() != "-")
+            || self.streams.iter().any(|stream| stream.file.is_some())
+            || !self.output.all_formats.is_empty()
+            || [
+                &self.output.grepable,
+                &self.output.normal,
+                &self.output.csv,
+                &self.output.markdown,
+                &self.output.html,
+            ]
+            .into_iter()
+            .flatten()
+            .any(|file| file.as_os_str() != "-")
+    }
+
+    /// Writes every result that is still to be written.
+    fn finish(mut self, outputs: &[Output], control: &Control) -> Exit {
+        let mut failures = Vec::new();
+        if self.stdout_error.is_none() {
+            self.stdout_error = self.print(outputs).err();
+        }
+        self.live.clear();
+        for stream in &mut self.streams {
+            if let Err(error) = stream.finish() {
+                match &stream.file {
+                    Some(file) => failures.push(outputs::not_written(file, &error)),
+                    None => self.stdout_error = Some(error),
+                }
+            }
+        }
+        for output in outputs {
+            let Destination::File(file) = &output.to else {
+                continue;
+            };
+            if output.format == Format::JsonLines {
+                continue;
+            }
+            let written = outputs::write_file(file, output.format, &self.record, &self.options);
+            if let Err(error) = written {
+                failures.push(outputs::not_written(file, &error));
+            }
+        }
+        let pipe_closed = match &self.stdout_error {
+            Some(error) if error.kind() == ErrorKind::BrokenPipe => true,
+            Some(error) => {
+                failures.push(Failure::new(format!(
+                    "cannot write to standard output: {}",
+                    io_reason(error)
+                )));
+                false
+            }
+            None => false,
+        };
+        if !self.output.quiet && !pipe_closed {
+            let verbose = self.output.verbose > 0;
+            terminal::stderr(&terminal::summary(&self.record, verbose));
+        }
+        for failure in &failures {
+            terminal::stderr(&terminal::error_lines(failure, self.look.err_color));
+        }
+        match self.record.outcome() {
+            _ if !failures.is_empty() && !control.is_stopped() => Exit::LeftOut,
+            // It was stopped because its reader has gone, and that is its reader's right.
+            _ if pipe_closed => Exit::Done,
+            Outcome::Interrupted => Exit::Interrupted,
+            Outcome::Incomplete => Exit::LeftOut,
+            Outcome::Complete => Exit::Done,
+        }
+    }
+
+    /// Writes to standard output what belongs there at the end.
+    fn print(&mut self, outputs: &[Output]) -> io::Result<()> {
+        self.live.make_room()?;
+        let mut out = io::BufWriter::new(io::stdout());
+        if self.table {
+            let options = table::TableOptions {
+                width: self.look.width,
+                color: self.look.out_color,
+                open_only: self.options.open_only,
+            };
+            table::write(&self.record, &options, &mut out)?;
+        }
+        for output in outputs {
+            if output.to == Destination::Stdout && output.format != Format::JsonLines {
+                portolan_report::write(output.format, &self.record, &self.options, &mut out)?;
+            }
+        }
+        out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! What people see: rows as they are found, progress, summary, errors. All writing to the
+//! standard streams is here.
+
+mod live;
+mod look;
+mod progress;
+mod summary;
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+pub(crate) use live::{Live, Shown};
+pub(crate) use look::Look;
+pub(crate) use progress::grouped;
+pub(crate) use summary::summary;
+
+use crate::failure::{Failure, visible};
+
+/// Writes `text` to standard output.
+///
+/// # Errors
+/// When it cannot be written; a closed pipe among them.
+pub(crate) fn stdout(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes `text` to standard error. Where even that fails, there is nobody left to tell.
+pub(crate) fn stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Takes a line of progress away before the program leaves without ending its scan.
+pub(crate) fn leave_line() {
+    if io::IsTerminal::is_terminal(&io::stderr()) {
+        stderr("\r\x1b[K");
+    }
+}
+
+/// A failure as the user sees it.
+pub(crate) fn error_lines(failure: &Failure, color: bool) -> String {
+    lines(
+        "error",
+        RED,
+        &failure.message,
+        failure.hint.as_deref(),
+        color,
+    )
+}
+
+/// Something that is left out, or advice, as the user sees it.
+pub(crate) fn problem_lines(problem: &portolan_model::event::Problem, color: bool) -> String {
+    let message = if problem.message.contains(&problem.about) || problem.about.is_empty() {
+        visible(&problem.message)
+    } else {
+        visible(&format!("{}: {}", problem.about, problem.message))
+    };
+    let hint = problem.hint.as_deref().map(visible);
+    let (word, style) = if problem.left_out {
+        ("error", RED)
+    } else {
+        ("note", CYAN)
+    };
+    lines(word, style, &message, hint.as_deref(), color)
+}
+
+const RED: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+const CYAN: anstyle::Style = anstyle::AnsiColor::Cyan.on_default().bold();
+
+fn lines(
+    word: &str,
+    style: anstyle::Style,
+    message: &str,
+    hint: Option<&str>,
+    color: bool,
+) -> String {
+    let paint = |word: &str, style: anstyle::Style| {
+        if color {
+            format!("{style}{word}:{style:#}")
+        } else {
+            format!("{word}:")
+        }
+    };
+    let mut text = format!("{} {message}\n", paint(word, style));
+    if let Some(hint) = hint {
+        let _ = writeln!(text, "{} {hint}", paint("hint", CYAN));
+    }
+    text
+}

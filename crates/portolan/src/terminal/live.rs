@@ -1,0 +1,293 @@
+//! A scan as it runs, on a terminal: rows as ports are found, problems, and one line of progress
+//! that is cleared at the end.
+
+use std::io::{self, Write};
+
+use portolan_model::event::{PortFact, Problem};
+use portolan_model::{PortState, ScanEvent};
+use portolan_report::table::{self, TableOptions};
+
+use super::{Look, problem_lines, progress};
+
+/// Back to the first column, and clear from there to the end of the line.
+const CLEAR: &str = "\r\x1b[K";
+
+/// What is shown while a scan runs.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(crate) struct Shown {
+    /// Rows on standard output as ports are found.
+    pub(crate) rows: bool,
+    /// The progress line on standard error.
+    pub(crate) progress: bool,
+    /// Advice, beside what is left out.
+    pub(crate) notes: bool,
+    /// What the scan is about to do.
+    pub(crate) details: bool,
+}
+
+/// Follows the events of a scan.
+pub(crate) struct Live<Out, Err> {
+    look: Look,
+    shown: Shown,
+    out: Out,
+    err: Err,
+    /// Rows that stand on the terminal.
+    rows: usize,
+    /// Whether anything else stands among or under them.
+    is_mixed: bool,
+    /// The line of progress that stands there now.
+    line: String,
+}
+
+impl<Out: Write, Err: Write> Live<Out, Err> {
+    /// Shows nothing yet.
+    pub(crate) fn new(look: Look, shown: Shown, out: Out, err: Err) -> Self {
+        Self {
+            look,
+            shown,
+            out,
+            err,
+            rows: 0,
+            is_mixed: false,
+            line: String::new(),
+        }
+    }
+
+    /// Shows one more event.
+    ///
+    /// # Errors
+    /// When standard output cannot be written. Standard error has nobody to tell.
+    pub(crate) fn event(&mut self, event: &ScanEvent) -> io::Result<()> {
+        match event {
+            ScanEvent::Started(started) if self.shown.details => {
+                let text = format!(
+                    "scanning {} of {} by {}, seed {}\n",
+                    plural(started.probes, "port"),
+                    plural(started.addresses, "address"),
+                    started
+                        .techniques
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join(" and "),
+                    started.seed
+                );
+                self.tell(&text);
+            }
+            ScanEvent::Port(fact) if self.shown.rows && fact.state == PortState::Open => {
+                self.row(fact)?;
+            }
+            ScanEvent::Problem(problem) => self.problem(problem),
+            ScanEvent::Progress(now) if self.shown.progress => {
+                let line = progress::line(now, self.look.width);
+                if line != self.line {
+                    let _ = write!(self.err, "{CLEAR}{line}");
+                    let _ = self.err.flush();
+                    self.line = line;
+                }
+            }
+            ScanEvent::Finished(_) => self.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the rows away again, where they all still stand on the screen, so that the table
+    /// can stand in their place; otherwise leaves an empty line under them.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn make_room(&mut self) -> io::Result<()> {
+        self.clear();
+        if self.rows == 0 {
+            return Ok(());
+        }
+        if self.is_mixed || self.rows >= self.look.height {
+            writeln!(self.out)?;
+        } else {
+            write!(self.out, "\x1b[{}A\x1b[J", self.rows)?;
+        }
+        self.rows = 0;
+        self.out.flush()
+    }
+
+    /// Takes the line of progress away.
+    pub(crate) fn clear(&mut self) {
+        if !self.line.is_empty() {
+            let _ = write!(self.err, "{CLEAR}");
+            let _ = self.err.flush();
+            self.line.clear();
+        }
+    }
+
+    fn row(&mut self, fact: &PortFact) -> io::Result<()> {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() {
+            let _ = write!(self.err, "{CLEAR}");
+            let _ = self.err.flush();
+        }
+        let options = TableOptions {
+            // A full last column would wrap on some terminals.
+            width: self.look.width.saturating_sub(1),
+            color: self.look.out_color,
+            open_only: true,
+        };
+        writeln!(self.out, "{}", table::row(fact, &options))?;
+        self.out.flush()?;
+        self.rows += 1;
+        if !line.is_empty() {
+            let _ = write!(self.err, "{line}");
+            let _ = self.err.flush();
+            self.line = line;
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, problem: &Problem) {
+        if problem.left_out || self.shown.notes {
+            let text = problem_lines(problem, self.look.err_color);
+            self.tell(&text);
+        }
+    }
+
+    fn tell(&mut self, text: &str) {
+        self.clear();
+        let _ = self.err.write_all(text.as_bytes());
+        let _ = self.err.flush();
+        // On the same terminal, it stands between the rows.
+        self.is_mixed |= self.rows > 0 && self.look.err_is_terminal;
+    }
+}
+
+fn plural(number: u128, noun: &str) -> String {
+    let many = if noun.ends_with('s') { "es" } else { "s" };
+    let ending = if number == 1 { "" } else { many };
+    format!("{} {noun}{ending}", progress::grouped(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use portolan_model::event::{Endpoint, Finished, Outcome, Progress};
+    use portolan_model::{Protocol, Reason};
+
+    use super::*;
+
+    const LOOK: Look = Look {
+        out_is_terminal: true,
+        err_is_terminal: true,
+        out_color: false,
+        err_color: false,
+        width: 80,
+        height: 4,
+    };
+
+    fn live() -> Live<Vec<u8>, Vec<u8>> {
+        let shown = Shown {
+            rows: true,
+            progress: true,
+            notes: true,
+            details: false,
+        };
+        Live::new(LOOK, shown, Vec::new(), Vec::new())
+    }
+
+    fn open(port: u16) -> ScanEvent {
+        ScanEvent::Port(PortFact {
+            endpoint: Endpoint {
+                address: "192.0.2.1".parse().unwrap(),
+                protocol: Protocol::Tcp,
+                port,
+            },
+            state: PortState::Open,
+            reason: Reason::SynAck,
+            rtt: None,
+            ttl: None,
+            at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    fn finished() -> ScanEvent {
+        ScanEvent::Finished(Finished {
+            at: Timestamp::UNIX_EPOCH,
+            outcome: Outcome::Complete,
+            elapsed: Duration::from_secs(1),
+            hosts_up: 1,
+            hosts_down: 0,
+            sent: 1,
+            loss: Some(0.0),
+            expected_missed: 0.0,
+        })
+    }
+
+    fn texts(live: &Live<Vec<u8>, Vec<u8>>) -> (&str, &str) {
+        (
+            std::str::from_utf8(&live.out).unwrap(),
+            std::str::from_utf8(&live.err).unwrap(),
+        )
+    }
+
+    #[test]
+    fn rows_that_fit_the_screen_give_way_to_the_table() {
+        let mut live = live();
+        for port in [22, 80] {
+            live.event(&open(port)).unwrap();
+        }
+        live.event(&finished()).unwrap();
+        live.make_room().unwrap();
+        assert_eq!(
+            texts(&live).0,
+            "192.0.2.1:22/tcp           open      ssh\n\
+             192.0.2.1:80/tcp           open      http\n\x1b[2A\x1b[J"
+        );
+    }
+
+    #[test]
+    fn rows_that_have_scrolled_away_stay() {
+        let mut live = live();
+        for port in [22, 80, 443, 8080] {
+            live.event(&open(port)).unwrap();
+        }
+        live.make_room().unwrap();
+        assert!(
+            texts(&live).0.ends_with("http-alt\n\n"),
+            "{:?}",
+            texts(&live).0
+        );
+    }
+
+    #[test]
+    fn an_error_among_the_rows_keeps_them() {
+        let mut live = live();
+        live.event(&open(22)).unwrap();
+        live.event(&ScanEvent::Problem(Problem {
+            about: "192.0.2.9".to_owned(),
+            message: "no route".to_owned(),
+            hint: None,
+            left_out: true,
+        }))
+        .unwrap();
+        live.make_room().unwrap();
+        let (out, err) = texts(&live);
+        assert_eq!(out, "192.0.2.1:22/tcp           open      ssh\n\n");
+        assert_eq!(err, "error: 192.0.2.9: no route\n");
+    }
+
+    #[test]
+    fn progress_is_drawn_over_itself_and_cleared_at_the_end() {
+        let mut live = live();
+        let half = ScanEvent::Progress(Progress {
+            done: 1,
+            total: 2,
+            ..Progress::default()
+        });
+        live.event(&half).unwrap();
+        live.event(&half).unwrap();
+        live.event(&finished()).unwrap();
+        let drawn = " 50 %   open 0   1/2   0/s";
+        assert_eq!(texts(&live).1, format!("{CLEAR}{drawn}{CLEAR}"));
+    }
+}

@@ -1,0 +1,74 @@
+//! Help, list, completions, the manual page.
+
+use super::run;
+
+#[test]
+fn the_short_help() {
+    insta::assert_snapshot!(run(&["-h"]));
+}
+
+#[test]
+fn the_long_help() {
+    insta::assert_snapshot!(run(&["--help"]));
+}
+
+#[test]
+fn list_shows_targets_ports_and_how_many() {
+    insta::assert_snapshot!(run(&[
+        "list",
+        "192.0.2.0/28",
+        "host.example",
+        "--exclude",
+        "192.0.2.3",
+        "-p",
+        "22,8000-8100"
+    ]));
+}
+
+#[test]
+fn list_counts_all_of_ipv4_at_once() {
+    insta::assert_snapshot!(run(&["list", "0.0.0.0/0", "-p-", "--seed", "1"]));
+}
+
+#[test]
+fn list_writes_json() {
+    insta::assert_snapshot!(run(&[
+        "list",
+        "2001:db8::/64",
+        "-p",
+        "http",
+        "--json",
+        "--seed",
+        "1"
+    ]));
+}
+
+#[test]
+fn completions_and_the_manual_page_name_every_option() {
+    for args in [
+        &["completions", "bash"][..],
+        &["completions", "zsh"],
+        &["man"],
+        &["man", "list"],
+    ] {
+        let shown = run(args);
+        assert!(shown.starts_with("exit 0\n"), "{shown}");
+        assert!(
+            shown.replace('\\', "").contains("--exclude-ports"),
+            "{args:?}"
+        );
+    }
+    assert!(
+        run(&["man", "lits"])
+            .ends_with("error: there is no command `lits`\nhint: did you mean `list`?\n")
+    );
+}
+
+#[test]
+fn a_target_named_like_a_command_is_reached_through_scan() {
+    // Refused for its port, before any name is looked up.
+    assert_eq!(
+        run(&["scan", "list", "-p", "0"]),
+        "exit 2\n--- stdout\n--- stderr\nerror: port 0 is out of range: ports are 1 to 65535\n"
+    );
+}

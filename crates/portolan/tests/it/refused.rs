@@ -1,0 +1,106 @@
+//! Bad input: each with its exact message, exit status 2, and nothing on standard output.
+
+use super::{run, run_with};
+
+/// What is said on standard error.
+fn refused(args: &[&str]) -> String {
+    refusal(&run(args))
+}
+
+fn refusal(shown: &str) -> String {
+    let rest = shown.strip_prefix("exit 2\n--- stdout\n--- stderr\n");
+    rest.unwrap_or_else(|| panic!("{shown}")).to_owned()
+}
+
+macro_rules! refuses {
+    ($($name:ident: $args:expr => $message:literal,)+) => {
+        $(#[test]
+        fn $name() {
+            assert_eq!(refused(&$args), $message);
+        })+
+    };
+}
+
+refuses! {
+    no_target: [] =>
+        "error: no target is given\nhint: name one, as in `portolan 127.0.0.1`, or see `portolan --help`\n",
+    an_empty_target: [""] =>
+        "error: the target is empty\nhint: write a host name, an address, a network `192.0.2.0/24` or a range `192.0.2.1-50`\n",
+    host_bits: ["192.0.2.1/24"] =>
+        "error: `192.0.2.1/24` has host bits set: the network is `192.0.2.0/24`\nhint: write `192.0.2.0/24` for the network, or `192.0.2.1` for the one address\n",
+    a_prefix_over_32: ["192.0.2.0/33"] =>
+        "error: `192.0.2.0/33` has a prefix of 33: IPv4 has prefixes of 0 to 32\n",
+    a_prefix_over_128: ["2001:db8::/129"] =>
+        "error: `2001:db8::/129` has a prefix of 129: IPv6 has prefixes of 0 to 128\n",
+    a_reversed_range_of_ports: ["127.0.0.1", "-p", "100-20"] =>
+        "error: the port range `100-20` is reversed\nhint: did you mean `20-100`?\n",
+    a_reversed_pair_of_ports: ["127.0.0.1", "1024", "1"] =>
+        "error: the port range `1024-1` is reversed\nhint: did you mean `1-1024`?\n",
+    port_0: ["127.0.0.1", "-p", "0"] =>
+        "error: port 0 is out of range: ports are 1 to 65535\n",
+    port_65536: ["127.0.0.1", "-p65536"] =>
+        "error: port 65536 is out of range: ports are 1 to 65535\n",
+    an_unknown_service: ["127.0.0.1", "-p", "htpps"] =>
+        "error: no service is named `htpps`\nhint: did you mean `https`?\n",
+    a_missing_target_file: ["-iL", "/nonexistent/hosts"] =>
+        "error: cannot read targets from `/nonexistent/hosts`: no such file or directory\n",
+    threads_0: ["127.0.0.1", "--threads", "0"] =>
+        "error: invalid value '0' for '--concurrency <N>': expected a number from 1 to 4294967295\nhint: see `portolan --help`\n",
+    a_negative_time: ["127.0.0.1", "--timeout", "-1"] =>
+        "error: invalid value '-1' for '--timeout <TIME>': a time cannot be negative\nhint: see `portolan --help`\n",
+    two_families: ["localhost", "-4", "-6"] =>
+        "error: the argument '--ipv4' cannot be used with '--ipv6'\nhint: see `portolan --help`\n",
+    quiet_and_verbose: ["127.0.0.1", "-q", "-v"] =>
+        "error: the argument '--quiet' cannot be used with '--verbose...'\nhint: see `portolan --help`\n",
+    ports_twice: ["127.0.0.1", "1", "9", "-p", "80"] =>
+        "error: the ports are given twice: as `1 9` and by an option\nhint: leave one of them out\n",
+    a_network_and_two_numbers: ["192.0.2.0/24", "1", "9"] =>
+        "error: `192.0.2.0/24 1 9` gives a range of ports to more than one host\nhint: write `192.0.2.0/24 -p 1-9`\n",
+    rates_that_cross: ["127.0.0.1", "--min-rate", "9", "--max-rate", "5"] =>
+        "error: --min-rate 9 is above --max-rate 5\nhint: the lowest rate cannot be above the highest\n",
+    two_results_on_standard_output: ["127.0.0.1", "--json", "-oX", "-"] =>
+        "error: two results cannot both go to standard output\nhint: give one of them a file\n",
+    an_unwritable_output: ["127.0.0.1", "-oX", "/nonexistent/scan.xml"] =>
+        "error: cannot write `/nonexistent/scan.xml`: no such file or directory\nhint: make the directory `/nonexistent` first\n",
+    a_misspelt_option: ["127.0.0.1", "--opne"] =>
+        "error: unexpected argument '--opne' found\nhint: did you mean `--open`?\n",
+    syn_scans: ["-sS", "127.0.0.1"] =>
+        "error: `--syn` (`-sS`): there are no SYN scans yet\nhint: this build scans by connect only: leave the option out\n",
+    udp_scans: ["-sU", "127.0.0.1"] =>
+        "error: `--udp` (`-sU`): there are no UDP scans yet\nhint: this build scans by connect only: leave the option out\n",
+    detection: ["-sV", "127.0.0.1"] =>
+        "error: `--detect` (`-sV`): there is no service detection yet\nhint: this build scans by connect only: leave the option out\n",
+    udp_ports_alone: ["127.0.0.1", "-p", "U:53"] =>
+        "error: there is nothing to scan: `U:53` holds no TCP port\nhint: this build scans by connect only, which is TCP\n",
+    every_port_excluded: ["127.0.0.1", "-p", "80", "--exclude-ports", "http"] =>
+        "error: there is nothing to scan: every port is excluded\n",
+    every_target_excluded: ["127.0.0.1", "--exclude", "127.0.0.0/8"] =>
+        "error: there is nothing to scan: every target is excluded\n",
+    a_name_that_does_not_exist: ["a.invalid"] =>
+        "error: `a.invalid` has no address: no such host is known\nhint: check its spelling, or write its address\nerror: there is nothing to scan: no target has an address\n",
+    a_missing_configuration_file: ["127.0.0.1", "--config", "/nonexistent/c.toml"] =>
+        "error: cannot read the configuration file `/nonexistent/c.toml`: no such file or directory\n",
+    no_such_result: ["diff", "/nonexistent/a.xml", "/nonexistent/b.xml"] =>
+        "error: cannot read `/nonexistent/a.xml`: no such file or directory\n",
+}
+
+#[test]
+fn a_target_list_that_is_not_utf_8() {
+    assert_eq!(
+        refusal(&run_with(&["-iL", "-"], b"127.0.0.1\n\xff\n")),
+        "error: standard input is not UTF-8 text: line 2 holds the byte 0xff\n\
+         hint: save it as UTF-8, one target a line\n"
+    );
+}
+
+#[test]
+fn a_reversed_range_and_a_misspelt_address() {
+    assert_eq!(
+        refused(&["192.0.2.50-192.0.2.1"]),
+        "error: the range `192.0.2.50-192.0.2.1` in `192.0.2.50-192.0.2.1` is reversed\n\
+         hint: did you mean `192.0.2.1-192.0.2.50`?\n"
+    );
+    assert!(
+        refused(&["192.0.2.256"]).starts_with("error: `192.0.2.256` is no IPv4 address or range: ")
+    );
+}

@@ -1,0 +1,429 @@
+use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
+
+use portolan_model::spec::{Pace as PaceSpec, Template};
+use portolan_model::{AddressSet, PortSpec, ScanRecord, Target, Technique};
+
+use super::simulated::{Others, Path, Seen, Sim};
+use super::*;
+use crate::request::Request;
+
+/// A scan of a simulated network, and what came of it.
+struct Run {
+    record: ScanRecord,
+    finished: Finished,
+    seen: Seen,
+    problems: Vec<String>,
+    events: Vec<ScanEvent>,
+}
+
+impl Run {
+    fn open(&self) -> BTreeSet<u16> {
+        self.record
+            .hosts
+            .values()
+            .flat_map(|host| host.ports.keys().map(|&(_, port)| port))
+            .collect()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.finished.elapsed.as_secs_f64()
+    }
+}
+
+fn request(target: &str, ports: &str) -> Request {
+    let target: Target = target.parse().unwrap();
+    Request {
+        addresses: target.addresses().unwrap(),
+        ports: ports.parse::<PortSpec>().unwrap(),
+        techniques: vec![Technique::Connect],
+        pace: PaceSpec::default(),
+        discovery: Discovery::Auto,
+        seed: 1,
+    }
+}
+
+fn run(path: Path, request: &Request) -> Run {
+    run_until(path, request, |_, _| {})
+}
+
+fn run_until(path: Path, request: &Request, mut each: impl FnMut(&ScanEvent, &Control)) -> Run {
+    let plan = Plan::new(
+        request.addresses.clone(),
+        portolan_model::Protocol::Tcp,
+        request.ports.tcp(),
+        request.seed,
+    )
+    .unwrap();
+    let sim = Sim::new(path, request.seed);
+    let seen = sim.seen.clone();
+    let clock = sim.clock.clone();
+    let control = Control::new();
+    let options = crate::run::options(request, 20_000);
+    let mut record = ScanRecord::new("", "");
+    let mut events = Vec::new();
+    let mut sink = |event: ScanEvent| {
+        each(&event, &control);
+        record.apply(&event);
+        events.push(event);
+    };
+    let finished = Engine::new(&plan, sim, clock, &control, &mut sink, options).run();
+    let problems = record
+        .problems
+        .iter()
+        .map(|problem| problem.message.clone())
+        .collect();
+    let seen = seen.borrow().clone();
+    Run {
+        record,
+        finished,
+        seen,
+        problems,
+        events,
+    }
+}
+
+/// `count` ports, spread over 1 to `last`.
+fn spread(count: u16, last: u16) -> BTreeSet<u16> {
+    (1..=count)
+        .map(|number| {
+            u16::try_from(u32::from(number) * u32::from(last) / u32::from(count)).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn every_port_of_an_answering_host_is_asked_about_once() {
+    let open = spread(60, 65_535);
+    let run = run(Path::new(1, open.clone()), &request("192.0.2.1", "all"));
+    assert_eq!(run.open(), open);
+    assert_eq!(run.record.count(PortState::Closed), 65_535 - 60);
+    assert_eq!(run.finished.outcome, Outcome::Complete);
+    assert_eq!(run.finished.loss, Some(0.0));
+    assert!(run.seen.probes < 67_500, "{}", run.seen.probes);
+    assert!(run.seconds() < 0.6, "{}", run.seconds());
+}
+
+#[test]
+fn each_port_is_reported_exactly_once() {
+    let mut path = Path::new(20, spread(30, 3_000));
+    path.loss = 0.05;
+    let run = run(path, &request("192.0.2.1", "1-3000"));
+    let mut reported = vec![0; 3_001];
+    for event in &run.events {
+        match event {
+            ScanEvent::Port(fact) => reported[usize::from(fact.endpoint.port)] += 1,
+            ScanEvent::Ports(fact) => {
+                for port in fact.ports.iter() {
+                    reported[usize::from(port)] += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(reported[1..].iter().all(|&times| times == 1));
+}
+
+#[test]
+fn a_firewall_that_drops_the_rest_costs_two_passes_at_speed() {
+    let open = spread(20, 10_000);
+    let mut path = Path::new(60, open.clone());
+    path.others = Others::Silent;
+    let run = run(path, &request("192.0.2.1", "1-10000"));
+    assert_eq!(run.open(), open);
+    assert_eq!(run.record.count(PortState::Filtered), 10_000 - 20);
+    assert!(run.seconds() < 6.0, "{}", run.seconds());
+    assert!(run.seen.probes < 22_000, "{}", run.seen.probes);
+}
+
+#[test]
+fn random_loss_neither_hides_a_port_nor_slows_the_scan() {
+    for seed in 0..20 {
+        let open = spread(100, 10_000);
+        let mut path = Path::new(40, open.clone());
+        path.jitter = Duration::from_millis(10);
+        path.loss = 0.03;
+        let mut request = request("192.0.2.1", "1-10000");
+        request.seed = seed;
+        let run = run(path, &request);
+        assert_eq!(run.open(), open, "seed {seed}");
+        assert!(run.seconds() < 4.0, "seed {seed}: {}", run.seconds());
+        let loss = run.finished.loss.unwrap();
+        assert!((0.03..0.09).contains(&loss), "seed {seed}: {loss}");
+        assert!(run.finished.expected_missed < 0.01);
+    }
+}
+
+#[test]
+fn loss_behind_a_silent_firewall_is_measured_by_sentinels() {
+    for seed in 0..20 {
+        let open = spread(20, 10_000);
+        let mut path = Path::new(60, open.clone());
+        path.others = Others::Silent;
+        path.loss = 0.01;
+        let mut request = request("192.0.2.1", "1-10000");
+        request.seed = seed;
+        let run = run(path, &request);
+        assert_eq!(run.open(), open, "seed {seed}");
+        assert!(run.seconds() < 6.0, "seed {seed}: {}", run.seconds());
+    }
+}
+
+#[test]
+fn a_narrow_link_sets_the_pace() {
+    let open = spread(60, 65_535);
+    let mut path = Path::new(30, open.clone());
+    path.bottleneck = Some((4_000.0, 60));
+    let run = run(path, &request("192.0.2.1", "all"));
+    assert_eq!(run.open(), open);
+    assert_eq!(run.record.count(PortState::Closed), 65_535 - 60);
+    // The link needs 16.4 s.
+    assert!(run.seconds() < 20.0, "{}", run.seconds());
+    assert!(
+        run.seen.dropped_by_queue < 8_000,
+        "{}",
+        run.seen.dropped_by_queue
+    );
+}
+
+#[test]
+fn limited_resets_do_not_slow_the_search_for_open_ports() {
+    let open = spread(20, 10_000);
+    let mut path = Path::new(20, open.clone());
+    path.resets = Some(200.0);
+    let run = run(path, &request("192.0.2.1", "1-10000"));
+    assert_eq!(run.open(), open);
+    assert!(run.seconds() < 8.0, "{}", run.seconds());
+}
+
+#[test]
+fn a_host_that_never_answers_is_asked_twice_at_a_moderate_rate() {
+    let mut path = Path::new(10, []);
+    path.others = Others::Silent;
+    let run = run(path, &request("192.0.2.1", "1-5000"));
+    assert_eq!(run.record.count(PortState::Filtered), 5_000);
+    assert_eq!(run.finished.hosts_up, 0);
+    assert_eq!(run.finished.loss, None);
+    assert!(
+        (10_000..10_100).contains(&run.seen.probes),
+        "{}",
+        run.seen.probes
+    );
+    assert!(
+        run.seen.most_in_a_tenth <= 110,
+        "{}",
+        run.seen.most_in_a_tenth
+    );
+    assert!(run.seconds() < 14.0, "{}", run.seconds());
+}
+
+#[test]
+fn only_hosts_that_are_there_are_asked_all_ports() {
+    let hosts: BTreeSet<IpAddr> = ["192.0.2.7", "192.0.2.99", "192.0.2.200"]
+        .iter()
+        .map(|host| host.parse().unwrap())
+        .collect();
+    let mut path = Path::new(5, [22, 80]);
+    path.hosts = Some(hosts.clone());
+    let run = run(path, &request("192.0.2.0/24", "1-1000"));
+    assert_eq!(
+        run.record.hosts.keys().copied().collect::<BTreeSet<_>>(),
+        hosts
+    );
+    assert_eq!((run.finished.hosts_up, run.finished.hosts_down), (3, 253));
+    for host in run.record.hosts.values() {
+        assert_eq!(host.ports.len(), 2);
+        assert_eq!(host.count(PortState::Closed), 998);
+    }
+    assert!(run.seen.probes < 10_000, "{}", run.seen.probes);
+}
+
+#[test]
+fn without_discovery_every_address_is_asked() {
+    let hosts: BTreeSet<IpAddr> = ["192.0.2.7".parse().unwrap()].into();
+    let mut path = Path::new(5, [9_999]);
+    path.hosts = Some(hosts);
+    path.others = Others::Silent;
+    let mut request = request("192.0.2.0/28", "9990-9999");
+    request.discovery = Discovery::Skip;
+    let run = run(path, &request);
+    assert_eq!(run.finished.hosts_up, 1);
+    assert_eq!(run.record.hosts.len(), 16);
+    assert_eq!(run.open(), [9_999].into());
+    assert_eq!(run.record.count(PortState::Filtered), 159);
+}
+
+#[test]
+fn looking_for_hosts_only_asks_no_other_ports() {
+    let mut path = Path::new(5, [22]);
+    path.hosts = Some(["192.0.2.3".parse().unwrap()].into());
+    let mut request = request("192.0.2.0/28", "1-1000");
+    request.discovery = Discovery::Only;
+    let run = run(path, &request);
+    assert_eq!(run.finished.hosts_up, 1);
+    assert_eq!(run.finished.hosts_down, 15);
+    assert!(run.seen.probes <= 16 * 16, "{}", run.seen.probes);
+}
+
+#[test]
+fn an_address_without_a_route_is_one_problem_and_the_others_go_on() {
+    let mut path = Path::new(5, [22]);
+    path.no_route = ["192.0.2.1".parse().unwrap()].into();
+    let run = run(path, &request("192.0.2.0/30", "1-20"));
+    assert_eq!(run.problems, ["no route to 192.0.2.1"]);
+    assert_eq!(run.finished.outcome, Outcome::Incomplete);
+    assert_eq!(run.finished.hosts_up, 3);
+    assert!(!run.record.hosts.contains_key(&"192.0.2.1".parse().unwrap()));
+}
+
+#[test]
+fn a_firewall_that_shuts_us_out_ends_the_scan_with_what_was_found() {
+    let open = spread(50, 10_000);
+    let mut path = Path::new(20, open.clone());
+    path.shut_after = Some(3_000);
+    let run = run(path, &request("192.0.2.1", "1-10000"));
+    assert!(run.open().len() > 5);
+    assert!(run.open().is_subset(&open));
+    assert_eq!(run.finished.outcome, Outcome::Incomplete);
+    assert_eq!(
+        run.problems,
+        ["nothing answers any more since 15 seconds, not even ports that did"]
+    );
+    // What was not proven silent is not claimed to be.
+    assert_eq!(run.record.count(PortState::Filtered), 0);
+}
+
+#[test]
+fn a_transport_without_room_makes_the_scan_wait_and_loses_nothing() {
+    let open = spread(20, 5_000);
+    let mut path = Path::new(10, open.clone());
+    path.room = 7;
+    let run = run(path, &request("192.0.2.1", "1-5000"));
+    assert_eq!(run.open(), open);
+    assert_eq!(run.record.count(PortState::Closed), 4_980);
+    assert!(run.seen.most_waiting <= 7);
+}
+
+#[test]
+fn a_rate_and_a_window_that_were_set_are_kept() {
+    let mut with_rate = request("192.0.2.1", "1-3000");
+    with_rate.pace.max_rate = NonZeroU64::new(2_000);
+    let result = run(Path::new(2, [22]), &with_rate);
+    assert!(
+        result.seen.most_in_a_tenth <= 210,
+        "{}",
+        result.seen.most_in_a_tenth
+    );
+    assert!(result.seconds() > 1.4, "{}", result.seconds());
+
+    let mut with_window = request("192.0.2.1", "1-3000");
+    with_window.pace.concurrency = NonZeroU32::new(10);
+    let result = run(Path::new(20, [22]), &with_window);
+    assert!(
+        result.seen.most_waiting <= 10,
+        "{}",
+        result.seen.most_waiting
+    );
+    assert_eq!(result.record.count(PortState::Closed), 2_999);
+}
+
+#[test]
+fn a_least_rate_is_kept_though_the_path_drops() {
+    let mut path = Path::new(20, [22]);
+    path.bottleneck = Some((500.0, 10));
+    let mut request = request("192.0.2.1", "1-4000");
+    request.pace.min_rate = NonZeroU64::new(4_000);
+    request.pace.retries = Some(0);
+    let run = run(path, &request);
+    assert!(run.seconds() < 5.0, "{}", run.seconds());
+}
+
+#[test]
+fn retries_that_were_set_are_neither_more_nor_fewer() {
+    let mut path = Path::new(5, [22]);
+    path.others = Others::Silent;
+    let mut request = request("192.0.2.1", "1-1000");
+    request.pace.retries = Some(0);
+    let run = run(path, &request);
+    // The likeliest ports are asked first, and once more in their turn.
+    assert!(run.seen.probes < 1_200, "{}", run.seen.probes);
+}
+
+#[test]
+fn the_polite_template_asks_one_at_a_time() {
+    let mut request = request("192.0.2.1", "20-25");
+    request.pace.template = Template::Polite;
+    let run = run(Path::new(5, [22]), &request);
+    assert_eq!(run.seen.most_waiting, 1);
+    assert!(run.seconds() > 2.0, "{}", run.seconds());
+}
+
+#[test]
+fn a_scan_that_is_stopped_says_what_it_found_and_claims_nothing_more() {
+    let run = run_until(
+        Path::new(20, spread(50, 10_000)),
+        &request("192.0.2.1", "1-10000"),
+        |event, control| {
+            if matches!(event, ScanEvent::Port(fact) if fact.state == PortState::Open) {
+                control.stop();
+            }
+        },
+    );
+    assert_eq!(run.finished.outcome, Outcome::Interrupted);
+    assert!(!run.open().is_empty());
+    assert_eq!(run.record.count(PortState::Filtered), 0);
+}
+
+#[test]
+fn progress_never_goes_back_and_ends_at_the_whole() {
+    let mut path = Path::new(20, spread(20, 5_000));
+    path.loss = 0.02;
+    let run = run(path, &request("192.0.2.1", "1-5000"));
+    let done: Vec<u128> = run
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            ScanEvent::Progress(progress) => Some(progress.done),
+            _ => None,
+        })
+        .collect();
+    assert!(done.is_sorted());
+    assert_eq!(done.last(), Some(&5_000));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_scan() {
+    let scan = |seed| {
+        let mut path = Path::new(20, spread(20, 2_000));
+        path.loss = 0.02;
+        let mut request = request("192.0.2.1", "1-2000");
+        request.seed = seed;
+        run(path, &request).events
+    };
+    assert_eq!(scan(5), scan(5));
+    assert_ne!(scan(5), scan(6));
+}
+
+#[test]
+fn a_slow_path_is_waited_for() {
+    let open = spread(20, 2_000);
+    let mut path = Path::new(700, open.clone());
+    path.others = Others::Silent;
+    path.jitter = Duration::from_millis(200);
+    let run = run(path, &request("192.0.2.1", "1-2000"));
+    assert_eq!(run.open(), open);
+    assert!(run.seconds() < 30.0, "{}", run.seconds());
+}
+
+#[test]
+fn addresses_of_a_set_are_all_reported() {
+    let set: AddressSet = ["192.0.2.1", "2001:db8::1"]
+        .iter()
+        .map(|address| address.parse::<IpAddr>().unwrap())
+        .collect();
+    let mut request = request("192.0.2.1", "1-100");
+    request.addresses = set;
+    let run = run(Path::new(5, [22]), &request);
+    assert_eq!(run.record.hosts.len(), 2);
+    assert_eq!(run.record.count(PortState::Open), 2);
+}
