@@ -183,6 +183,7 @@ pub(crate) fn prepare(
             pace: spec.pace.clone(),
             discovery: spec.discovery,
             seed: spec.seed.unwrap_or(seed),
+            settled: portolan_scan::Settled::new(),
         },
         typed,
         problems,

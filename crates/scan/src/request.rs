@@ -1,5 +1,8 @@
 //! A scan that is ready to run.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use portolan_model::spec::{Discovery, Pace};
 use portolan_model::{AddressSet, PortSpec, Technique};
 
@@ -18,4 +21,9 @@ pub struct Request {
     pub discovery: Discovery,
     /// Decides the order.
     pub seed: u64,
+    /// What is known already, and neither asked nor reported again.
+    pub settled: Settled,
 }
+
+/// The ports of each host that an earlier part of a scan has settled.
+pub type Settled = BTreeMap<IpAddr, PortSpec>;

@@ -71,7 +71,16 @@ pub fn run(
         seed: request.seed,
     }));
     let options = options(request, sockets);
-    let finished = Engine::new(&plan, transport, clock, control, sink, options).run();
+    let finished = Engine::new(
+        &plan,
+        transport,
+        clock,
+        control,
+        sink,
+        options,
+        &request.settled,
+    )
+    .run();
     sink(ScanEvent::Finished(finished.clone()));
     Ok(finished)
 }
