@@ -42,9 +42,7 @@ customElements.define("live-scan", class extends HTMLElement {
     this.group?.addEventListener("change", () => this.update());
     this.map.addEventListener("ports", (event) => {
       const host = this.mapHost();
-      const query = withTerm(withTerm("", "port", [event.detail]), "host", host ? [host] : []);
-      this.setQuery(query);
-      announce(`Results filtered by ${query}`, true);
+      this.setQuery(withTerm(`port:${event.detail}`, "host", host ? [host] : []));
     });
     document.getElementById("map-host")?.addEventListener("change", () => this.drawMap());
     addEventListener("popstate", () => {
@@ -340,7 +338,6 @@ customElements.define("live-scan", class extends HTMLElement {
     figure("probes", `${count(progress.done)} of ${count(progress.total)}`);
     figure("rate", perSecond(progress.rate));
     figure("left", progress.left_ms === undefined || progress.left_ms === null ? "…" : duration(progress.left_ms));
-    figure("elapsed", duration(progress.elapsed_ms));
     figure("open", count(progress.open));
     figure("hosts", count(progress.hosts_up));
     figure("rtt", progress.rtt_ms === undefined || progress.rtt_ms === null ? "–" : roundTrip(progress.rtt_ms));

@@ -21,8 +21,6 @@ customElements.define("progress-chart", class extends HTMLElement {
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", "The course of the scan: nothing yet");
-    const axis = shape("polyline", "chart-axis");
-    axis.setAttribute("points", `0,${HEIGHT} ${WIDTH},${HEIGHT}`);
     this.area = shape("polygon", "chart-area");
     this.rate = shape("polyline", "chart-rate");
     this.done = shape("polyline", "chart-done");

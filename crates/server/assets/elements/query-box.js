@@ -3,7 +3,7 @@
 import { FIELDS, parse, STATES } from "../lib/query.js";
 import { make, setText } from "../lib/page.js";
 
-const VALUES = { state: STATES, proto: ["tcp", "udp"], reason: ["syn-ack", "reset", "conn-refused", "no-response"] };
+const VALUES = { state: STATES, proto: ["tcp", "udp"] };
 
 customElements.define("query-box", class extends HTMLElement {
   connectedCallback() {

@@ -6,7 +6,6 @@ import { make, setText } from "../lib/page.js";
 import { reasonOf, stateOf } from "../lib/rows.js";
 
 const COLUMNS = ["host", "port", "proto", "state", "reason", "service", "product", "time"];
-const KEYS = { proto: "protocol" };
 /** Up to so many rows all are elements, so that the browser's own search finds them. */
 const PLAIN = 19;
 const SPARE = 1;

@@ -84,40 +84,41 @@ export function portRange(text) {
   return first <= last && last <= 65535 ? [first, last] : null;
 }
 
-/** Whether an address is what a `host:` value asks for; null where only the server can tell. */
+/** An address as its family and its number. @param {string} address @returns {[string, bigint]} */
+function number(address) {
+  const key = addressKey(address);
+  const digits = key.slice(1);
+  return [key[0], key[0] === "6" ? BigInt("0x" + digits) : digits.match(/.{3}/g).reduce((sum, part) => sum * 256n + BigInt(part), 0n)];
+}
+
+const isAddress = (text) => /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || (/^[0-9a-f:.]+$/i.test(text) && text.includes(":"));
+
+/** A test whether an address, or one of its names, is what a value of `host:` asks for. */
 export function hostTest(value) {
-  const bits = (address) => [...addressKey(address).slice(1).matchAll(address.includes(":") ? /.{4}/g : /.{3}/g)]
-    .map((part) => parseInt(part[0], address.includes(":") ? 16 : 10).toString(2).padStart(address.includes(":") ? 16 : 8, "0"))
-    .join("");
-  const family = (address) => (address.includes(":") ? 6 : 4);
-  const isAddress = (text) => /^[\d.]+$/.test(text) ? /^\d{1,3}(\.\d{1,3}){3}$/.test(text) : /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text);
   const [network, prefix] = value.split("/");
   if (prefix !== undefined && isAddress(network)) {
-    const start = bits(network).slice(0, Number(prefix));
-    return (address) => family(address) === family(network) && bits(address).startsWith(start);
-  }
-  if (isAddress(value)) {
-    const key = addressKey(value);
-    return (address) => addressKey(address) === key;
+    const [family, wanted] = number(network);
+    const below = BigInt((family === "6" ? 128 : 32) - Number(prefix));
+    return (address) => {
+      const [of, found] = number(address);
+      return of === family && found >> below === wanted >> below;
+    };
   }
   const [first, last] = value.split("-");
-  if (last !== undefined && isAddress(first)) {
-    if (isAddress(last)) {
-      const [low, high] = [addressKey(first), addressKey(last)];
-      return (address) => addressKey(address) >= low && addressKey(address) <= high;
-    }
+  if (isAddress(first) && (last === undefined || isAddress(last))) {
+    const [low, high] = [addressKey(first), addressKey(last ?? first)];
+    return (address) => addressKey(address) >= low && addressKey(address) <= high;
   }
   if (/^[\d.,*-]+$/.test(value)) {
     const octets = value.split(".").map((octet) => octet.split(",").map((item) => {
-      if (item === "*") return [0, 255];
-      const [low, high] = item.split("-");
-      return [Number(low || 0), Number((high === undefined ? low : high) || 255)];
+      const [low, high = low] = item === "*" ? ["0", "255"] : item.split("-");
+      return [Number(low), Number(high || 255)];
     }));
-    return (address) => family(address) === 4
-      && address.split(".").every((octet, i) => (octets[i] ?? []).some(([low, high]) => octet >= low && octet <= high));
+    return (address) => !address.includes(":")
+      && address.split(".").every((octet, i) => octets[i]?.some(([low, high]) => octet >= low && octet <= high));
   }
   const name = value.toLowerCase();
-  return (address, names) => (names ?? []).some((known) => known.toLowerCase() === name);
+  return (address, names = []) => names.some((known) => known.toLowerCase() === name);
 }
 
 /** A value as it must be written. @param {string} value */

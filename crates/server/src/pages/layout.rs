@@ -77,7 +77,7 @@ impl Content {
 
 /// How the reader wants pages, and who it is.
 #[derive(Debug)]
-pub struct Look {
+pub(crate) struct Look {
     pub(super) theme: Theme,
     pub(super) keys: bool,
     pub(super) caller: Option<Caller>,

@@ -28,7 +28,7 @@ use crate::{AppState, Problem};
 use layout::{Content, Look};
 
 /// Every page's address.
-pub fn routes() -> Router<AppState> {
+pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/", get(start::show))
         .route("/scans", get(scans::show).post(start::submit))
@@ -45,6 +45,15 @@ pub fn routes() -> Router<AppState> {
         .route("/logout", post(login::leave))
         .route("/settings", get(settings::show))
         .route("/settings/look", post(settings::look))
+        .route(
+            "/settings/sessions/{id}/end",
+            post(settings::account::end_session),
+        )
+        .route("/settings/tokens", post(settings::account::create_token))
+        .route(
+            "/settings/tokens/{id}/revoke",
+            post(settings::account::revoke_token),
+        )
         .route("/api/docs", get(docs::show))
         .route("/favicon.svg", get(assets::favicon))
         .route("/favicon.ico", get(assets::favicon))
@@ -52,7 +61,7 @@ pub fn routes() -> Router<AppState> {
 }
 
 /// The page for an address that leads nowhere.
-pub async fn not_found(look: Look) -> Response {
+pub(crate) async fn not_found(look: Look) -> Response {
     let problem = Problem::not_found("there is no page at this address");
     look.answer(Err::<Content, _>(problem))
 }

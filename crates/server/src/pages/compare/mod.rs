@@ -152,21 +152,34 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
             Change::Closed => ("−", "minus", "closed"),
             Change::Changed => ("~", "tilde", "changed"),
         };
-        let host = hosts.entry(port.address).or_insert_with(|| (port.name.clone(), Vec::new()));
+        let host = hosts
+            .entry(port.address)
+            .or_insert_with(|| (port.name.clone(), Vec::new()));
         host.1.push(Line {
             sign,
             class,
-            port: format!("{}/{} {}", port.port.port, port.port.protocol, foreign(&port.port.service)),
+            port: format!(
+                "{}/{} {}",
+                port.port.port,
+                port.port.protocol,
+                foreign(&port.port.service)
+            ),
             what: format!("{word}: {} → {}", state(port.old), state(port.new)),
         });
     }
     for change in &diff.services {
-        let host = hosts.entry(change.address).or_insert_with(|| (change.name.clone(), Vec::new()));
+        let host = hosts
+            .entry(change.address)
+            .or_insert_with(|| (change.name.clone(), Vec::new()));
         host.1.push(Line {
             sign: "~",
             class: "tilde",
             port: format!("{}/{}", change.port, change.protocol),
-            what: format!("service changed: {} → {}", named(&change.old), named(&change.new)),
+            what: format!(
+                "service changed: {} → {}",
+                named(&change.old),
+                named(&change.new)
+            ),
         });
     }
     html! {
@@ -196,7 +209,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
                         @if let Some(name) = name { " " (foreign(name)) }
                         " – " (plural(lines.len() as u64, "change"))
                     }
-                    p.small { a href={ "/hosts/" (address) } { "Everything known of " (address) } }
+                    p { a href={ "/hosts/" (address) } { "Everything known of " (address) } }
                     table.diff {
                         tbody {
                             @for line in lines {

@@ -160,7 +160,10 @@ fn responses(value: &Value, document: &Value) -> Markup {
 
 /// The schema that a reference leads to.
 fn resolved<'a>(schema: &'a Value, document: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str().and_then(|text| text.rsplit('/').next()) {
+    match schema["$ref"]
+        .as_str()
+        .and_then(|text| text.rsplit('/').next())
+    {
         Some(name) => &document["components"]["schemas"][name],
         None => schema,
     }
@@ -168,10 +171,16 @@ fn resolved<'a>(schema: &'a Value, document: &'a Value) -> &'a Value {
 
 /// A type in words.
 fn kind(schema: &Value) -> String {
-    if let Some(name) = schema["$ref"].as_str().and_then(|text| text.rsplit('/').next()) {
+    if let Some(name) = schema["$ref"]
+        .as_str()
+        .and_then(|text| text.rsplit('/').next())
+    {
         return name.to_owned();
     }
-    if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
+    if let Some(choices) = schema["oneOf"]
+        .as_array()
+        .or_else(|| schema["anyOf"].as_array())
+    {
         let words: Vec<String> = choices.iter().map(kind).collect();
         return words.join(" or ");
     }
@@ -214,7 +223,11 @@ fn trial(operation: &Operation<'_>, document: &Value) -> Markup {
     }
     let path = operation.parameters("path");
     let query = operation.parameters("query");
-    let id = format!("{}-{}", operation.method, operation.path.replace(['/', '{', '}', '.'], "-"));
+    let id = format!(
+        "{}-{}",
+        operation.method,
+        operation.path.replace(['/', '{', '}', '.'], "-")
+    );
     let bare = path.is_empty();
     html! {
         details {
@@ -246,7 +259,12 @@ fn trial(operation: &Operation<'_>, document: &Value) -> Markup {
 fn example(schema: &Value, document: &Value) -> String {
     let schema = resolved(schema, document);
     let mut body = serde_json::Map::new();
-    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for name in schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         let field = &schema["properties"][name];
         let value = match &field["example"] {
             Value::Null if field["type"] == "array" => Value::Array(Vec::new()),
@@ -277,6 +295,9 @@ mod tests {
     fn types_are_said_in_words() {
         let list = serde_json::json!({"type": "array", "items": {"$ref": "#/x/Scan"}});
         assert_eq!(kind(&list), "list of Scan");
-        assert_eq!(kind(&serde_json::json!({"type": ["integer", "null"]})), "integer or null");
+        assert_eq!(
+            kind(&serde_json::json!({"type": ["integer", "null"]})),
+            "integer or null"
+        );
     }
 }

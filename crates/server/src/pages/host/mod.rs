@@ -61,7 +61,10 @@ async fn page(state: &AppState, host: IpAddr, place: &Place) -> Result<Content, 
 
 fn head(known: &HostDetail) -> Markup {
     let host = &known.host;
-    let open = known.ports.iter().filter(|port| port.state == PortState::Open);
+    let open = known
+        .ports
+        .iter()
+        .filter(|port| port.state == PortState::Open);
     html! {
         section.card {
             div.head {

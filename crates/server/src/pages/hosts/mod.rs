@@ -79,14 +79,14 @@ async fn page(state: &AppState, search: &Search) -> Result<Content, Problem> {
                         tbody {
                             @for host in &found.items {
                                 tr {
-                                    td {
+                                    td.t-target {
                                         a.mono href={ "/hosts/" (host.host) } { (host.host) }
                                         @if let Some(name) = &host.name { " " span.soft { (foreign(name)) } }
                                     }
-                                    td.num { b { (count(host.open)) } span.sr { " open" } }
+                                    td.t-state.num { b { (count(host.open)) } span.label-s { " open" } }
                                     td.nowrap.hide-s { (moment(host.first_seen)) }
-                                    td.nowrap { (moment(host.last_seen)) }
-                                    td.nowrap { a href={ "/scans/" (host.last_scan) } { "scan #" (host.last_scan) } }
+                                    td.t-when.nowrap { (moment(host.last_seen)) }
+                                    td.t-open.nowrap { a href={ "/scans/" (host.last_scan) } { "scan #" (host.last_scan) } }
                                 }
                             }
                         }

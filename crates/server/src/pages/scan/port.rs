@@ -41,10 +41,10 @@ async fn page(
         )
         .await?;
     let Some(item) = found.items.into_iter().next() else {
-        return Err(
-            Problem::not_found(format!("scan {id} did not report {port}/{protocol} of {host}"))
-                .with_hint("it may not have been asked; look at the scan's ports"),
-        );
+        return Err(Problem::not_found(format!(
+            "scan {id} did not report {port}/{protocol} of {host}"
+        ))
+        .with_hint("it may not have been asked; look at the scan's ports"));
     };
     let history = state.port_history(host, protocol, port).await?;
     let main = html! {

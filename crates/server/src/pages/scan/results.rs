@@ -2,10 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::words::{
-    address, count, foreign, plural, port_address, product, state_class,
-};
-use super::{DEFAULT_QUERY, View};
+use super::super::words::{address, count, foreign, plural, port_address, product, state_class};
+use super::View;
 use crate::api::views::{List, ResultItem, Scan};
 use crate::{AppState, Problem, ResultsQuery};
 
@@ -25,11 +23,7 @@ const COLUMNS: [(&str, &str, &str); 8] = [
 ];
 
 /// The results that the address asks for.
-pub(super) async fn render(
-    state: &AppState,
-    scan: &Scan,
-    view: &View,
-) -> Result<Markup, Problem> {
+pub(super) async fn render(state: &AppState, scan: &Scan, view: &View) -> Result<Markup, Problem> {
     let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let found = state
         .results(
@@ -53,7 +47,10 @@ pub(super) async fn render(
                 let place = error.offset.map_or_else(String::new, |offset| {
                     format!(", at character {}", offset + 1)
                 });
-                let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!(": {hint}"));
+                let hint = error
+                    .hint
+                    .as_ref()
+                    .map_or_else(String::new, |hint| format!(": {hint}"));
                 (
                     List::whole(Vec::new()),
                     Some(format!("{}{place}{hint}", error.message)),
@@ -122,7 +119,11 @@ fn known(scan: &Scan) -> u64 {
 }
 
 fn sort_key(view: &View) -> &str {
-    if view.sort.is_empty() { "host" } else { &view.sort }
+    if view.sort.is_empty() {
+        "host"
+    } else {
+        &view.sort
+    }
 }
 
 fn filter(scan: &Scan, view: &View, wrong: Option<&str>) -> Markup {
@@ -218,6 +219,7 @@ fn row(scan: i64, item: &ResultItem) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DEFAULT_QUERY;
     use super::*;
 
     #[test]

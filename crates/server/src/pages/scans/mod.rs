@@ -143,18 +143,18 @@ fn row(scan: &Scan, picking: Picking) -> Markup {
     html! {
         tr {
             @if picking == Picking::Yes {
-                td { input type="checkbox" name="scan" value=(scan.id) aria-label={ "Pick scan " (scan.id) " to compare" }; }
+                td.t-pick { input type="checkbox" name="scan" value=(scan.id) aria-label={ "Pick scan " (scan.id) " to compare" }; }
             }
-            td {
+            td.t-target {
                 a href={ "/scans/" (scan.id) } { (foreign(&shorten(&scan.targets))) }
                 " " span.soft.small { "#" (scan.id) }
             }
-            td.nowrap {
+            td.t-state.nowrap {
                 (badge(&scan.state))
                 @if !scan.is_over() && scan.total > 0 { " " span.soft { (percent(share(scan.done, scan.total))) } }
             }
-            td.num { b { (count(scan.counts.open)) } span.sr { " open" } }
-            td.num {
+            td.t-open.num { b { (count(scan.counts.open)) } span.label-s { " open" } }
+            td.num.hide-s {
                 @match (scan.previous, scan.changes) {
                     (Some(previous), Some(changes)) if changes > 0 => {
                         a href={ "/compare?from=" (previous) "&to=" (scan.id) } { (count(changes)) }
@@ -163,9 +163,9 @@ fn row(scan: &Scan, picking: Picking) -> Markup {
                     _ => span.soft { "–" },
                 }
             }
-            td.soft { (foreign(&shorten(&scan.ports))) }
-            td.nowrap { (moment(scan.created)) }
-            td.num.nowrap { @match scan.elapsed_ms { Some(ms) => (span(ms)), None => span.soft { "–" } } }
+            td.soft.hide-s { (foreign(&shorten(&scan.ports))) }
+            td.t-when.nowrap { (moment(scan.created)) }
+            td.num.nowrap.hide-s { @match scan.elapsed_ms { Some(ms) => (span(ms)), None => span.soft { "–" } } }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `/settings`: how pages look, who is logged in, what this server can do.
 
+pub(super) mod account;
+
 use axum::extract::{Form, State};
 use axum::http::header::{REFERER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,12 +12,17 @@ use serde::Deserialize;
 use super::layout::{Content, KEYS_COOKIE, Look, Section, THEME_COOKIE, Theme};
 use super::words::{count, foreign};
 use crate::api::views::Capabilities;
-use crate::AppState;
+use crate::{AppState, Caller, Problem};
 
 /// `GET /settings`
-pub(super) async fn show(State(state): State<AppState>, look: Look) -> Response {
-    let main = page(&look, &state.capabilities());
-    look.answer(Ok(Content::new("Settings", Section::Settings, main)))
+pub(super) async fn show(State(state): State<AppState>, caller: Caller, look: Look) -> Response {
+    look.answer(content(&state, &caller, &look).await)
+}
+
+async fn content(state: &AppState, caller: &Caller, look: &Look) -> Result<Content, Problem> {
+    let account = account::render(state, caller).await?;
+    let main = page(look, &account, &state.capabilities().await?);
+    Ok(Content::new("Settings", Section::Settings, main))
 }
 
 /// What is chosen.
@@ -31,7 +38,10 @@ pub(super) struct Choice {
 pub(super) async fn look(headers: HeaderMap, Form(choice): Form<Choice>) -> Response {
     let mut cookies: Vec<(HeaderName, HeaderValue)> = Vec::new();
     if let Some(theme) = &choice.theme {
-        cookies.push((SET_COOKIE, cookie(THEME_COOKIE, Theme::read(theme).as_str())));
+        cookies.push((
+            SET_COOKIE,
+            cookie(THEME_COOKIE, Theme::read(theme).as_str()),
+        ));
     }
     if let Some(keys) = &choice.keys {
         let keys = if keys == "off" { "off" } else { "on" };
@@ -60,11 +70,9 @@ fn cookie(name: &str, value: &'static str) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn page(look: &Look, capabilities: &Capabilities) -> Markup {
-    let caller = look.caller.as_ref();
-    let name = caller.and_then(|caller| caller.name.as_deref());
+fn page(look: &Look, account: &Markup, capabilities: &Capabilities) -> Markup {
     html! {
-        div.stack {
+        div.stack.slim {
             h1 { "Settings" }
             form.card method="post" action="/settings/look" {
                 fieldset {
@@ -87,18 +95,7 @@ fn page(look: &Look, capabilities: &Capabilities) -> Markup {
                 }
                 button.main type="submit" { "Save" }
             }
-            section.card aria-labelledby="account-title" {
-                h2 #account-title { "Account" }
-                @match name {
-                    Some(name) => {
-                        dl.facts {
-                            dt { "Name" } dd { (foreign(name)) }
-                            @if let Some(caller) = caller { dt { "May" } dd { (caller.role) } }
-                        }
-                    },
-                    None => { p { "Nobody logs in here: this server answers this machine alone." } },
-                }
-            }
+            (account)
             section.card aria-labelledby="server-title" {
                 h2 #server-title { "This server" }
                 dl.facts {

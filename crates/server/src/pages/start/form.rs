@@ -41,7 +41,13 @@ impl Fields {
     /// The fields that make the same scan again.
     pub(in crate::pages) fn of(request: &ScanRequest) -> Self {
         let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let flag = |is_set: bool| if is_set { "on".to_owned() } else { String::new() };
+        let flag = |is_set: bool| {
+            if is_set {
+                "on".to_owned()
+            } else {
+                String::new()
+            }
+        };
         let is_named = matches!(request.ports.as_str(), "common" | "all");
         Self {
             target: request.targets.join(" "),
@@ -85,18 +91,13 @@ impl Fields {
         )
     }
 
-    /// The request that the fields stand for.
-    ///
-    /// # Errors
-    /// The numbers that are none; the rest is checked by whoever takes the request.
-    pub(super) fn request(&self) -> Result<ScanRequest, Vec<FieldError>> {
+    /// The request that the fields stand for, and the numbers among them that are none; the
+    /// rest is checked by whoever takes the request.
+    pub(super) fn request(&self) -> (ScanRequest, Vec<FieldError>) {
         let mut errors = Vec::new();
         let timeout_ms = number("timeout_ms", "milliseconds", &self.timeout, &mut errors);
         let concurrency = number("concurrency", "probes at once", &self.threads, &mut errors);
         let max_rate = number("max_rate", "probes a second", &self.max_rate, &mut errors);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         let mut request = ScanRequest::new(words(&self.target));
         request.exclude = words(&self.exclude);
@@ -115,7 +116,7 @@ impl Fields {
             request.discovery = portolan_model::spec::Discovery::Skip;
         }
         request.detect = !self.detect.is_empty();
-        Ok(request)
+        (request, errors)
     }
 
     /// Whether anything of the folded part is not as it is by default.
@@ -145,7 +146,10 @@ fn number<T: std::str::FromStr + PartialOrd + From<u8>>(
     if text.is_empty() {
         return None;
     }
-    let read = text.parse::<T>().ok().filter(|number| *number >= T::from(1));
+    let read = text
+        .parse::<T>()
+        .ok()
+        .filter(|number| *number >= T::from(1));
     if read.is_none() {
         errors.push(FieldError {
             field: field.to_owned(),
@@ -322,7 +326,7 @@ impl Shown<'_> {
 
     /// What is about to happen, as words and as commands.
     fn beside(&self) -> Markup {
-        let preview = self.preview.filter(|preview| preview.errors.is_empty());
+        let preview = self.preview;
         let warnings: &[String] = preview.map_or(&[], |preview| &preview.warnings);
         html! {
             section.card aria-labelledby="beside-title" {

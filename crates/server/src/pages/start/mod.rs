@@ -33,24 +33,25 @@ pub(super) async fn submit(
     look: Look,
     Form(fields): Form<Fields>,
 ) -> Response {
-    let errors = match fields.request() {
-        Err(errors) => errors,
-        Ok(_) if fields.action == "check" => Vec::new(),
-        Ok(request) => match state.start(&caller, request, None).await {
+    let (request, numbers) = fields.request();
+    let mut errors = Vec::new();
+    if fields.action != "check" && numbers.is_empty() {
+        match state.start(&caller, request, None).await {
             Ok(started) => {
                 return Redirect::to(&format!("/scans/{}", started.scan.id)).into_response();
             }
             Err(problem) if problem.errors.is_empty() => {
                 return look.answer(Err::<Content, _>(problem));
             }
-            Err(problem) => problem.errors,
-        },
-    };
+            Err(problem) => errors = problem.errors,
+        }
+    }
+    let is_refused = !errors.is_empty() || !numbers.is_empty();
     let content = page(&state, &look, &fields, &errors).await.map(|content| {
-        let status = if errors.is_empty() {
-            StatusCode::OK
-        } else {
+        let status = if is_refused {
             StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::OK
         };
         Content { status, ..content }
     });
@@ -61,19 +62,24 @@ async fn page(
     state: &AppState,
     look: &Look,
     fields: &Fields,
-    errors: &[FieldError],
+    refused: &[FieldError],
 ) -> Result<Content, Problem> {
     let recent = scans::list(state, "", "", None, RECENT).await?;
-    let capabilities = state.capabilities();
-    let preview = match fields.request() {
-        Ok(request) if !fields.target.trim().is_empty() => Some(state.preview(&request)),
-        _ => None,
-    };
+    let capabilities = state.capabilities().await?;
     // A form that an address filled in is checked as one that was sent.
+    let (request, mut errors) = fields.request();
+    let is_filled = !fields.target.trim().is_empty();
+    let mut preview = if is_filled || !fields.range.is_empty() {
+        Some(state.preview(&request).await?)
+    } else {
+        None
+    };
     let found = preview.as_ref().map_or(&[][..], |preview| &preview.errors);
+    errors.extend_from_slice(if refused.is_empty() { found } else { refused });
+    preview.take_if(|_| !errors.is_empty());
     let shown = form::Shown {
         fields,
-        errors: if errors.is_empty() { found } else { errors },
+        errors: &errors,
         preview: preview.as_ref(),
         capabilities: &capabilities,
         may_scan: look
