@@ -64,13 +64,9 @@ impl Scope {
         for word in words {
             let parts = word.as_ref().split(|c: char| c == ',' || c.is_whitespace());
             for part in parts.filter(|part| !part.is_empty()) {
-                let (text, into) = match part.strip_prefix(['-', '!']) {
-                    Some(text) => (text, &mut deny),
-                    None => {
-                        is_limited = true;
-                        (part, &mut allow)
-                    }
-                };
+                let denied = part.strip_prefix(['-', '!']);
+                is_limited |= denied.is_none();
+                let (text, into) = denied.map_or((part, &mut allow), |text| (text, &mut deny));
                 let target = Target::from_str(text).map_err(|source| ScopeError::NotATarget {
                     text: part.to_owned(),
                     source,
@@ -145,7 +141,10 @@ mod tests {
     fn what_is_denied_is_out_of_scope_though_allowed() {
         let scope = Scope::new(["192.0.2.0/24", "-192.0.2.7"]).unwrap();
         assert_eq!(scope.check(&addresses("192.0.2.8/29")), Ok(()));
-        assert_eq!(scope.check(&addresses("192.0.2.0/24")).unwrap_err().count, 1);
+        assert_eq!(
+            scope.check(&addresses("192.0.2.0/24")).unwrap_err().count,
+            1
+        );
         let only_denied = Scope::new(["!192.0.2.7"]).unwrap();
         assert_eq!(only_denied.check(&addresses("198.51.100.1")), Ok(()));
     }

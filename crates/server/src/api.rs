@@ -20,6 +20,8 @@ use utoipa_axum::routes;
 use crate::error::Problem;
 use crate::state::AppState;
 
+pub use export::filtered;
+
 fn documented() -> OpenApiRouter<AppState> {
     let document = OpenApiBuilder::new()
         .info(

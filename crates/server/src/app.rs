@@ -54,7 +54,6 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
     )
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn failed(_: Box<dyn Any + Send>) -> Response {
     Problem::internal("the server failed: the request may not have been carried out")
         .into_response()

@@ -4,6 +4,7 @@ mod login;
 pub mod password;
 mod secret;
 mod throttle;
+pub mod tokens;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};

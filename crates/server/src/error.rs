@@ -15,7 +15,7 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The status in words.
-    pub title: String,
+    pub title: &'static str,
     /// The status code (RFC 9110, 15).
     pub status: u16,
     /// What is wrong with this request.
@@ -28,7 +28,7 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// After how many seconds to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 /// A result whose error is an answer.
@@ -39,7 +39,7 @@ impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
             hint: None,
@@ -74,14 +74,14 @@ impl Problem {
             _ => None,
         };
         Self {
-            errors,
             hint,
+            errors,
             ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
         }
     }
 
     /// 429: too often, or too many at once.
-    pub fn too_many(detail: impl Into<String>, retry_after: u64) -> Self {
+    pub fn too_many(detail: impl Into<String>, retry_after: u32) -> Self {
         Self {
             retry_after: Some(retry_after),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)

@@ -215,7 +215,6 @@ async fn prune(state: AppState, retention: Retention) {
     let mut period = tokio::time::interval(PRUNE_PERIOD);
     loop {
         period.tick().await;
-        let retention = retention.clone();
         // What cannot be dropped now is tried again in an hour.
         let _ = state
             .ask(move |store| store.prune(&retention, Timestamp::now()))

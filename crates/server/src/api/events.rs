@@ -405,20 +405,20 @@ impl Feed {
 
     fn event(&self, kind: &str, data: &str) -> Event {
         let event = Event::default().event(kind).data(data);
-        let id = match (self.kind, self.followers.first()) {
-            (Kind::One, Some(follower)) => follower.place.map(|place| place.to_string()),
-            _ => {
-                let places: Vec<_> = self
-                    .followers
-                    .iter()
-                    .filter_map(|one| Some(format!("{}={}", one.topic.name(), one.place?)))
-                    .collect();
-                (!places.is_empty()).then(|| places.join(","))
-            }
+        let places = self.followers.iter();
+        let id: Vec<_> = if self.kind == Kind::One {
+            places
+                .filter_map(|one| Some(one.place?.to_string()))
+                .collect()
+        } else {
+            places
+                .filter_map(|one| Some(format!("{}={}", one.topic.name(), one.place?)))
+                .collect()
         };
-        match id {
-            Some(id) => event.id(id),
-            None => event,
+        if id.is_empty() {
+            event
+        } else {
+            event.id(id.join(","))
         }
     }
 

@@ -113,7 +113,10 @@ fn attachment(body: Body, media_type: &'static str, name: &str) -> Response {
 }
 
 /// A scan with the results alone that fit.
-fn filtered(store: &Store, id: ScanId, filter: Filter) -> portolan_store::Result<ScanRecord> {
+///
+/// # Errors
+/// What the history says.
+pub fn filtered(store: &Store, id: ScanId, filter: Filter) -> portolan_store::Result<ScanRecord> {
     let mut record = store.record(id)?;
     if record.args.is_empty() {
         // Made here: the command line that would have made it.

@@ -1,10 +1,10 @@
 //! Logging in and out, sessions and tokens.
 
 use axum::http::{HeaderValue, StatusCode};
-use jiff::{SignedDuration, Timestamp};
-use portolan_store::{NewToken, Role, Session, User};
+use jiff::Timestamp;
+use portolan_store::{Role, Session, User};
 
-use super::{Caller, Client, Via, expiry, password, secret};
+use super::{Caller, Client, Via, expiry, password, secret, tokens};
 use crate::api::views::{NewTokenView, SessionView, TokenRequest, TokenView};
 use crate::error::{Problem, Result};
 use crate::state::AppState;
@@ -34,7 +34,7 @@ impl AppState {
         if wait > 0 {
             return Err(Problem::too_many(
                 format!("too many tries: wait {wait} seconds"),
-                wait.cast_unsigned(),
+                u32::try_from(wait).unwrap_or(u32::MAX),
             ));
         }
         self.throttle().count(&address, name, now);
@@ -211,57 +211,30 @@ impl AppState {
         caller: &Caller,
         request: TokenRequest,
     ) -> Result<NewTokenView> {
-        let name = request.name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > 100 {
-            return Err(invalid(
-                "name",
-                "a token needs a name of 1 to 100 characters",
-            ));
-        }
         let mut scopes = Vec::new();
         for scope in &request.scopes {
             let scope: Role = scope
                 .parse()
-                .map_err(|why: String| invalid("scopes", &why))?;
+                .map_err(|why: String| tokens::invalid("scopes", &why))?;
             caller.require(scope)?;
             scopes.push(scope);
         }
-        if scopes.is_empty() {
-            scopes.push(Role::Read);
-        }
-        let now = Timestamp::now();
-        let expires = match request.days {
-            Some(days @ 1..=36_500) => {
-                let span = SignedDuration::from_hours(24 * i64::from(days));
-                now.checked_add(span).ok()
-            }
-            Some(_) => return Err(invalid("days", "a token counts for 1 to 36500 days")),
-            None => None,
-        };
-        let (token, id, hash) = secret::new_token()?;
-        let new = NewToken {
-            id: id.clone(),
-            user: caller.user,
-            name: name.clone(),
-            hash,
-            scopes,
-            created: now,
-            expires,
-        };
-        let kept = new.clone();
-        self.ask(move |store| store.create_token(new)).await?;
-        let detail = format!("token {id}");
+        let new = tokens::new(caller.user, &request.name, scopes, request.days)?;
+        let kept = new.kept.clone();
+        self.ask(move |store| store.create_token(kept)).await?;
+        let tokens::New { secret, kept } = new;
+        let detail = format!("token {}", kept.id);
         self.audit(
             &caller.who(),
             &caller.client,
             "token made",
-            &name,
+            &kept.name,
             None,
             detail,
         )
         .await?;
         Ok(NewTokenView {
-            token,
+            token: secret,
             kept: TokenView::from(portolan_store::Token {
                 token: kept,
                 used: None,
@@ -309,13 +282,4 @@ fn may_see(caller: &Caller, owner: Option<i64>) -> bool {
 
 fn handle(hash: &[u8]) -> String {
     secret::hex(hash.get(..8).unwrap_or_default())
-}
-
-fn invalid(field: &str, message: &str) -> Problem {
-    Problem::invalid(vec![crate::api::views::FieldError {
-        field: field.to_owned(),
-        message: message.to_owned(),
-        hint: None,
-        offset: None,
-    }])
 }

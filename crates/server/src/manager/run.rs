@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portolan_model::ScanEvent;
 use portolan_model::event::{Finished, Outcome, Problem};
-use portolan_model::{PortSet, PortSpec, PortState, Protocol, ScanEvent, ScanRecord};
 use portolan_scan::clock::{Clock as _, SystemClock};
-use portolan_scan::{Control, Settled};
+use portolan_scan::{Control, Settled, settled_in};
 use portolan_store::{ScanId, ScanWriter};
 use serde_json::json;
 
@@ -280,26 +280,6 @@ fn ended_early(cannot: CannotStart) -> [ScanEvent; 2] {
             expected_missed: 0.0,
         }),
     ]
-}
-
-/// What a scan has settled: every port that it reported.
-///
-/// A port that stayed silent is asked again where its silence was not reported: that happens
-/// only once a host is done.
-fn settled_in(record: &ScanRecord) -> Settled {
-    let mut settled = Settled::new();
-    for (&address, host) in &record.hosts {
-        let of = |protocol: Protocol| -> PortSet {
-            let alone = host.ports.keys().filter(|(of, _)| *of == protocol);
-            let alone: PortSet = alone.map(|&(_, port)| port).collect();
-            PortState::ALL.iter().fold(alone, |all, &state| {
-                all.union(&host.rest_of(protocol, state))
-            })
-        };
-        let ports = PortSpec::new(of(Protocol::Tcp), of(Protocol::Udp));
-        settled.insert(address, ports);
-    }
-    settled
 }
 
 /// An order that nobody can foresee.

@@ -249,7 +249,7 @@ fn failure(problem: &Problem) -> Content {
     };
     Content {
         status: problem.status(),
-        ..Content::new(problem.title.clone(), Section::None, main)
+        ..Content::new(problem.title, Section::None, main)
     }
 }
 
