@@ -31,7 +31,12 @@ customElements.define("live-scan", class extends HTMLElement {
     this.query = this.box.value.trim();
     this.group = this.querySelector("[name=group]");
     this.listen();
-    this.load().then(() => this.classList.add("ready"));
+    this.load().then(() => {
+      this.render();
+      this.chips();
+      this.drawMap();
+      this.classList.add("ready");
+    });
     if (!OVER.includes(this.dataset.state)) this.follow();
   }
 
@@ -257,9 +262,10 @@ customElements.define("live-scan", class extends HTMLElement {
   }
 
   toggle(field, value) {
-    const values = valuesOf(this.query, field);
+    const text = this.box.value;
+    const values = valuesOf(text, field);
     const next = values.includes(value) ? values.filter((known) => known !== value) : [...values, value];
-    this.setQuery(withTerm(this.query, field, next));
+    this.setQuery(withTerm(text, field, next));
   }
 
   /** Numbers and choices of the chips. */

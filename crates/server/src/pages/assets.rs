@@ -56,7 +56,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         .map(|&(path, text)| Asset {
             path,
             media_type: media_type(path),
-            body: if path.ends_with(".svg") {
+            body: if ending(path) == "svg" {
                 text.to_owned()
             } else {
                 slim(text)
@@ -79,11 +79,16 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
     format!("{:016x}", hasher.finish())
 });
 
+/// What a file's name ends with, after the dot.
+fn ending(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
+}
+
 fn media_type(path: &str) -> &'static str {
-    match path.rsplit('.').next() {
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("svg") => "image/svg+xml",
+    match ending(path) {
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     }
 }
@@ -162,21 +167,21 @@ pub(super) async fn favicon() -> Response {
 mod tests {
     use super::*;
 
-    fn bytes(ending: &str) -> usize {
-        let matching = ASSETS.iter().filter(|asset| asset.path.ends_with(ending));
+    fn bytes(kind: &str) -> usize {
+        let matching = ASSETS.iter().filter(|asset| ending(asset.path) == kind);
         matching.map(|asset| asset.body.len()).sum()
     }
 
     #[test]
     fn scripts_and_sheet_stay_small() {
-        let (scripts, sheet) = (bytes(".js"), bytes(".css"));
+        let (scripts, sheet) = (bytes("js"), bytes("css"));
         assert!(scripts <= 60 * 1024, "the scripts have {scripts} bytes");
         assert!(sheet <= 25 * 1024, "the sheet has {sheet} bytes");
     }
 
     #[test]
     fn every_module_that_a_script_imports_is_served() {
-        for asset in ASSETS.iter().filter(|asset| asset.path.ends_with(".js")) {
+        for asset in ASSETS.iter().filter(|asset| ending(asset.path) == "js") {
             let folder = asset.path.rsplit_once('/').map_or("", |(folder, _)| folder);
             for line in asset.body.lines().filter(|line| line.contains("import ")) {
                 let Some(from) = line.split('"').nth(1) else {
@@ -198,7 +203,7 @@ mod tests {
 
     #[test]
     fn nothing_is_ever_read_as_markup_or_as_a_program() {
-        for &(path, text) in FILES.iter().filter(|(path, _)| path.ends_with(".js")) {
+        for &(path, text) in FILES.iter().filter(|(path, _)| ending(path) == "js") {
             for forbidden in [
                 "innerHTML",
                 "outerHTML",

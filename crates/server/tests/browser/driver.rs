@@ -1,5 +1,5 @@
 //! A browser that tests drive: chromedriver and Chromium as child processes, spoken to by
-//! WebDriver (W3C Recommendation, 2018), a hundred lines of which are all that is needed here.
+//! `WebDriver` (W3C Recommendation, 2018), a hundred lines of which are all that is needed here.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// How long anything on a page may take before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Time between two looks at a page.
 const LOOK: Duration = Duration::from_millis(20);
@@ -41,7 +41,7 @@ pub(crate) struct Browser {
     child: Child,
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -62,7 +62,7 @@ impl Browser {
             child,
             port,
             session: String::new(),
-            _profile: profile,
+            profile,
         };
         until("chromedriver listens", || {
             TcpStream::connect(("127.0.0.1", port)).ok()
@@ -70,17 +70,17 @@ impl Browser {
         let mut flags: Vec<String> = FLAGS.iter().map(ToString::to_string).collect();
         flags.push(format!(
             "--user-data-dir={}",
-            browser._profile.path().display()
+            browser.profile.path().display()
         ));
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "goog:loggingPrefs": {"browser": "ALL"},
             "goog:chromeOptions": {"binary": "/usr/bin/chromium", "args": flags},
         }}});
         let session = browser.send("POST", "/session", &capabilities);
-        browser.session = session["sessionId"]
+        session["sessionId"]
             .as_str()
             .expect("a session has a name")
-            .to_owned();
+            .clone_into(&mut browser.session);
         browser
     }
 
@@ -93,7 +93,7 @@ impl Browser {
         let mut stream =
             TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
         stream
-            .set_read_timeout(Some(PATIENCE * 3))
+            .set_read_timeout(Some(PATIENCE))
             .expect("a socket takes a time-out");
         write!(
             stream,
@@ -134,7 +134,7 @@ impl Browser {
         self.send(method, &format!("/session/{}{path}", self.session), body)
     }
 
-    fn devtools(&self, command: &str, parameters: Value) -> Value {
+    fn devtools(&self, command: &str, parameters: &Value) -> Value {
         let body = json!({"cmd": command, "params": parameters});
         self.command("POST", "/goog/cdp/execute", &body)
     }
@@ -228,7 +228,7 @@ impl Browser {
     pub(crate) fn device(&self, width: u32, height: u32, scheme: Scheme) {
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}),
+            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}),
         );
         let scheme = match scheme {
             Scheme::Light => "light",
@@ -238,14 +238,14 @@ impl Browser {
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
-        self.devtools("Emulation.setEmulatedMedia", json!({"features": features}));
+        self.devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
     /// Turns scripts off, as some readers do.
     pub(crate) fn scripts(&self, on: bool) {
         self.devtools(
             "Emulation.setScriptExecutionDisabled",
-            json!({"value": !on}),
+            &json!({"value": !on}),
         );
     }
 
@@ -253,7 +253,7 @@ impl Browser {
     pub(crate) fn picture(&self, path: &Path) {
         let picture = self.devtools(
             "Page.captureScreenshot",
-            json!({"format": "png", "captureBeyondViewport": true}),
+            &json!({"format": "png", "captureBeyondViewport": true}),
         );
         let data = picture["data"].as_str().expect("a picture has data");
         std::fs::create_dir_all(path.parent().expect("the picture goes into a folder"))

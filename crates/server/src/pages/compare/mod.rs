@@ -209,7 +209,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
                         @if let Some(name) = name { " " (foreign(name)) }
                         " – " (plural(lines.len() as u64, "change"))
                     }
-                    p { a href={ "/hosts/" (address) } { "Everything known of " (address) } }
+                    p { a.button.quiet href={ "/hosts/" (address) } { "Everything known of " (address) } }
                     table.diff {
                         tbody {
                             @for line in lines {

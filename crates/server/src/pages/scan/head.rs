@@ -115,7 +115,7 @@ fn export(scan: &Scan) -> Markup {
 
 fn figures(scan: &Scan) -> Markup {
     let figure = |name: &str, word: &str, value: &str| {
-        html! { div { dt { (word) } dd data-figure=(name) { (value) } } }
+        html! { div.w2[name == "probes"] { dt { (word) } dd data-figure=(name) { (value) } } }
     };
     let counts = &scan.counts;
     html! {

@@ -337,7 +337,7 @@ impl Shown<'_> {
                         None => "Fill in the target to see what will happen.",
                     }
                 }
-                ul #warnings.error hidden[warnings.is_empty()] { @for warning in warnings { li { (foreign(warning)) } } }
+                ul #warnings.warnings hidden[warnings.is_empty()] { @for warning in warnings { li { (foreign(warning)) } } }
                 h3.label { "In the shell" }
                 div.command {
                     pre #command { (preview.map_or("portolan …", |preview| &preview.command)) }
