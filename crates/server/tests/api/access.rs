@@ -284,8 +284,8 @@ async fn a_wrong_token_is_refused_also_on_an_open_server() {
 async fn a_token_falls_with_its_user() {
     let server = with_user(Role::Scan);
     let cookie = cookie(&server).await;
-    let make = json!({"name": "ci", "scopes": ["scan"]});
-    let made = with_cookie(&server, "POST", "/api/v1/tokens", &cookie, Some(&make))
+    let wanted = json!({"name": "ci", "scopes": ["scan"]});
+    let made = with_cookie(&server, "POST", "/api/v1/tokens", &cookie, Some(&wanted))
         .await
         .json();
     let token = made["token"].as_str().unwrap();

@@ -79,6 +79,7 @@ impl Runner for Script {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a script is told in one go")]
     fn run(
         &self,
         job: &Job,

@@ -59,7 +59,7 @@ impl Stream {
                         _ => {}
                     }
                 }
-                self.buffer = rest.to_owned();
+                self.buffer = String::from(rest);
                 if !message.event.is_empty() {
                     return Some(message);
                 }

@@ -135,7 +135,11 @@ async fn two_scans_are_compared() {
     let diff = server.get(&path).await.json();
     assert_eq!(diff["come"][0]["address"], "127.0.0.0");
     let text = server.get(&format!("{path}&format=text")).await;
-    assert!(text.text().starts_with("+ host 127.0.0.0"), "{}", text.text());
+    assert!(
+        text.text().starts_with("+ host 127.0.0.0"),
+        "{}",
+        text.text()
+    );
     server.get(&format!("{path}&format=pdf")).await.problem(400);
     server.get("/api/v1/diff?from=1").await.problem(400);
     server.get("/api/v1/diff?from=1&to=99").await.problem(404);

@@ -8,6 +8,7 @@ use portolan_server::auth::password;
 use portolan_server::serve::{Encryption, Options, Ready, serve};
 use portolan_server::{Abilities, CannotStart, Job, Limits, Role, Runner, ServeError, Settings};
 use portolan_store::{Mode, Retention, Store};
+use rustls::pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -178,7 +179,6 @@ async fn a_certificate_is_made_and_the_way_is_encrypted() {
     assert!(server.ready.url.starts_with("https://"));
     assert!(server.ready.fingerprint.is_some());
     let pem = std::fs::read(server.dir.path().join("tls-cert.pem")).unwrap();
-    use rustls::pki_types::pem::PemObject as _;
     let certificate = rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate).unwrap();
