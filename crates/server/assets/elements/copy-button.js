@@ -11,7 +11,7 @@ customElements.define("copy-button", class extends HTMLElement {
       const text = this.dataset.text ?? document.getElementById(this.dataset.from)?.textContent ?? "";
       const copied = await copy(text.trim());
       button.textContent = copied ? "Copied" : "Select it";
-      announce(copied ? "Copied" : "The browser refused; select the text and copy it", true);
+      announce(button.textContent, true);
       clearTimeout(timer);
       timer = setTimeout(() => (button.textContent = label), 1600);
     });

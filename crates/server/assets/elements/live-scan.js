@@ -25,6 +25,7 @@ customElements.define("live-scan", class extends HTMLElement {
     this.map = this.querySelector("port-map");
     this.chart = this.querySelector("progress-chart");
     this.cost = 0;
+    this.turn = {};
     this.rendered = 0;
     this.table.attach(this.rows);
     this.box.dataset.live = "true";
@@ -200,7 +201,6 @@ customElements.define("live-scan", class extends HTMLElement {
     this.table.show(this.group?.checked ? this.grouped(view) : view);
     this.cost = performance.now() - start;
     this.rendered = performance.now();
-    this.dataset.renderMs = this.cost.toFixed(1);
     setText(document.getElementById("shown"), this.table.summary(view.length)
       + (this.left ? `; ${count(this.left)} closed and filtered ports are on the plain pages` : ""));
     this.empty(view.length);
@@ -374,11 +374,13 @@ customElements.define("live-scan", class extends HTMLElement {
   }
 
   async refresh(selector) {
-    const old = this.querySelector(selector);
-    if (!old) return;
-    const focused = old.contains(document.activeElement);
+    // Of two that overlap, the one that was asked last counts.
+    const turn = (this.turn[selector] = (this.turn[selector] ?? 0) + 1);
     try {
       const fresh = await part(location.pathname, selector);
+      if (turn !== this.turn[selector]) return;
+      const old = this.querySelector(selector);
+      const focused = old.contains(document.activeElement);
       old.replaceWith(fresh);
       times(fresh);
       if (focused) fresh.querySelector("button, a")?.focus();
