@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Read in this order: [`escape`] (foreign text made safe), `view` (what formats say alike),
-//! the formats, each in a file of its name, [`read`](read()) and [`diff`].
+//! the formats, each in a file of its name, [`read`](read()) and [`mod@diff`].
 #![forbid(unsafe_code)]
 
 mod csv;

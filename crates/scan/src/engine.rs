@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::control::Control;
 use crate::loss::Loss;
 use crate::pace::{Kind, Limits, Pace, Verdict};
+use crate::permutation::mix;
 use crate::plan::{Block, Plan};
 use crate::request::Settled;
 use crate::sentinels::Sentinels;
@@ -40,6 +41,9 @@ const ATTENTION: Duration = Duration::from_millis(50);
 
 /// Positions that are looked at before answers are taken again.
 const STRIDE: u32 = 1 << 14;
+
+/// After the last pass, late answers are waited for this long at the least.
+const LAST_WAIT: Duration = Duration::from_millis(100);
 
 /// Jobs that are handed over at once.
 const BATCH: usize = 256;
@@ -178,6 +182,7 @@ pub(crate) struct Engine<'a, T, C> {
     heard_at: Duration,
     unheard_sentinels: u32,
     lost_contact: bool,
+    limit_shown: bool,
     pass_shown: u32,
     /// Pairs done, as last shown: it never goes back.
     done_shown: u128,
@@ -213,6 +218,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             heard_at: now,
             unheard_sentinels: 0,
             lost_contact: false,
+            limit_shown: false,
             pass_shown: 1,
             done_shown: 0,
             clock,
@@ -276,6 +282,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if !only_hosts && !self.is_over() {
             passes = self.ask_pairs(&mut state, discovers);
         }
+        self.hear_the_last(&mut state);
         self.close_block(&state, passes, discovers);
     }
 
@@ -291,6 +298,29 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 if let Some(pair) = state.block.pair(host, port) {
                     state.settle(pair, host);
                 }
+            }
+        }
+    }
+
+    /// Waits once more for answers that are late, before silence is reported.
+    fn hear_the_last(&mut self, state: &mut State<'a>) {
+        let wait = (2 * self.pace.wait()).clamp(LAST_WAIT, Duration::from_secs(1));
+        let until = self.clock.now() + wait.min(self.options.limits.longest_wait);
+        let walk = Walk::Pairs;
+        let pass = Pass {
+            walk,
+            number: 1,
+            first_round: self.pace.next_round(),
+            next: 0,
+            end: 0,
+            again: VecDeque::new(),
+        };
+        let mut answers = Vec::new();
+        while state.unsettled > 0 && !self.is_over() && self.clock.now() < until {
+            let wake = until.min(self.clock.now() + ATTENTION);
+            self.transport.poll(wake, &mut answers);
+            for answer in answers.drain(..) {
+                self.take(state, &pass, answer);
             }
         }
     }
@@ -458,8 +488,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         jobs.clear();
         let mut looked_at = 0;
+        // A queue drops the end of a burst: sentinels stand anywhere in it.
+        let place = usize::try_from(mix(self.counts.sent) % allowance as u64).unwrap_or(0);
         while jobs.len() < allowance {
-            if self.pace.sentinels_wanted() > 0
+            if (jobs.len() >= place || self.pace.is_closed())
+                && self.pace.sentinels_due(now) > 0
                 && let Some(endpoint) = self.sentinels.next(now)
             {
                 self.pace.sent(Kind::Sentinel);
@@ -467,7 +500,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 jobs.push(job(endpoint, Kind::Sentinel));
                 continue;
             }
-            if looked_at >= STRIDE {
+            if looked_at >= STRIDE || self.pace.is_closed() {
                 break;
             }
             looked_at += 1;
@@ -553,6 +586,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 Some((of, _)) if *of == round => self.stretches.pop_front(),
                 _ => None,
             };
+            if self.pace.is_limited() && !self.limit_shown {
+                // What was taken for loss so far was the limit.
+                self.limit_shown = true;
+                self.loss = Loss::default();
+            }
             if verdict == Verdict::Overran
                 && round >= pass.first_round
                 && self.options.passes.is_none()
@@ -560,6 +598,18 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             {
                 pass.again.extend(walked);
             }
+        }
+        if let Some(failure) = self.transport.failure()
+            && !self.lost_contact
+        {
+            self.lost_contact = true;
+            (self.sink)(ScanEvent::Problem(Problem {
+                about: self.plan.addresses().to_string(),
+                message: format!("the scan cannot go on: {failure}"),
+                hint: Some("what was found until then stands; scan the rest again".to_owned()),
+                left_out: true,
+            }));
+            return;
         }
         let (sentinels, time) = LOST_CONTACT;
         if self.unheard_sentinels >= sentinels && now >= self.heard_at + time {
@@ -616,17 +666,17 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
                 let Some(pair) = state.block.pair(host, endpoint.port) else {
                     // A discovery port that is not to be reported.
-                    self.sentinels.offer(endpoint, port_state);
+                    self.offer_sentinel(endpoint, port_state);
                     return;
                 };
                 if !state.settle(pair, host) {
                     return;
                 }
-                self.note_loss(pass, round);
+                self.note_loss(pass, round, port_state);
                 if port_state == PortState::Open {
                     self.counts.open += 1;
                 }
-                self.sentinels.offer(endpoint, port_state);
+                self.offer_sentinel(endpoint, port_state);
                 (self.sink)(ScanEvent::Port(PortFact {
                     endpoint,
                     state: port_state,
@@ -658,6 +708,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     self.unreached.failed(endpoint, why);
                 }
             }
+        }
+    }
+
+    fn offer_sentinel(&mut self, endpoint: Endpoint, state: PortState) {
+        self.sentinels.offer(endpoint, state);
+        if state == PortState::Open {
+            self.pace.trust_sentinels(self.clock.now());
         }
     }
 
@@ -693,7 +750,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// An answer in a later pass than the first shows that earlier probes were lost; one to a
     /// probe of an earlier pass was only late.
-    fn note_loss(&mut self, pass: &Pass, round: u32) {
+    /// Closed ports say nothing about loss where the host limits its resets.
+    fn note_loss(&mut self, pass: &Pass, round: u32, state: PortState) {
+        if self.pace.is_limited() && state != PortState::Open {
+            return;
+        }
         self.loss.answered();
         if pass.walk == Walk::Pairs && round >= pass.first_round {
             self.loss.lost(u64::from(pass.number - 1));
@@ -702,7 +763,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// Reports what stayed silent, and what is left of the block's hosts.
     fn close_block(&mut self, state: &State<'a>, passes: u32, discovered: bool) {
-        let missed = self.loss.missed(self.counts.open, passes);
+        let is_silence_left = state.unsettled > 0;
+        let missed = if is_silence_left {
+            self.loss.missed(self.counts.open, passes)
+        } else {
+            0.0
+        };
         self.counts.missed = self.counts.missed.max(missed);
         let lists_silent = self.plan.addresses().len() <= LISTED_SILENT && !discovered;
         if !self.is_over() {

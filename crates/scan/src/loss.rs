@@ -4,7 +4,10 @@
 pub const MISSED_SHARE: f64 = 1e-4;
 
 /// The most open ports, in number, that may be expected to be missing from a result.
-const MISSED_COUNT: f64 = 1e-3;
+const MISSED_COUNT: f64 = 5e-3;
+
+/// The most ports that answer, open or closed, that may be expected to be taken for silent.
+const SILENCED: f64 = 0.02;
 
 /// A silent port is asked at least twice: a loss that has not been seen yet is still possible.
 const LEAST: u32 = 2;
@@ -44,6 +47,14 @@ impl Loss {
         (self.lost as f64 + 0.5) / ((self.answered + self.lost) as f64 + 10.0)
     }
 
+    /// How many ports that would answer are still silent after so many passes, as far as loss
+    /// explains it.
+    #[expect(clippy::cast_precision_loss, reason = "a share of counts")]
+    fn silenced(&self, passes: u32) -> f64 {
+        let passes = i32::try_from(passes).unwrap_or(i32::MAX);
+        self.answered as f64 * self.expected().powi(passes)
+    }
+
     /// How often a silent port is to be asked in all, for `open` open ports found so far.
     #[expect(clippy::cast_precision_loss, reason = "a count of ports")]
     pub fn passes(&self, open: u64) -> u32 {
@@ -56,7 +67,10 @@ impl Loss {
             reason = "clamped to small positive numbers"
         )]
         let passes = passes.clamp(f64::from(LEAST), f64::from(MOST)) as u32;
-        passes
+        // Where much answers, closed ports too are not to be called filtered for a loss.
+        (passes..MOST)
+            .find(|&passes| self.silenced(passes) < SILENCED)
+            .unwrap_or(MOST)
     }
 
     /// How many open ports are expected to be missing when `open` were found and silent ports
@@ -86,7 +100,9 @@ mod tests {
 
     #[test]
     fn more_loss_asks_for_more_passes() {
+        assert_eq!(loss(99, 1).passes(20), 3);
         assert_eq!(loss(9_900, 100).passes(20), 3);
+        assert_eq!(loss(65_000, 650).passes(20), 4);
         assert_eq!(loss(9_400, 600).passes(100), 5);
         assert_eq!(loss(5, 5_000).passes(1), 12);
     }

@@ -30,12 +30,22 @@ const LONGEST_ROUND: Duration = Duration::from_millis(250);
 /// How much time's worth of probes may go out at once: a short queue must hold them.
 const BURST: Duration = Duration::from_millis(4);
 
+/// What lasts longer, and nothing came through meanwhile, is a table that is full or a firewall
+/// that has shut: it opens by time.
+const SHORTEST_OUTAGE: Duration = Duration::from_millis(500);
+
+/// While nothing comes through, so many sentinels a second see whether it does again.
+const OUTAGE_RATE: f64 = 10.0;
+
 /// So many answers must be expected of a round before it says anything.
 const EVIDENCE: f64 = 3.5;
 
 /// Sentinels in a round when other probes give enough evidence, when they do not, and when the
 /// two kinds disagree.
 const SENTINELS: [u32; 3] = [2, 4, 12];
+
+/// A scan that may not ask more often than this a second overruns no path.
+const SLOW: f64 = 20.0;
 
 /// Bounds that do not depend on what the path answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,11 +100,52 @@ struct Round {
     first_answer: Option<Duration>,
     last_answer: Option<Duration>,
     weighed: bool,
+    /// It was weighed, and what was missing of it was found to be held back at the other end.
+    limited: bool,
 }
 
 impl Round {
     fn waiting(&self) -> u32 {
         (self.sent + self.sentinels).saturating_sub(self.answered + self.sentinels_answered)
+    }
+}
+
+/// The path has closed altogether: nothing comes back, not even from sentinels.
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    /// When what was lost had begun to be sent.
+    since: Duration,
+    /// The rate until then.
+    rate: f64,
+    /// Probes that went out from the last recovery until then.
+    carried: f64,
+}
+
+/// What an outage has taught: a table on the path that fills, or a firewall that counts.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    /// How long the path remembers, about.
+    time: Duration,
+    /// The rate that it bore on average, and when that was learnt.
+    rate: f64,
+    at: Duration,
+    /// Sentinels since then, and how many of them were lost.
+    asked: u32,
+    lost: u32,
+}
+
+impl Memory {
+    /// Whether more is lost than the path loses at any rate.
+    fn overflows(&self, base_loss: f64) -> bool {
+        self.asked >= 12 && f64::from(self.lost) > f64::from(self.asked) * (base_loss + 0.08)
+    }
+
+    /// The rate to try: more only after it has borne this one for as long as it remembers, and
+    /// then little by little.
+    fn rate_to_try(&self, now: Duration) -> f64 {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        let times = passed / self.time.as_secs_f64().max(0.25);
+        self.rate * 1.03f64.powf((times - 3.0).max(0.0))
     }
 }
 
@@ -109,11 +160,22 @@ enum Reading {
     Queued { delivered: f64 },
     /// Too little came; this share of it was lost.
     Lost { share: f64 },
-    /// Sentinels answered, others less than before: the scanned side limits its answers.
-    Limited,
-    /// The same, but on too little evidence.
-    Unclear,
+    /// Nothing came at all.
+    Dead,
+    /// Sentinels answered, other probes less than before, by this share.
+    Disagreed { share: f64 },
 }
+
+/// Rounds in which sentinels and other probes disagreed, one after another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Doubt {
+    /// The logarithm of the chance that all the sentinels that answered would have come through
+    /// if the path had lost the share that was missing of the others.
+    chance: f64,
+}
+
+/// With a chance below this, it was not the path.
+const BEYOND_DOUBT: f64 = 0.005;
 
 /// Sets the rate of a scan over one path.
 #[derive(Debug)]
@@ -135,6 +197,8 @@ pub struct Pace {
     doubling: bool,
     /// The rate that last overran the path, and when.
     wall: Option<(f64, Duration)>,
+    /// Good rounds since then.
+    streak: u32,
     /// When the rate was last cut: older rounds say nothing about the new rate.
     cut: Duration,
     /// An overload whose cause is not known yet: rate and lost share when it began.
@@ -144,8 +208,17 @@ pub struct Pace {
     /// The share of sentinels that is lost at any rate.
     base_loss: f64,
     heard: bool,
-    suspicious: bool,
+    /// Sentinels are open ports.
+    trusts: bool,
+    doubt: Option<Doubt>,
     limited: bool,
+    outage: Option<Outage>,
+    /// The last round of which nothing came back.
+    dead: Option<u32>,
+    memory: Option<Memory>,
+    /// When the path last opened, and how many probes have gone out since.
+    opened: Duration,
+    sent_since: f64,
     in_flight: u32,
     overruns: u32,
 }
@@ -163,13 +236,20 @@ impl Pace {
             first: 0,
             doubling: true,
             wall: None,
+            streak: 0,
             cut: now,
             episode: None,
             share: None,
             base_loss: 0.0,
             heard: false,
-            suspicious: false,
+            trusts: false,
+            doubt: None,
             limited: false,
+            outage: None,
+            dead: None,
+            memory: None,
+            opened: now,
+            sent_since: 0.0,
             in_flight: 0,
             overruns: 0,
         }
@@ -210,6 +290,10 @@ impl Pace {
 
     /// How many probes may go out now.
     pub fn allowance(&mut self, now: Duration) -> u32 {
+        if self.outage.is_some() {
+            // Sentinels alone see when it opens again.
+            self.rate = OUTAGE_RATE.min(self.limits.highest);
+        }
         let passed = now.saturating_sub(self.credited).as_secs_f64();
         self.credited = now;
         let most = (self.rate * BURST.as_secs_f64()).max(1.0);
@@ -241,6 +325,7 @@ impl Pace {
                 first_answer: None,
                 last_answer: None,
                 weighed: false,
+                limited: false,
             });
         }
         self.first + as_u32(self.rounds.len()) - 1
@@ -269,26 +354,64 @@ impl Pace {
         }
     }
 
-    /// How many sentinels the running round still asks for.
-    pub fn sentinels_wanted(&self) -> u32 {
+    /// Open ports serve as sentinels from now on.
+    ///
+    /// Until then all that answers is closed, and what is missing of it may have been limited
+    /// by the scanned host as well as lost on the path. So the rate did not go below that of
+    /// a path of which nothing is known, and what was learnt on the way is forgotten.
+    pub fn trust_sentinels(&mut self, now: Duration) {
+        if !self.trusts {
+            self.trusts = true;
+            self.doubling = true;
+            self.wall = None;
+            self.episode = None;
+            self.base_loss = 0.0;
+            self.cut = now;
+        }
+    }
+
+    /// Whether the path has closed: only sentinels are worth sending.
+    pub const fn is_closed(&self) -> bool {
+        self.outage.is_some()
+    }
+
+    /// How many sentinels the running round asks for by now: they are spread over its time, so
+    /// that they meet what the others meet.
+    pub fn sentinels_due(&self, now: Duration) -> u32 {
         let Some(round) = self.rounds.back().filter(|round| round.end.is_none()) else {
             return 0;
         };
         let expected = f64::from(round.sent) * round.expected_share.unwrap_or(0.0);
-        let wanted = if self.suspicious {
+        let wanted = if self.doubt.is_some() {
             SENTINELS[2]
         } else if expected < EVIDENCE {
             SENTINELS[1]
         } else {
             SENTINELS[0]
         };
-        wanted.saturating_sub(round.sentinels)
+        if self.outage.is_some() {
+            return 1;
+        }
+        // Sentinels come beside probes, not in their place.
+        let most = if self.limits.highest < SLOW {
+            0
+        } else if self.memory.is_some() {
+            // What the path bears is little: it is not to go into sentinels.
+            round.sent / 16 + 1
+        } else {
+            round.sent + 1
+        };
+        let length = self.round_length().as_secs_f64();
+        let passed = now.saturating_sub(round.start).as_secs_f64() / length;
+        let due = truncate(f64::from(wanted) * passed + 0.5).max(1);
+        due.min(wanted).min(most).saturating_sub(round.sentinels)
     }
 
     /// A probe went out in the running round.
     pub fn sent(&mut self, kind: Kind) {
         self.credit -= 1.0;
         self.in_flight += 1;
+        self.sent_since += 1.0;
         if let Some(round) = self.rounds.back_mut() {
             match kind {
                 Kind::Probe => round.sent += 1,
@@ -303,6 +426,11 @@ impl Pace {
         if let Some(rtt) = rtt {
             self.rtt.sample(rtt);
         }
+        if let Some(outage) = self.outage
+            && self.is_of_outage(number)
+        {
+            self.open_again(outage, now);
+        }
         let Some(round) = number
             .checked_sub(self.first)
             .and_then(|place| self.rounds.get_mut(place as usize))
@@ -310,11 +438,16 @@ impl Pace {
             // Later than its round was waited for: it counts for nothing but the time it took.
             return;
         };
-        self.in_flight = self.in_flight.saturating_sub(1);
-        match kind {
-            Kind::Probe => round.answered += 1,
-            Kind::Sentinel => round.sentinels_answered += 1,
+        let (sent, answered) = match kind {
+            Kind::Probe => (round.sent, &mut round.answered),
+            Kind::Sentinel => (round.sentinels, &mut round.sentinels_answered),
+        };
+        if *answered >= sent {
+            // A repetition.
+            return;
         }
+        *answered += 1;
+        self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(rtt) = rtt {
             round.rtt = Some(round.rtt.map_or(rtt, |lowest| lowest.min(rtt)));
         }
@@ -326,7 +459,7 @@ impl Pace {
     /// known.
     pub fn forget_share(&mut self) {
         self.share = None;
-        self.suspicious = false;
+        self.doubt = None;
     }
 
     /// The last round ends now, however short.
@@ -363,7 +496,21 @@ impl Pace {
             return None;
         }
         let verdict = match self.read(round) {
-            Reading::Lost { .. } | Reading::Unclear => Verdict::Overran,
+            Reading::Disagreed { .. } if round.limited => Verdict::Carried,
+            Reading::Lost { .. } | Reading::Disagreed { .. } | Reading::Dead => Verdict::Overran,
+            // A table that is full drops what is new, one here, one there.
+            _ if self.memory.is_some()
+                && self.base_loss < 0.02
+                && round.sentinels_answered < round.sentinels =>
+            {
+                Verdict::Overran
+            }
+            _ if self
+                .outage
+                .is_some_and(|outage| round.start >= outage.since) =>
+            {
+                Verdict::Overran
+            }
             _ => Verdict::Carried,
         };
         self.in_flight = self.in_flight.saturating_sub(round.waiting());
@@ -396,7 +543,9 @@ impl Pace {
 
     fn round_length(&self) -> Duration {
         let rtt = self.rtt.srtt().unwrap_or(LONGEST_ROUND);
-        rtt.clamp(SHORTEST_ROUND, LONGEST_ROUND)
+        // The sooner a round ends, the sooner the next step up.
+        let length = if self.doubling { rtt / 4 } else { rtt };
+        length.clamp(SHORTEST_ROUND, LONGEST_ROUND)
     }
 
     fn end_when_due(&mut self, now: Duration) {
@@ -408,8 +557,14 @@ impl Pace {
             // A round with too little evidence goes on for a while.
             let expected = f64::from(round.sent) * round.expected_share.unwrap_or(0.0)
                 + f64::from(round.sentinels);
-            let patient = now < round.start + LONGEST_ROUND;
-            if expected < EVIDENCE && self.heard && patient {
+            let patience = if self.memory.is_some() {
+                4 * LONGEST_ROUND
+            } else {
+                LONGEST_ROUND
+            };
+            let patient = now < round.start + patience;
+            let unsure = self.doubt.is_some() && round.sentinels < SENTINELS[1];
+            if (unsure || expected < EVIDENCE) && self.heard && patient {
                 return;
             }
             round.end = Some(now);
@@ -424,32 +579,37 @@ impl Pace {
         let probes_expected = sent * share;
         let sentinels_expected = sentinels * (1.0 - self.base_loss);
         let expected = probes_expected + sentinels_expected;
-        if expected < EVIDENCE {
-            return Reading::Nothing;
-        }
         let came = f64::from(round.answered + round.sentinels_answered);
+        if expected < EVIDENCE {
+            return if expected >= 1.0 && came >= expected * 0.85 {
+                Reading::Fine
+            } else {
+                Reading::Nothing
+            };
+        }
+        if came == 0.0 && sentinels >= 2.0 && self.trusts {
+            return Reading::Dead;
+        }
         let spread = sent * share * (1.0 - share) + sentinels * self.base_loss.max(0.05);
         if falls_short(came, expected, spread) {
             let walk_spread = sent * share * (1.0 - share);
             let walk_fell = falls_short(f64::from(round.answered), probes_expected, walk_spread);
             let sentinel_spread = sentinels * self.base_loss.max(0.05);
             let sentinels_came = f64::from(round.sentinels_answered);
-            let sentinels_fell = sentinels_expected < 1.5
-                || falls_short(sentinels_came, sentinels_expected, sentinel_spread);
-            if walk_fell && !sentinels_fell {
-                return if round.sentinels >= SENTINELS[2] / 2 {
-                    Reading::Limited
-                } else {
-                    Reading::Unclear
+            let sentinels_fell = falls_short(sentinels_came, sentinels_expected, sentinel_spread);
+            // Where answers queue, it is the path that drops.
+            let queues = came >= 4.0 && self.queues(round);
+            if self.trusts && walk_fell && !sentinels_fell && !queues {
+                return Reading::Disagreed {
+                    share: 1.0 - f64::from(round.answered) / probes_expected,
                 };
             }
             return Reading::Lost {
                 share: 1.0 - came / expected,
             };
         }
-        if let (Some(rtt), Some(lowest)) = (round.rtt, self.rtt.lowest())
-            && came >= 4.0
-            && rtt > lowest.mul_f64(1.25) + Duration::from_millis(3)
+        if came >= 4.0
+            && self.queues(round)
             && let (Some(first), Some(last)) = (round.first_answer, round.last_answer)
         {
             let span = last.saturating_sub(first).as_secs_f64();
@@ -464,16 +624,27 @@ impl Pace {
         Reading::Fine
     }
 
+    /// Whether even the quickest answer of the round had to wait in a queue.
+    fn queues(&self, round: &Round) -> bool {
+        let (Some(rtt), Some(lowest)) = (round.rtt, self.rtt.lowest()) else {
+            return false;
+        };
+        rtt > lowest.mul_f64(1.25) + Duration::from_millis(3)
+    }
+
     /// Sets the rate by what the round at `place` shows.
     fn follow(&mut self, place: usize, reading: Reading, now: Duration) {
         let Some(round) = self.rounds.get(place).cloned() else {
             return;
         };
         let is_news = round.start >= self.cut;
+        if is_news {
+            self.remember(&round, now);
+        }
         match reading {
             Reading::Nothing => self.learn_share(&round, 0.3),
             Reading::Fine => {
-                self.suspicious = false;
+                self.doubt = None;
                 self.learn(&round);
                 if is_news {
                     self.episode = None;
@@ -481,7 +652,7 @@ impl Pace {
                 }
             }
             Reading::Queued { delivered } => {
-                self.suspicious = false;
+                self.doubt = None;
                 self.learn(&round);
                 if is_news {
                     self.doubling = false;
@@ -490,21 +661,120 @@ impl Pace {
                     self.cut = now;
                 }
             }
-            Reading::Limited => {
-                self.limited = true;
-                self.suspicious = false;
-                self.learn_share(&round, 1.0);
-                if is_news {
-                    self.grow(&round, now);
+            Reading::Disagreed { share } => {
+                let doubt = self.doubt.get_or_insert_default();
+                doubt.chance +=
+                    f64::from(round.sentinels_answered) * (1.0 - share.clamp(0.01, 0.99)).ln();
+                if doubt.chance < BEYOND_DOUBT.ln() {
+                    self.limited = true;
+                    self.doubt = None;
+                    self.learn_share(&round, 1.0);
+                    if let Some(round) = self.rounds.get_mut(place) {
+                        round.limited = true;
+                    }
+                    if is_news {
+                        self.grow(&round, now);
+                    }
                 }
             }
-            Reading::Unclear => self.suspicious = true,
+            Reading::Dead => {
+                self.doubt = None;
+                let number = self.first + as_u32(place);
+                let is_second = self.dead.is_some_and(|dead| dead + 1 == number);
+                if is_news && self.outage.is_none() && is_second {
+                    self.close(&round);
+                }
+                self.dead = Some(number);
+            }
             Reading::Lost { share } => {
-                if is_news {
+                self.doubt = None;
+                if is_news && self.memory.is_none() {
                     self.cut_for(&round, share, now);
                 }
             }
         }
+    }
+
+    /// Counts what became of sentinels on a path that remembers, and goes slower when it
+    /// overflows again.
+    fn remember(&mut self, round: &Round, now: Duration) {
+        let base_loss = self.base_loss;
+        let Some(memory) = self.memory.as_mut() else {
+            return;
+        };
+        memory.asked += round.sentinels;
+        memory.lost += round.sentinels.saturating_sub(round.sentinels_answered);
+        if memory.overflows(base_loss) {
+            *memory = Memory {
+                rate: memory.rate.min(self.rate) * 0.9,
+                at: now,
+                asked: 0,
+                lost: 0,
+                ..*memory
+            };
+            let rate = memory.rate;
+            self.overruns += 1;
+            self.cut = now;
+            self.set_rate(rate);
+        }
+    }
+
+    /// Nothing comes through any more.
+    fn close(&mut self, round: &Round) {
+        self.overruns += 1;
+        self.doubling = false;
+        let later: u32 = self
+            .rounds
+            .iter()
+            .filter(|other| other.start >= round.start)
+            .map(|other| other.sent + other.sentinels)
+            .sum();
+        self.outage = Some(Outage {
+            since: round.start,
+            rate: round.rate,
+            carried: (self.sent_since - f64::from(later)).max(1.0),
+        });
+        self.rate = OUTAGE_RATE.min(self.limits.highest);
+    }
+
+    /// Whether a round began while nothing came through.
+    fn is_of_outage(&self, number: u32) -> bool {
+        let place = number.checked_sub(self.first);
+        let round = place.and_then(|place| self.rounds.get(place as usize));
+        match (round, self.outage) {
+            (Some(round), Some(outage)) => round.start > outage.since,
+            _ => false,
+        }
+    }
+
+    /// Something came through again: what went out until it closed, over all the time since the
+    /// last opening, is what the path bears in the long run.
+    fn open_again(&mut self, outage: Outage, now: Duration) {
+        self.outage = None;
+        self.cut = now;
+        let length = now.saturating_sub(outage.since);
+        let rtt = self.rtt.srtt().unwrap_or_default();
+        if length < SHORTEST_OUTAGE.max(8 * rtt) {
+            // A burst of losses, no more.
+            self.set_rate(outage.rate / 2.0);
+            return;
+        }
+        let cycle = now.saturating_sub(self.opened).as_secs_f64().max(1e-3);
+        // A little less, since the last of it may have been dropped already.
+        let rate = 0.95 * outage.carried / cycle;
+        self.memory = Some(Memory {
+            time: length,
+            rate,
+            at: now,
+            asked: 0,
+            lost: 0,
+        });
+        self.opened = now;
+        self.sent_since = 0.0;
+        self.wall = None;
+        self.episode = None;
+        self.cut = now;
+        self.set_rate(rate);
     }
 
     fn cut_for(&mut self, round: &Round, share: f64, now: Duration) {
@@ -527,26 +797,37 @@ impl Pace {
     }
 
     fn set_wall(&mut self, rate: f64, now: Duration) {
+        self.streak = 0;
         self.wall = Some((rate, now));
     }
 
     fn set_rate(&mut self, rate: f64) {
-        self.rate = rate.clamp(self.limits.lowest, self.limits.highest);
+        let lowest = if self.trusts || self.memory.is_some() {
+            self.limits.lowest
+        } else {
+            self.limits
+                .initial
+                .clamp(self.limits.lowest, self.limits.highest)
+        };
+        self.rate = rate.clamp(lowest, self.limits.highest);
     }
 
     fn grow(&mut self, round: &Round, now: Duration) {
+        self.streak += 1;
         let factor = if self.doubling {
             2.0
         } else {
             match self.wall {
                 Some((wall, at)) if now.saturating_sub(at) < Duration::from_secs(10) => {
                     let near = round.rate / wall;
-                    if near < 0.75 {
-                        1.2
-                    } else if near < 1.1 {
-                        1.02
-                    } else {
-                        1.1
+                    // What failed once and holds now for many rounds was no wall, but a burst of
+                    // losses.
+                    match self.streak {
+                        _ if near < 0.75 => 1.2,
+                        0..5 => 1.02,
+                        5..10 => 1.1,
+                        10..15 => 1.3,
+                        _ => 2.0,
                     }
                 }
                 _ => 1.25,
@@ -557,7 +838,11 @@ impl Pace {
             .end
             .map_or(0.0, |end| end.saturating_sub(round.start).as_secs_f64());
         let used = f64::from(round.sent + round.sentinels) / length.max(1e-6);
-        let aim = (round.rate * factor).min((used * 4.0).max(self.limits.initial));
+        let mut aim = (round.rate * factor).min((used * 4.0).max(self.limits.initial));
+        if let Some(memory) = self.memory {
+            // A path that remembers for seconds shows only after seconds what was too much.
+            aim = aim.min(memory.rate_to_try(now));
+        }
         if aim > self.rate {
             self.set_rate(aim);
         }
@@ -565,7 +850,7 @@ impl Pace {
 
     fn learn(&mut self, round: &Round) {
         self.learn_share(round, 0.2);
-        if round.sentinels > 0 {
+        if round.sentinels > 0 && self.memory.is_none() {
             let lost = 1.0 - f64::from(round.sentinels_answered) / f64::from(round.sentinels);
             let weight = f64::from(round.sentinels) / (f64::from(round.sentinels) + 100.0);
             self.base_loss += (lost.clamp(0.0, 1.0) - self.base_loss) * weight;

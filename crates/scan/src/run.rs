@@ -10,11 +10,14 @@ use portolan_model::{AddressSet, PortState, ScanEvent, Technique};
 use crate::clock::{Clock, SystemClock};
 use crate::connect::{Connections, raise_descriptor_limit};
 use crate::control::Control;
+use crate::device::Device;
 use crate::engine::{Engine, Options};
 use crate::error::{Error, Result};
 use crate::pace::Limits;
 use crate::plan::Plan;
 use crate::request::Request;
+use crate::syn::Syn;
+use crate::transport::Transport;
 
 /// Probes a second before anything has answered: what a home router bears.
 const INITIAL_RATE: f64 = 1_000.0;
@@ -28,12 +31,19 @@ const HIGHEST_RATE: f64 = 1e7;
 /// No rate is lower unless asked for: less teaches nothing.
 const LOWEST_RATE: f64 = 20.0;
 
-/// Silence counts after this at the soonest, and at the latest.
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// Silence counts after this at the soonest, and at the latest. A late answer still counts as an
+/// answer.
+const SHORTEST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// A listening service is asked again, to see whether the path carries, this often at the most.
 const SENTINEL_GAP: Duration = Duration::from_millis(40);
+
+/// The same where half a handshake is all that a sentinel costs.
+const SYN_SENTINEL_GAP: Duration = Duration::from_millis(5);
+
+/// SYNs that may wait for an answer at once: they take no room.
+const SYN_IN_FLIGHT: usize = 1 << 24;
 
 /// Runs a scan to its end on the threads that it needs, and hands every fact to `sink` in the
 /// order of finding, on the calling thread. The first event is `Started`, the last `Finished`.
@@ -46,22 +56,67 @@ pub fn run(
     sink: &mut dyn FnMut(ScanEvent),
 ) -> Result<Finished> {
     let clock = SystemClock::start();
-    let technique = match request.techniques[..] {
-        [Technique::Connect] => Technique::Connect,
-        [] => return Err(Error::NothingToScan),
-        _ => return Err(Error::UnknownTechnique),
-    };
-    let protocol = technique.protocol();
-    let plan = Plan::new(
-        request.addresses.clone(),
-        protocol,
-        request.ports.of(protocol),
-        request.seed,
-    )?;
+    if request.techniques[..] != [Technique::Connect] {
+        return Err(Error::UnknownTechnique);
+    }
+    let plan = plan(request, Technique::Connect)?;
     let sockets = raise_descriptor_limit();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let transport = Connections::start(clock, threads.min(4), sockets)
         .map_err(|source| Error::Sockets { source })?;
+    let options = options(request, sockets);
+    Ok(carry_out(
+        request, &plan, transport, clock, control, sink, options,
+    ))
+}
+
+/// The same by SYN packets, through `device`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_syn<D: Device, C: Clock + Clone>(
+    request: &Request,
+    device: D,
+    clock: C,
+    control: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+) -> Result<Finished> {
+    let plan = plan(request, Technique::Syn)?;
+    let transport = Syn::new(device, clock.clone());
+    let options = syn_options(request);
+    Ok(carry_out(
+        request, &plan, transport, clock, control, sink, options,
+    ))
+}
+
+/// What a SYN scan's request means in numbers: no sockets bound it, and nobody is at the end of
+/// a sentinel's question.
+pub(crate) fn syn_options(request: &Request) -> Options {
+    Options {
+        sentinel_gap: SYN_SENTINEL_GAP,
+        ..options(request, SYN_IN_FLIGHT)
+    }
+}
+
+fn plan(request: &Request, technique: Technique) -> Result<Plan> {
+    let protocol = technique.protocol();
+    Plan::new(
+        request.addresses.clone(),
+        protocol,
+        request.ports.of(protocol),
+        request.seed,
+    )
+}
+
+fn carry_out<T: Transport, C: Clock>(
+    request: &Request,
+    plan: &Plan,
+    transport: T,
+    clock: C,
+    control: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+    options: Options,
+) -> Finished {
     sink(ScanEvent::Started(Started {
         at: clock.timestamp(clock.now()),
         techniques: request.techniques.clone(),
@@ -70,19 +125,10 @@ pub fn run(
         probes: plan.len().into(),
         seed: request.seed,
     }));
-    let options = options(request, sockets);
-    let finished = Engine::new(
-        &plan,
-        transport,
-        clock,
-        control,
-        sink,
-        options,
-        &request.settled,
-    )
-    .run();
+    let settled = &request.settled;
+    let finished = Engine::new(plan, transport, clock, control, sink, options, settled).run();
     sink(ScanEvent::Finished(finished.clone()));
-    Ok(finished)
+    finished
 }
 
 /// What the request's pace means in numbers, where `sockets` may wait at once.
@@ -121,7 +167,7 @@ pub(crate) fn options(request: &Request, sockets: usize) -> Options {
         }
         Template::Insane => {
             limits.initial = base * 10.0;
-            limits.shortest_wait = Duration::from_millis(50);
+            limits.shortest_wait = Duration::from_millis(10);
             limits.longest_wait = Duration::from_millis(300);
         }
     }

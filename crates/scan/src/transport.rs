@@ -56,6 +56,25 @@ pub enum Finding {
     Failed(String),
 }
 
+/// What an ICMP error (`v6`: of ICMP for IPv6) says of the port that it is about; `None` for one
+/// that says nothing.
+pub(crate) fn unreachable_means(v6: bool, kind: u8, code: u8) -> Option<Finding> {
+    let reason = match (v6, kind, code) {
+        // Host unreachable (RFC 792; RFC 1122, 3.2.2.1), no route there or address unreachable
+        // (RFC 4443, 3.1).
+        (false, 3, 1 | 2 | 5..=8 | 11 | 12) | (true, 1, 2 | 3) => Reason::HostUnreach,
+        (false, 3, 0) | (true, 1, 0) => Reason::NetUnreach,
+        // Communication prohibited (RFC 1122, 3.2.2.1 codes 9 and 10; RFC 1812, 5.2.7.1 code
+        // 13; RFC 4443, 3.1 codes 1, 5 and 6).
+        (false, 3, 9 | 10 | 13) | (true, 1, 1 | 5 | 6) => Reason::AdminProhibited,
+        // Port unreachable (code 3; RFC 4443, 3.1 code 4), which hosts send for TCP only when a
+        // firewall makes them.
+        (false, 3, 3) | (true, 1, 4) => Reason::PortUnreach,
+        _ => return None,
+    };
+    Some(Finding::Port(PortState::Filtered, reason))
+}
+
 /// Sends probes and hears answers.
 pub trait Transport {
     /// How many jobs it would take now.
@@ -67,4 +86,9 @@ pub trait Transport {
     /// Waits until an answer has come or `until` has passed, and adds to `answers` what has
     /// come.
     fn poll(&mut self, until: Duration, answers: &mut Vec<Answer>);
+
+    /// Why nothing can be sent or heard any more, once that is so.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
 }

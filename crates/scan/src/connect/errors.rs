@@ -6,7 +6,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use portolan_model::{PortState, Reason};
 use rustix::io::Errno;
 
-use crate::transport::Finding;
+use crate::transport::{Finding, unreachable_means};
 
 /// What to do about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,22 +121,17 @@ impl Icmp {
 
     /// What it says of the port; `own` is the address that we asked from.
     pub(super) fn finding(self, own: Option<IpAddr>) -> Option<Finding> {
-        let filtered = |reason| Some(Finding::Port(PortState::Filtered, reason));
         let is_own = self.from.is_some() && self.from == own;
-        match (self.v6, self.kind, self.code) {
-            // Host unreachable (RFC 792), address unreachable (RFC 4443, 3.1). Of our own
-            // address: no neighbour answered ARP or neighbour discovery.
-            (false, 3, 1) | (true, 1, 3) if is_own => Some(Finding::NoNeighbour),
-            (false, 3, 1 | 2 | 5..=8 | 11 | 12) | (true, 1, 2 | 3) => filtered(Reason::HostUnreach),
-            (false, 3, 0) | (true, 1, 0) => filtered(Reason::NetUnreach),
-            // Communication prohibited (RFC 1122, 3.2.2.1 codes 9 and 10; RFC 1812, 5.2.7.1 code
-            // 13; RFC 4443, 3.1 codes 1, 5 and 6).
-            (false, 3, 9 | 10 | 13) | (true, 1, 1 | 5 | 6) => filtered(Reason::AdminProhibited),
-            // Port unreachable (code 3; RFC 4443, 3.1 code 4), which hosts send for TCP only
-            // when a firewall makes them.
-            (false, 3, 3) | (true, 1, 4) => filtered(Reason::PortUnreach),
-            _ => None,
+        // Of our own address: no neighbour answered ARP or neighbour discovery.
+        if is_own
+            && matches!(
+                (self.v6, self.kind, self.code),
+                (false, 3, 1) | (true, 1, 3)
+            )
+        {
+            return Some(Finding::NoNeighbour);
         }
+        unreachable_means(self.v6, self.kind, self.code)
     }
 }
 

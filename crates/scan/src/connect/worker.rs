@@ -125,9 +125,16 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut events = Vec::with_capacity(256);
         while self.take_jobs() {
+            // A bell that rang is not heard twice: only a thread that found nothing to do may
+            // wait for the next.
+            let is_idle = self.pending.is_empty();
             self.start_pending();
             self.flush();
-            let timeout = self.timeout();
+            let timeout = if is_idle || self.stalled.is_some() {
+                self.timeout()
+            } else {
+                Some(Timespec::default())
+            };
             events.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}

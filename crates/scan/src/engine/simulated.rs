@@ -146,7 +146,7 @@ impl Sim {
     /// A number from 0 to 1.
     fn chance(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        (mix(self.state) >> 11) as f64 / (1u64 << 53) as f64
+        f64::from(u32::try_from(mix(self.state) >> 32).unwrap()) / f64::from(u32::MAX)
     }
 
     /// When a packet that arrives at `at` leaves the bottleneck; `None` when it is dropped.
@@ -156,7 +156,7 @@ impl Sim {
         };
         let service = Duration::from_secs_f64(1.0 / rate);
         let start = self.free_at.max(at);
-        if start - at > service * queue {
+        if start.saturating_sub(at) > service * queue {
             self.seen.borrow_mut().dropped_by_queue += 1;
             return None;
         }
@@ -234,7 +234,7 @@ impl Sim {
             endpoint: job.endpoint,
             round: job.round,
             is_sentinel: job.kind == Kind::Sentinel,
-            rtt: at - job.at,
+            rtt: at.saturating_sub(job.at),
             what,
         }));
         let mut seen = self.seen.borrow_mut();

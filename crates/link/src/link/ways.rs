@@ -1,0 +1,102 @@
+//! Which way packets take to a destination: the kernel is asked once for each.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use portolan_scan::clock::Clock;
+use portolan_scan::device::RouteError;
+
+use super::Link;
+use crate::kernel::{Interface, RouteKind};
+use crate::path::{Carrier, Path, Way};
+
+/// Ways out that differ, at the most: interfaces times gateways times source addresses.
+const MOST_PATHS: usize = 4_096;
+
+impl<C: Clock> Link<C> {
+    /// The way to a destination: remembered, or asked of the kernel.
+    pub(super) fn way(&mut self, destination: IpAddr) -> Result<Way, RouteError> {
+        if let Some(way) = self.ways.get(destination) {
+            return Ok(way);
+        }
+        let path = self.find_path(destination)?;
+        let known = self.paths.iter().position(|other| other.is(&path));
+        let number = match known {
+            Some(number) => number,
+            None if self.paths.len() < MOST_PATHS => {
+                self.paths.push(path);
+                self.paths.len() - 1
+            }
+            None => {
+                let why = format!("more than {MOST_PATHS} ways out");
+                return Err(RouteError::LookUp { destination, why });
+            }
+        };
+        let way = Way {
+            destination,
+            path: u32::try_from(number).unwrap_or(u32::MAX),
+            mac: None,
+        };
+        self.ways.insert(way);
+        Ok(way)
+    }
+
+    /// Asks the kernel how packets to a destination leave.
+    pub(super) fn find_path(&mut self, destination: IpAddr) -> Result<Path, RouteError> {
+        // To the kernel, the unspecified address is this machine, and without a default route
+        // the broadcast address is nowhere.
+        let is_broadcast = destination == IpAddr::from(Ipv4Addr::BROADCAST);
+        if destination.is_unspecified() || destination.is_multicast() || is_broadcast {
+            return Err(RouteError::NotAHost { destination });
+        }
+        let failed = |error: io::Error| RouteError::LookUp {
+            destination,
+            why: error.to_string(),
+        };
+        let found = self.asked.route(&mut self.kernel, destination);
+        let no_route = RouteError::NoRoute { destination };
+        let route = found.map_err(failed)?.ok_or_else(|| no_route.clone())?;
+        let interface = self.interface(route.interface).map_err(failed)?;
+        let interface = interface.ok_or_else(|| no_route.clone())?;
+        let carrier = match route.kind {
+            RouteKind::Unicast if interface.has_neighbours() => Carrier::Link,
+            RouteKind::Unicast => Carrier::Tunnel,
+            RouteKind::Local => Carrier::Host,
+            RouteKind::Group => return Err(RouteError::NotAHost { destination }),
+            RouteKind::Forbidden => return Err(no_route),
+        };
+        if !interface.is_up() {
+            return Err(RouteError::InterfaceDown {
+                interface: interface.name,
+            });
+        }
+        let source = self
+            .asked
+            .source_for(destination)
+            .or(route.source)
+            .ok_or_else(|| RouteError::LookUp {
+                destination,
+                why: format!("`{}` has no address of its family", interface.name),
+            })?;
+        Ok(Path {
+            carrier,
+            gateway: route.gateway,
+            source,
+            mtu: route.mtu.unwrap_or(interface.mtu).min(interface.mtu),
+            sample: destination,
+            interface,
+        })
+    }
+    /// An interface, which is remembered until something changes: to ask for one costs the
+    /// kernel several times what a route does.
+    fn interface(&mut self, index: u32) -> io::Result<Option<Interface>> {
+        if let Some(known) = self.interfaces.get(&index) {
+            return Ok(Some(known.clone()));
+        }
+        let found = self.kernel.interface(index)?;
+        if let Some(interface) = &found {
+            self.interfaces.insert(index, interface.clone());
+        }
+        Ok(found)
+    }
+}

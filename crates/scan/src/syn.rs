@@ -1,0 +1,581 @@
+//! Asking by a SYN, and no more: packets of our own, through a [`Device`].
+//!
+//! Nothing is remembered of a probe. Its sequence number is a keyed hash of where it goes and
+//! comes from, so that an answer proves itself: it must acknowledge that number (RFC 9293,
+//! 3.5). Its source port says which of the last few thousand moments it left in, and so how
+//! long the answer took and which round of the [pace](crate::pace) it counts for.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use portolan_model::event::Endpoint;
+use portolan_model::{PortState, Protocol, Reason};
+use portolan_wire::tcp::{self, Flags, Options, TcpOption};
+use portolan_wire::{
+    Addresses, Quoted, SeqNumber, SynPath, SynTemplate, Verified, icmpv4, icmpv6, ipv4, ipv6,
+    quoted,
+};
+use siphasher::sip::SipHasher13;
+
+use crate::clock::Clock;
+use crate::device::{Batch, ChecksumStatus, Device, DeviceError, Heard, RouteError};
+use crate::pace::Kind;
+use crate::transport::{Answer, Finding, Job, Transport, unreachable_means};
+
+/// The ports that probes are sent from, above those that Linux gives to connections by default.
+pub const SOURCE_PORTS: RangeInclusive<u16> = 61_000..=65_095;
+
+/// How many moments are told apart.
+const MOMENTS: usize = 4096;
+
+/// Moments are at least so far apart, and at the most.
+const FINEST: Duration = Duration::from_micros(250);
+const COARSEST: Duration = Duration::from_millis(8);
+
+/// Packets that are made before they are sent.
+const WAITING: usize = 2048;
+
+/// Sources and routes that are remembered; with more destinations the device is asked again.
+const REMEMBERED: usize = 1 << 16;
+
+/// The maximum segment size that a SYN offers (RFC 9293, 3.7.1): without one, some firewalls
+/// take it for an attack.
+const MSS: u16 = 1460;
+
+/// When probes left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    at: Duration,
+    round: u32,
+    kind: Kind,
+}
+
+/// The packets that leave from one address.
+#[derive(Debug)]
+struct Templates {
+    syn: SynTemplate,
+    reset: SynTemplate,
+    len: usize,
+    reset_len: usize,
+}
+
+/// Sends SYNs through a device and reads what comes back.
+#[derive(Debug)]
+pub struct Syn<D, C> {
+    device: D,
+    clock: C,
+    secret: Secret,
+    moments: Vec<Option<Moment>>,
+    /// The moment that is filled now, of probes and of sentinels.
+    current: [usize; 2],
+    next: usize,
+    quickest: Option<Duration>,
+    templates: HashMap<IpAddr, Templates>,
+    routes: HashMap<IpAddr, Result<IpAddr, Finding>>,
+    batch: Batch,
+    /// What could not be sent.
+    refused: Vec<Answer>,
+    /// What is to be taken back: a port that answered, with the number it expects.
+    resets: Vec<(IpAddr, IpAddr, u16, u16, SeqNumber)>,
+    failure: Option<String>,
+}
+
+/// What proves an answer.
+#[derive(Debug, Clone, Copy)]
+struct Secret(u64, u64);
+
+impl Secret {
+    /// The sequence number of a probe.
+    fn number(self, own: u16, address: IpAddr, port: u16) -> SeqNumber {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        match address {
+            IpAddr::V4(v4) => hasher.write(&v4.octets()),
+            IpAddr::V6(v6) => hasher.write(&v6.octets()),
+        }
+        hasher.write_u32((u32::from(own) << 16) | u32::from(port));
+        SeqNumber(u32::try_from(hasher.finish() >> 32).unwrap_or(0))
+    }
+}
+
+impl<D: Device, C: Clock> Syn<D, C> {
+    /// Asks through `device`, with a secret that nobody else knows.
+    pub fn new(device: D, clock: C) -> Self {
+        let random = || RandomState::new().build_hasher().finish();
+        Self::with_secret(device, clock, [random(), random()])
+    }
+
+    /// The same with a secret that is given, so that a test can repeat it.
+    pub fn with_secret(device: D, clock: C, secret: [u64; 2]) -> Self {
+        Self {
+            device,
+            clock,
+            secret: Secret(secret[0], secret[1]),
+            moments: vec![None; MOMENTS],
+            current: [0; 2],
+            next: 0,
+            quickest: None,
+            templates: HashMap::new(),
+            routes: HashMap::new(),
+            batch: Batch::new(),
+            refused: Vec::new(),
+            resets: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// The device.
+    pub const fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// The source port that says when and for what a probe leaves.
+    fn source_port(&mut self, job: &Job) -> u16 {
+        let slot = usize::from(job.kind == Kind::Sentinel);
+        let apart = self
+            .quickest
+            .map_or(FINEST, |rtt| (rtt / 16).clamp(FINEST, COARSEST));
+        let current = self.moments.get(self.current[slot]).copied().flatten();
+        let fits = current.is_some_and(|moment| {
+            moment.round == job.round && moment.kind == job.kind && job.at < moment.at + apart
+        });
+        if !fits {
+            self.current[slot] = self.next;
+            self.moments[self.next] = Some(Moment {
+                at: job.at,
+                round: job.round,
+                kind: job.kind,
+            });
+            self.next = (self.next + 1) % MOMENTS;
+        }
+        SOURCE_PORTS.start() + u16::try_from(self.current[slot]).unwrap_or(0)
+    }
+
+    /// The address that probes to `destination` leave from.
+    fn source(&mut self, destination: IpAddr) -> Result<IpAddr, Finding> {
+        if let Some(known) = self.routes.get(&destination) {
+            return known.clone();
+        }
+        if self.routes.len() >= REMEMBERED {
+            self.routes.clear();
+        }
+        let found = self
+            .device
+            .source(destination)
+            .map_err(|error| match error {
+                RouteError::NoRoute { .. } => Finding::NoRoute,
+                RouteError::NotAHost { .. } => Finding::NoHost,
+                other => Finding::Failed(other.to_string()),
+            });
+        self.routes.insert(destination, found.clone());
+        found
+    }
+
+    fn ask(&mut self, job: &Job) {
+        let Endpoint { address, port, .. } = job.endpoint;
+        let source = match self.source(address) {
+            Ok(source) => source,
+            Err(finding) => {
+                self.refuse(job.endpoint, job.round, job.kind, finding);
+                return;
+            }
+        };
+        let own = self.source_port(job);
+        let number = self.secret.number(own, address, port);
+        let Some(templates) = templates(&mut self.templates, source) else {
+            return;
+        };
+        let packet = self.batch.push(templates.len);
+        if templates
+            .syn
+            .fill(packet, address, port, own, number)
+            .is_err()
+        {
+            self.batch.pop();
+        }
+    }
+
+    fn refuse(&mut self, endpoint: Endpoint, round: u32, kind: Kind, finding: Finding) {
+        self.refused.push(Answer {
+            endpoint,
+            round,
+            kind,
+            rtt: None,
+            ttl: None,
+            at: self.clock.now(),
+            finding,
+        });
+    }
+
+    /// Sends what is made, as far as the device takes it.
+    fn flush(&mut self) {
+        for (source, address, own, port, number) in std::mem::take(&mut self.resets) {
+            if let Some(templates) = templates(&mut self.templates, source) {
+                let packet = self.batch.push(templates.reset_len);
+                let filled = templates.reset.fill(packet, address, port, own, number);
+                if filled.is_err() {
+                    self.batch.pop();
+                }
+            }
+        }
+        while !self.batch.is_empty() && self.failure.is_none() {
+            match self.device.send(&self.batch) {
+                Ok(0) => return,
+                Ok(taken) => self.batch.drop_front(taken),
+                Err(error) if error.is_final() => self.fail(&error),
+                Err(error) => {
+                    self.tell(&error);
+                    self.batch.drop_front(1);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &DeviceError) {
+        let cause = std::error::Error::source(error);
+        self.failure = Some(match cause {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        });
+    }
+
+    /// Says of the first packet of the batch that it could not be sent.
+    fn tell(&mut self, error: &DeviceError) {
+        let Some(sent) = self.batch.get(0).and_then(read) else {
+            return;
+        };
+        let Segment::Tcp {
+            addresses,
+            ports: (own, port),
+            flags,
+            ..
+        } = sent
+        else {
+            return;
+        };
+        let moment = moment(&self.moments, own);
+        if let (Some(moment), Flags::SYN) = (moment, flags) {
+            let finding = match error {
+                DeviceError::Forbidden { .. } => {
+                    Finding::Port(PortState::Filtered, Reason::AdminProhibited)
+                }
+                DeviceError::Route(RouteError::NoRoute { .. }) => Finding::NoRoute,
+                other => Finding::Failed(other.to_string()),
+            };
+            let endpoint = Endpoint {
+                address: destination(&addresses),
+                protocol: Protocol::Tcp,
+                port,
+            };
+            self.refuse(endpoint, moment.round, moment.kind, finding);
+        }
+    }
+}
+
+impl<D: Device, C: Clock> Transport for Syn<D, C> {
+    fn room(&mut self) -> usize {
+        if self.failure.is_some() {
+            return 0;
+        }
+        WAITING.saturating_sub(self.batch.len())
+    }
+
+    fn submit(&mut self, jobs: &[Job]) {
+        for job in jobs {
+            self.ask(job);
+        }
+        self.flush();
+    }
+
+    fn poll(&mut self, until: Duration, answers: &mut Vec<Answer>) {
+        self.flush();
+        answers.append(&mut self.refused);
+        let until = if answers.is_empty() {
+            until
+        } else {
+            self.clock.now()
+        };
+        // What could not be sent is tried again soon.
+        let until = if self.batch.is_empty() {
+            until
+        } else {
+            until.min(self.clock.now() + FINEST)
+        };
+        let Self {
+            device,
+            secret,
+            moments,
+            quickest,
+            resets,
+            ..
+        } = self;
+        let received = device.receive(until, &mut |received| {
+            let answer = match received.heard {
+                Heard::Packet {
+                    bytes, checksum, ..
+                } => understand(bytes, checksum, *secret, moments, received.at, resets),
+                Heard::NoNeighbour { address } => Some(Answer {
+                    endpoint: Endpoint {
+                        address,
+                        protocol: Protocol::Tcp,
+                        port: 0,
+                    },
+                    round: u32::MAX,
+                    kind: Kind::Probe,
+                    rtt: None,
+                    ttl: None,
+                    at: received.at,
+                    finding: Finding::NoNeighbour,
+                }),
+                Heard::Neighbour { .. } => None,
+            };
+            if let Some(answer) = answer {
+                if let Some(rtt) = answer.rtt {
+                    *quickest = Some(quickest.map_or(rtt, |known| known.min(rtt)));
+                }
+                answers.push(answer);
+            }
+        });
+        if let Err(error) = received
+            && error.is_final()
+        {
+            self.fail(&error);
+        }
+        if !self.resets.is_empty() {
+            self.flush();
+        }
+    }
+
+    fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+}
+
+fn templates(known: &mut HashMap<IpAddr, Templates>, source: IpAddr) -> Option<&Templates> {
+    match known.entry(source) {
+        Entry::Occupied(known) => Some(known.into_mut()),
+        Entry::Vacant(place) => Some(place.insert(Templates::new(source)?)),
+    }
+}
+
+impl Templates {
+    fn new(source: IpAddr) -> Option<Self> {
+        let mut options = Options::new();
+        options.push(TcpOption::MaximumSegmentSize(MSS)).ok()?;
+        let syn = SynPath {
+            options,
+            window: 1024,
+            ..SynPath::new(source)
+        };
+        let reset = SynPath {
+            flags: Flags::RST,
+            window: 0,
+            ..SynPath::new(source)
+        };
+        let header = if source.is_ipv4() {
+            ipv4::HEADER_LEN
+        } else {
+            ipv6::HEADER_LEN
+        };
+        Some(Self {
+            syn: SynTemplate::new(&syn).ok()?,
+            reset: SynTemplate::new(&reset).ok()?,
+            len: header + tcp::HEADER_LEN + options.padded_len(),
+            reset_len: header + tcp::HEADER_LEN,
+        })
+    }
+}
+
+/// What a packet is, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+enum Segment {
+    Tcp {
+        addresses: Addresses,
+        /// From, to.
+        ports: (u16, u16),
+        flags: Flags,
+        acknowledges: SeqNumber,
+        ttl: u8,
+        verified: bool,
+    },
+    Unreachable {
+        v6: bool,
+        kind: u8,
+        code: u8,
+        quoted: Quoted,
+        ttl: u8,
+    },
+}
+
+const fn destination(addresses: &Addresses) -> IpAddr {
+    match addresses {
+        Addresses::V4 { dst, .. } => IpAddr::V4(*dst),
+        Addresses::V6 { dst, .. } => IpAddr::V6(*dst),
+    }
+}
+
+const fn source(addresses: &Addresses) -> IpAddr {
+    match addresses {
+        Addresses::V4 { src, .. } => IpAddr::V4(*src),
+        Addresses::V6 { src, .. } => IpAddr::V6(*src),
+    }
+}
+
+/// Reads a packet; `None` for one that is malformed or of no interest.
+fn read(bytes: &[u8]) -> Option<Segment> {
+    match bytes.first()? >> 4 {
+        4 => {
+            let packet = ipv4::Packet::new(bytes).ok()?;
+            if packet.fragmentation().offset_bytes() != 0 {
+                return None;
+            }
+            let ttl = packet.ttl().0;
+            match packet.protocol() {
+                portolan_wire::Protocol::TCP => segment(packet.payload(), packet.addresses(), ttl),
+                portolan_wire::Protocol::ICMP => {
+                    let icmp = icmpv4::Packet::new(packet.payload()).ok()?;
+                    let icmpv4::Message::DestinationUnreachable { code, quoted, .. } =
+                        icmp.message()
+                    else {
+                        return None;
+                    };
+                    (icmp.verify() == Verified::Yes).then_some(())?;
+                    Some(Segment::Unreachable {
+                        v6: false,
+                        kind: icmp.message_type(),
+                        code,
+                        quoted: Quoted::parse(quoted).ok()?,
+                        ttl,
+                    })
+                }
+                _ => None,
+            }
+        }
+        6 => {
+            let packet = ipv6::Packet::new(bytes).ok()?;
+            let upper = packet.upper().ok()?;
+            if upper.fragment.is_some_and(|part| part.offset_bytes != 0) {
+                return None;
+            }
+            let ttl = packet.hop_limit().0;
+            match upper.protocol {
+                portolan_wire::Protocol::TCP => segment(upper.payload, packet.addresses(), ttl),
+                portolan_wire::Protocol::ICMPV6 => {
+                    let icmp = icmpv6::Packet::new(upper.payload).ok()?;
+                    let icmpv6::Message::DestinationUnreachable { code, quoted } = icmp.message()
+                    else {
+                        return None;
+                    };
+                    (icmp.verify(&packet.addresses()) == Verified::Yes).then_some(())?;
+                    Some(Segment::Unreachable {
+                        v6: true,
+                        kind: icmp.message_type(),
+                        code,
+                        quoted: Quoted::parse(quoted).ok()?,
+                        ttl,
+                    })
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn segment(payload: &[u8], addresses: Addresses, ttl: u8) -> Option<Segment> {
+    let packet = tcp::Packet::new(payload).ok()?;
+    Some(Segment::Tcp {
+        ports: (packet.source_port(), packet.destination_port()),
+        flags: packet.flags(),
+        acknowledges: packet.acknowledgment_number(),
+        ttl,
+        verified: packet.verify(&addresses) == Verified::Yes,
+        addresses,
+    })
+}
+
+fn moment(moments: &[Option<Moment>], port: u16) -> Option<Moment> {
+    let place = port.checked_sub(*SOURCE_PORTS.start())?;
+    moments.get(usize::from(place)).copied().flatten()
+}
+
+/// What a packet answers, if it proves to be an answer.
+fn understand(
+    bytes: &[u8],
+    checksum: ChecksumStatus,
+    secret: Secret,
+    moments: &[Option<Moment>],
+    at: Duration,
+    resets: &mut Vec<(IpAddr, IpAddr, u16, u16, SeqNumber)>,
+) -> Option<Answer> {
+    let (address, port, own, ttl, finding) = match read(bytes)? {
+        Segment::Tcp {
+            addresses,
+            ports: (port, own),
+            flags,
+            acknowledges,
+            ttl,
+            verified,
+        } => {
+            if checksum == ChecksumStatus::Unchecked && !verified {
+                return None;
+            }
+            let address = source(&addresses);
+            let number = secret.number(own, address, port);
+            if !flags.contains(Flags::ACK) || acknowledges != SeqNumber(number.0.wrapping_add(1)) {
+                return None;
+            }
+            let finding = if flags.contains(Flags::RST) {
+                Finding::Port(PortState::Closed, Reason::Reset)
+            } else if flags.contains(Flags::SYN) {
+                // Taken back at once, so that the other side does not wait for the rest.
+                resets.push((destination(&addresses), address, own, port, acknowledges));
+                Finding::Port(PortState::Open, Reason::SynAck)
+            } else {
+                return None;
+            };
+            (address, port, own, ttl, finding)
+        }
+        Segment::Unreachable {
+            v6,
+            kind,
+            code,
+            quoted,
+            ttl,
+        } => {
+            let quoted::Transport::Tcp {
+                src_port: own,
+                dst_port: port,
+                sequence,
+            } = quoted.transport
+            else {
+                return None;
+            };
+            let address = destination(&quoted.addresses);
+            if sequence != secret.number(own, address, port) {
+                return None;
+            }
+            (address, port, own, ttl, unreachable_means(v6, kind, code)?)
+        }
+    };
+    let moment = moment(moments, own)?;
+    Some(Answer {
+        endpoint: Endpoint {
+            address,
+            protocol: Protocol::Tcp,
+            port,
+        },
+        round: moment.round,
+        kind: moment.kind,
+        rtt: Some(at.saturating_sub(moment.at)),
+        ttl: Some(ttl),
+        at,
+        finding,
+    })
+}
+
+#[cfg(test)]
+mod tests;
