@@ -11,6 +11,10 @@ use clap_complete::Shell;
 
 use portolan_model::spec::Template;
 
+use crate::server_args::{
+    DataArgs, ExportArgs, HistoryArgs, KeepArgs, ResumeArgs, ServeArgs, ShowArgs, TokenCommand,
+    UserCommand,
+};
 use crate::{duration, names};
 
 const WHAT: &str = "What to scan";
@@ -76,16 +80,35 @@ pub(crate) enum Command {
     List(Box<ListArgs>),
     /// Compare two results: 0 if they are the same, 1 if they differ
     ///
-    /// Compare two results in XML or JSON lines. The exit status is 0 if they are the same, 1
-    /// if they differ, 2 if one cannot be read, as with ndiff.
+    /// Compare two results: files in XML or JSON lines, or numbers of scans in the history. The
+    /// exit status is 0 if they are the same, 1 if they differ, 2 if one cannot be read, as with
+    /// ndiff.
     Diff {
-        /// The earlier result
+        /// The earlier result: a file, or a scan's number
         #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
         old: PathBuf,
         /// The later one
         #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
         new: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
     },
+    /// Serve the web app and the API
+    Serve(Box<ServeArgs>),
+    /// List the scans of the history, the latest first
+    History(HistoryArgs),
+    /// Show a scan of the history
+    Show(ShowArgs),
+    /// Write a scan of the history as a document
+    Export(ExportArgs),
+    /// Go on with a scan that was cut off, cancelled or paused
+    Resume(Box<ResumeArgs>),
+    /// Make, list and remove the users of the web app
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Make, list and remove keys for programs
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Write completions for a shell to standard output
     Completions {
         /// Which shell
@@ -111,7 +134,7 @@ pub(crate) struct TargetArgs {
     #[arg(value_name = "TARGET", help_heading = WHAT, value_hint = ValueHint::Hostname)]
     pub(crate) targets: Vec<String>,
 
-    /// Read targets from a file, `-` for standard input [-iL]
+    /// Read targets from a file, `-` for stdin [-iL]
     ///
     /// Read targets from a file, `-` for standard input (`-iL`). Targets stand between
     /// white space; what follows a `#` is a comment.
@@ -145,7 +168,8 @@ pub(crate) struct PortArgs {
     pub(crate) top_ports: Option<u32>,
 
     /// The 100 ports that are most often found open
-    #[arg(short = 'F', long, help_heading = WHAT, conflicts_with_all = ["ports", "top_ports"])]
+    #[arg(short = 'F', long, help_heading = WHAT, conflicts_with_all = ["ports", "top_ports"],
+          hide_short_help = true)]
     pub(crate) fast: bool,
 
     /// Leave these ports out
@@ -386,6 +410,8 @@ pub(crate) struct ScanArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) keep: KeepArgs,
+    #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
 
@@ -412,6 +438,26 @@ pub(crate) struct ListArgs {
 /// The whole definition, for help, completions and the manual page.
 pub(crate) fn command() -> clap::Command {
     Cli::command()
+}
+
+/// Commands that stand in one line of the short help, which is to fit one screen.
+const MORE: [&str; 7] = [
+    "show",
+    "export",
+    "resume",
+    "user",
+    "token",
+    "completions",
+    "man",
+];
+
+/// The definition for the short help: the same, with some commands named and no more.
+pub(crate) fn brief() -> clap::Command {
+    MORE.iter()
+        .fold(Cli::command(), |command, name| {
+            command.mut_subcommand(*name, |command| command.hide(true))
+        })
+        .after_help(format!("More commands: {}\n{REMINDER}", MORE.join(", ")))
 }
 
 /// `-T`: a number from 0 to 5 or a name.
@@ -457,7 +503,7 @@ mod tests {
 
     #[test]
     fn the_short_help_fits_one_screen_of_80_by_40() {
-        let help = command().term_width(80).render_help().to_string();
+        let help = brief().term_width(80).render_help().to_string();
         let lines: Vec<&str> = help.lines().collect();
         let longest = lines.iter().map(|line| line.chars().count()).max();
         assert!(lines.len() <= 40, "{} lines:\n{help}", lines.len());

@@ -6,19 +6,28 @@ use std::path::Path;
 
 use portolan_model::ScanRecord;
 use portolan_report::diff::diff;
+use portolan_store::{Mode, ScanId};
 
+use crate::data;
 use crate::failure::{Failure, Result, io_reason, visible};
+use crate::server_args::DataArgs;
 
 /// What `diff` prints, and whether anything is different.
 ///
 /// # Errors
 /// When one of the files cannot be read as a result.
-pub(crate) fn compare(old: &Path, new: &Path) -> Result<(String, bool)> {
-    let found = diff(&read(old)?, &read(new)?);
+pub(crate) fn compare(old: &Path, new: &Path, data: &DataArgs) -> Result<(String, bool)> {
+    let found = diff(&read(old, data)?, &read(new, data)?);
     Ok((found.text(), !found.is_empty()))
 }
 
-fn read(file: &Path) -> Result<ScanRecord> {
+/// A result from a file, or from the history where a number names no file.
+fn read(file: &Path, data: &DataArgs) -> Result<ScanRecord> {
+    let number = file.to_str().and_then(|text| text.parse::<ScanId>().ok());
+    if let Some(id) = number.filter(|_| !file.exists()) {
+        let store = data::open(data, Mode::Read)?;
+        return store.record(id).map_err(data::failure);
+    }
     let shown = visible(&file.display().to_string());
     let opened = File::open(file)
         .map_err(|error| Failure::new(format!("cannot read `{shown}`: {}", io_reason(&error))))?;

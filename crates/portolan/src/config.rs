@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) exclude_ports: Option<PortSpec>,
     /// Targets never scanned, beside those of the command line.
     pub(crate) exclude: Vec<String>,
+    /// Networks that scans are bound to, beside those of the command line.
+    pub(crate) scope: Vec<String>,
     /// Bounds on the pace, as the options of the same name.
     #[serde(deserialize_with = "time")]
     pub(crate) timeout: Option<Duration>,
@@ -64,6 +66,7 @@ const KEYS: &[&str] = &[
     "ports",
     "resolve-all",
     "retries",
+    "scope",
     "skip-discovery",
     "timeout",
     "timing",

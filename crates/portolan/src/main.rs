@@ -2,18 +2,23 @@
 
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod args;
 mod argv;
 mod compare;
 mod config;
+mod data;
 mod duration;
 mod failure;
+mod history;
 mod list;
 mod names;
 mod outputs;
 mod request;
 mod runner;
 mod scan;
+mod serve;
+mod server_args;
 mod signals;
 mod targets;
 mod terminal;
@@ -57,13 +62,27 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
                 Err(failure) => not_started(&failure),
             }
         }
-        Some(Command::Diff { old, new }) => match compare::compare(&old, &new) {
+        Some(Command::Diff { old, new, data }) => match compare::compare(&old, &new, &data) {
             Ok((text, differ)) => match written(terminal::stdout(&text)) {
                 Exit::Done if differ => Exit::LeftOut,
                 exit => exit,
             },
             Err(failure) => not_started(&failure),
         },
+        Some(Command::Serve(args)) => {
+            ended(configured(&args.common).and_then(|config| serve::serve(&args, &config, engine)))
+        }
+        Some(Command::History(args)) => printed(history::history(&args)),
+        Some(Command::Show(args)) => {
+            printed(configured(&args.common).and_then(|config| history::show(&args, &config)))
+        }
+        Some(Command::Export(args)) => ended(history::export(&args)),
+        Some(Command::Resume(args)) => match configured(&args.common) {
+            Ok(config) => scan::resume(&args, &config, engine),
+            Err(failure) => not_started(&failure),
+        },
+        Some(Command::User(command)) => printed(accounts::user(command)),
+        Some(Command::Token(command)) => printed(accounts::token(command)),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut args::command(), NAME, &mut script);
@@ -112,6 +131,22 @@ fn man(of: Option<&str>) -> failure::Result<String> {
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
+/// The end of a command that prints one text.
+fn printed(text: failure::Result<String>) -> Exit {
+    match text {
+        Ok(text) => written(terminal::stdout(&text)),
+        Err(failure) => not_started(&failure),
+    }
+}
+
+/// The end of a command that has said all it has to say.
+fn ended(result: failure::Result<()>) -> Exit {
+    match result {
+        Ok(()) => Exit::Done,
+        Err(failure) => not_started(&failure),
+    }
+}
+
 fn not_started(failure: &Failure) -> Exit {
     let look = Look::detect(ColorChoice::Auto);
     terminal::stderr(&terminal::error_lines(failure, look.err_color));
@@ -140,7 +175,14 @@ fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
     let words = argv::rewrite(words).map_err(Refused::Failure)?;
     let words = std::iter::once(OsString::from(NAME)).chain(words);
     let look = Look::detect(ColorChoice::Auto);
-    args::command()
+    let words: Vec<_> = words.collect();
+    let is_brief = words.iter().any(|word| word == "-h");
+    let command = if is_brief {
+        args::brief()
+    } else {
+        args::command()
+    };
+    command
         .term_width(look.width.min(100))
         .try_get_matches_from(words)
         .and_then(|matches| Cli::from_arg_matches(&matches))

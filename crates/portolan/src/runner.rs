@@ -10,9 +10,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use portolan_link::{Link, Options};
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{HostName, NameKind, Problem};
+use portolan_model::scope::OutOfScope;
 use portolan_model::spec::Names;
 use portolan_model::target::HostName as Name;
-use portolan_model::{AddressSet, ScanEvent, ScanSpec, Target, Technique};
+use portolan_model::{AddressSet, ScanEvent, ScanSpec, Scope, Target, Technique};
 use portolan_scan::clock::SystemClock;
 use portolan_scan::syn::SOURCE_PORTS;
 use portolan_scan::{Control, Request};
@@ -82,6 +83,9 @@ pub(crate) enum Error {
         /// Why.
         source: names::LookupError,
     },
+    /// An address that scans may not go to.
+    #[error(transparent)]
+    OutOfScope(#[from] OutOfScope),
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] portolan_scan::Error),
@@ -93,11 +97,12 @@ pub(crate) enum Error {
 /// Looks up what is to be looked up and takes away what is excluded.
 ///
 /// # Errors
-/// When nothing is left to scan, when an exclusion cannot be kept, and when `control` was
-/// stopped meanwhile.
+/// When nothing is left to scan, when an exclusion cannot be kept, when an address is outside
+/// the scope, and when `control` was stopped meanwhile.
 pub(crate) fn prepare(
     spec: &ScanSpec,
     settings: &names::Settings,
+    scope: &Scope,
     seed: u64,
     control: &Control,
 ) -> Result<Prepared, Error> {
@@ -181,6 +186,9 @@ pub(crate) fn prepare(
         };
         return Err(Error::Nothing { why, problems });
     }
+    // Here alone, after names, for the shell and the server: nothing is asked that was not held
+    // against the scope.
+    scope.check(&addresses)?;
     typed.retain(|address, _| addresses.contains(*address));
     let techniques = if spec.techniques.is_empty() {
         vec![Technique::Connect]
@@ -195,6 +203,7 @@ pub(crate) fn prepare(
             pace: spec.pace.clone(),
             discovery: spec.discovery,
             seed: spec.seed.unwrap_or(seed),
+            settled: portolan_scan::Settled::new(),
         },
         typed,
         problems,

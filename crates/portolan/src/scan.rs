@@ -8,15 +8,18 @@ use jiff::tz::TimeZone;
 use portolan_model::event::Outcome;
 use portolan_model::{ScanEvent, ScanRecord};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
-use portolan_scan::Control;
+use portolan_scan::{Control, settled_in};
+use portolan_store::{Mode, NewScan};
 
 use crate::args::{ColorChoice, OutputArgs, ScanArgs};
 use crate::config::Config;
+use crate::data::Keeper;
 use crate::failure::{Exit, Failure, io_reason};
 use crate::outputs::{self, Destination, Output};
 use crate::runner::{self, Engine};
+use crate::server_args::ResumeArgs;
 use crate::terminal::{self, Live, Look, Shown};
-use crate::{names, request, signals};
+use crate::{data, names, request, signals};
 
 /// The version, as results carry it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -47,8 +50,14 @@ fn start(
     look: Look,
 ) -> Result<Exit, Failure> {
     let spec = request::scan(args, config, &mut io::stdin().lock())?;
+    let scope = data::scope(&args.keep.scope, config)?;
     let outputs = outputs::plan(&args.output)?;
     outputs::check(&outputs)?;
+    let store = if args.keep.save {
+        Some(data::open(&args.keep.data, Mode::Write)?)
+    } else {
+        None
+    };
     let settings = names::Settings {
         servers: if args.reverse.dns_servers.is_empty() {
             config.dns_servers.clone()
@@ -61,12 +70,20 @@ fn start(
     signals::watch(control.clone(), terminal::leave_line).map_err(|error| {
         Failure::new(format!("cannot watch for signals: {}", io_reason(&error)))
     })?;
-    let prepared = match runner::prepare(&spec, &settings, seed(), &control) {
+    let prepared = match runner::prepare(&spec, &settings, &scope, seed(), &control) {
         Ok(prepared) => prepared,
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
-    let mut sinks = Sinks::new(args, config, &outputs, typed, look);
+    let mut sinks = Sinks::new(&args.output, config, &outputs, typed, look);
+    if let Some(store) = store {
+        let new = NewScan {
+            args: typed.to_owned(),
+            version: VERSION.to_owned(),
+            ..NewScan::new(spec, jiff::Timestamp::now())
+        };
+        sinks.keeper = Some(Keeper::new(store.begin(new).map_err(data::failure)?));
+    }
     let run = runner::run(engine, &prepared, &settings, &control, &mut |event| {
         sinks.event(event, &control);
     });
@@ -74,6 +91,9 @@ fn start(
         Ok(()) => Ok(sinks.finish(&outputs, &control)),
         Err(error) => {
             sinks.live.clear();
+            if let Some(keeper) = sinks.keeper.take() {
+                keeper.give_up();
+            }
             // What the names of the targets led to would be said after the start.
             for problem in &prepared.problems {
                 terminal::stderr(&terminal::problem_lines(problem, look.err_color));
@@ -83,19 +103,87 @@ fn start(
     }
 }
 
+/// Goes on with a scan of the history, with `engine` as the engine.
+pub(crate) fn resume(args: &ResumeArgs, config: &Config, engine: Engine) -> Exit {
+    let look = Look::detect(
+        args.common
+            .color
+            .or(config.color)
+            .unwrap_or(ColorChoice::Auto),
+    );
+    match go_on(args, config, engine, look) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            terminal::stderr(&terminal::error_lines(&failure, look.err_color));
+            Exit::NotStarted
+        }
+    }
+}
+
+fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Result<Exit, Failure> {
+    let scope = data::scope(&args.scope, config)?;
+    let outputs = outputs::plan(&args.output)?;
+    outputs::check(&outputs)?;
+    let store = data::open(&args.data, Mode::Write)?;
+    let scan = store.scan(args.id).map_err(data::failure)?;
+    let settings = names::Settings {
+        servers: config.dns_servers.clone(),
+        ..names::Settings::default()
+    };
+    let control = Control::new();
+    signals::watch(control.clone(), terminal::leave_line).map_err(|error| {
+        Failure::new(format!("cannot watch for signals: {}", io_reason(&error)))
+    })?;
+    let seed = scan
+        .started
+        .as_ref()
+        .map_or_else(seed, |started| started.seed);
+    let mut prepared = match runner::prepare(&scan.spec, &settings, &scope, seed, &control) {
+        Ok(prepared) => prepared,
+        Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
+        Err(error) => return Err(told(&error, look)),
+    };
+    let (writer, _) = store.resume(args.id).map_err(data::failure)?;
+    let record = store.record(args.id).map_err(data::failure)?;
+    prepared.request.settled = settled_in(&record);
+    let mut sinks = Sinks::new(&args.output, config, &outputs, &scan.args, look);
+    // What was found before belongs into the result too; what was left out is told anew.
+    sinks.record.hosts = record.hosts;
+    sinks.keeper = Some(Keeper::new(writer));
+    let run = runner::run(engine, &prepared, &settings, &control, &mut |event| {
+        sinks.event(event, &control);
+    });
+    match run {
+        Ok(()) => Ok(sinks.finish(&outputs, &control)),
+        Err(error) => {
+            sinks.live.clear();
+            if let Some(keeper) = sinks.keeper.take() {
+                keeper.give_up();
+            }
+            Err(told(&error, look))
+        }
+    }
+}
+
 /// An error of the runner as a failure; names that led nowhere are said before it.
 fn told(error: &runner::Error, look: Look) -> Failure {
+    if let runner::Error::Nothing { problems, .. } = error {
+        for problem in problems {
+            terminal::stderr(&terminal::problem_lines(problem, look.err_color));
+        }
+    }
+    plain(error)
+}
+
+/// An error of the runner as a failure alone.
+pub(crate) fn plain(error: &runner::Error) -> Failure {
+    let failure = Failure::new(error.to_string());
     match error {
-        runner::Error::Nothing { problems, .. } => {
-            for problem in problems {
-                terminal::stderr(&terminal::problem_lines(problem, look.err_color));
-            }
-            Failure::new(error.to_string())
+        runner::Error::Exclude { source, .. } => failure.hint(source.hint()),
+        runner::Error::OutOfScope(_) => {
+            failure.hint("the scope stands in `--scope` and in the configuration file")
         }
-        runner::Error::Exclude { source, .. } => {
-            Failure::new(error.to_string()).hint(source.hint())
-        }
-        _ => Failure::new(error.to_string()),
+        _ => failure,
     }
 }
 
@@ -169,17 +257,18 @@ struct Sinks<'a> {
     table: bool,
     /// Set once standard output cannot be written.
     stdout_error: Option<io::Error>,
+    /// Where the scan is kept.
+    keeper: Option<Keeper>,
 }
 
 impl<'a> Sinks<'a> {
     fn new(
-        args: &'a ScanArgs,
+        output: &'a OutputArgs,
         config: &Config,
         outputs: &[Output],
         typed: &str,
         look: Look,
     ) -> Self {
-        let output = &args.output;
         let table = !outputs
             .iter()
             .any(|output| output.to == Destination::Stdout);
@@ -214,6 +303,7 @@ impl<'a> Sinks<'a> {
             streams: Vec::new(),
             table,
             stdout_error: None,
+            keeper: None,
         }
     }
 
@@ -226,6 +316,9 @@ impl<'a> Sinks<'a> {
             }
         }
         self.record.apply(event);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.event(event);
+        }
         for stream in &mut self.streams {
             stream.event(event);
             if stream.file.is_none() && self.stdout_error.is_none() {
@@ -237,7 +330,7 @@ impl<'a> Sinks<'a> {
         {
             self.stdout_error = Some(error);
         }
-        if self.stdout_error.is_some() && !self.writes_files() {
+        if self.stdout_error.is_some() && self.keeper.is_none() && !self.writes_files() {
             // Nobody is left to read what would be found.
             control.stop();
         }
@@ -286,6 +379,13 @@ impl<'a> Sinks<'a> {
                 failures.push(outputs::not_written(file, &error));
             }
         }
+        let mut kept = None;
+        if let Some(keeper) = &mut self.keeper {
+            match keeper.finish() {
+                Ok(()) => kept = Some(keeper.id()),
+                Err(failure) => failures.push(failure),
+            }
+        }
         let pipe_closed = match &self.stdout_error {
             Some(error) if error.kind() == ErrorKind::BrokenPipe => true,
             Some(error) => {
@@ -300,6 +400,9 @@ impl<'a> Sinks<'a> {
         if !self.output.quiet && !pipe_closed {
             let verbose = self.output.verbose > 0;
             terminal::stderr(&terminal::summary(&self.record, verbose));
+            if let Some(id) = kept {
+                terminal::stderr(&format!("kept as scan {id}: see `portolan show {id}`\n"));
+            }
         }
         for failure in &failures {
             terminal::stderr(&terminal::error_lines(failure, self.look.err_color));

@@ -28,6 +28,7 @@ use crate::loss::Loss;
 use crate::pace::{Kind, Limits, Pace, Verdict};
 use crate::permutation::mix;
 use crate::plan::{Block, Plan};
+use crate::request::Settled;
 use crate::sentinels::Sentinels;
 use crate::transport::{Answer, Finding, Job, Transport};
 use crate::unreached::Unreached;
@@ -174,6 +175,8 @@ pub(crate) struct Engine<'a, T, C> {
     pub(crate) control: &'a Control,
     pub(crate) sink: &'a mut dyn FnMut(ScanEvent),
     pub(crate) options: Options,
+    /// What an earlier part of the scan has settled.
+    pub(crate) settled: &'a Settled,
     pace: Pace,
     loss: Loss,
     sentinels: Sentinels,
@@ -202,6 +205,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         control: &'a Control,
         sink: &'a mut dyn FnMut(ScanEvent),
         options: Options,
+        settled: &'a Settled,
     ) -> Self {
         let now = clock.now();
         Self {
@@ -210,6 +214,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             control,
             sink,
             options,
+            settled,
             pace: Pace::new(options.limits, now),
             loss: Loss::default(),
             sentinels: Sentinels::new(options.sentinel_gap),
@@ -273,6 +278,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             settled_count: 0,
             block,
         };
+        self.take_up(&mut state);
         let only_hosts = self.options.discovery == Discovery::Only;
         let discovers = only_hosts
             || (self.options.discovery == Discovery::Auto
@@ -287,6 +293,22 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
         self.hear_the_last(&mut state);
         self.close_block(&state, passes, discovers);
+    }
+
+    /// Marks what is known already: its hosts are up, its ports are not asked.
+    fn take_up(&mut self, state: &mut State<'a>) {
+        for (&address, ports) in self.settled {
+            let Some(host) = state.block.host_of(address) else {
+                continue;
+            };
+            state.set_host(host, Host::Up);
+            self.counts.up += 1;
+            for port in ports.of(self.plan.protocol()).iter() {
+                if let Some(pair) = state.block.pair(host, port) {
+                    state.settle(pair, host);
+                }
+            }
+        }
     }
 
     /// Waits once more for answers that are late, before silence is reported.

@@ -22,5 +22,5 @@ mod unreached;
 pub use control::Control;
 pub use error::{Error, Result};
 pub use plan::Plan;
-pub use request::Request;
+pub use request::{Request, Settled, settled_in};
 pub use run::{run, run_syn};

@@ -1,7 +1,10 @@
 //! A scan that is ready to run.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use portolan_model::spec::{Discovery, Pace};
-use portolan_model::{AddressSet, PortSpec, Technique};
+use portolan_model::{AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Technique};
 
 /// A scan with every name looked up and every exclusion taken away.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,4 +21,27 @@ pub struct Request {
     pub discovery: Discovery,
     /// Decides the order.
     pub seed: u64,
+    /// What is known already, and neither asked nor reported again.
+    pub settled: Settled,
+}
+
+/// The ports of each host that an earlier part of a scan has settled.
+pub type Settled = BTreeMap<IpAddr, PortSpec>;
+
+/// What a scan has settled: every port that it reported. A silent port is reported once its
+/// host is done, and asked again before.
+pub fn settled_in(record: &ScanRecord) -> Settled {
+    let mut settled = Settled::new();
+    for (&address, host) in &record.hosts {
+        let of = |protocol: Protocol| -> PortSet {
+            let alone = host.ports.keys().filter(|(of, _)| *of == protocol);
+            let alone: PortSet = alone.map(|&(_, port)| port).collect();
+            PortState::ALL.iter().fold(alone, |all, &state| {
+                all.union(&host.rest_of(protocol, state))
+            })
+        };
+        let ports = PortSpec::new(of(Protocol::Tcp), of(Protocol::Udp));
+        settled.insert(address, ports);
+    }
+    settled
 }

@@ -126,6 +126,7 @@ fn carry_out<T: Transport, C: Clock>(
         probes: plan.len().into(),
         seed: request.seed,
     }));
+    let settled = &request.settled;
     let only_hosts = request.discovery == Discovery::Only;
     let mut pass = |event: ScanEvent| {
         // Some ports were asked to find hosts; a host with these alone would look scanned.
@@ -137,7 +138,7 @@ fn carry_out<T: Transport, C: Clock>(
             sink(event);
         }
     };
-    let finished = Engine::new(plan, transport, clock, control, &mut pass, options).run();
+    let finished = Engine::new(plan, transport, clock, control, &mut pass, options, settled).run();
     sink(ScanEvent::Finished(finished.clone()));
     finished
 }

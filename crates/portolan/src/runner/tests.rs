@@ -24,7 +24,29 @@ fn spec(targets: &[&str]) -> ScanSpec {
 }
 
 fn prepared(spec: &ScanSpec) -> Result<Prepared, Error> {
-    prepare(spec, &settings(), 7, &Control::new())
+    prepare(spec, &settings(), &Scope::default(), 7, &Control::new())
+}
+
+#[test]
+fn a_name_leads_nowhere_that_its_address_may_not() {
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(hosts.path(), "192.0.2.9 inside.test\n").unwrap();
+    let settings = names::Settings {
+        hosts_file: hosts.path().to_owned(),
+        ..settings()
+    };
+    let scope = Scope::new(["192.0.2.0/24", "-192.0.2.9"]).unwrap();
+    let refused = prepare(
+        &spec(&["inside.test"]),
+        &settings,
+        &scope,
+        7,
+        &Control::new(),
+    );
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "192.0.2.9 is outside the scope (1 of 1 addresses are)"
+    );
 }
 
 fn finished(outcome: Outcome) -> Finished {

@@ -8,6 +8,7 @@
 mod commands;
 mod refused;
 mod scans;
+mod serve;
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64};
 
 use portolan_model::spec::{Pace as PaceSpec, Template};
@@ -40,6 +40,7 @@ fn request(target: &str, ports: &str) -> Request {
         pace: PaceSpec::default(),
         discovery: Discovery::Auto,
         seed: 1,
+        settled: BTreeMap::new(),
     }
 }
 
@@ -67,7 +68,8 @@ fn run_until(path: Path, request: &Request, mut each: impl FnMut(&ScanEvent, &Co
         record.apply(&event);
         events.push(event);
     };
-    let finished = Engine::new(&plan, sim, clock, &control, &mut sink, options).run();
+    let settled = &request.settled;
+    let finished = Engine::new(&plan, sim, clock, &control, &mut sink, options, settled).run();
     let problems = record
         .problems
         .iter()
@@ -122,6 +124,52 @@ fn each_port_is_reported_exactly_once() {
         }
     }
     assert!(reported[1..].iter().all(|&times| times == 1));
+}
+
+#[test]
+fn a_scan_that_goes_on_asks_only_for_what_is_not_settled() {
+    let open = spread(30, 3_000);
+    let mut whole = request("192.0.2.1", "1-3000");
+    let first = run_until(Path::new(20, open.clone()), &whole, |event, control| {
+        if matches!(event, ScanEvent::Port(fact) if fact.endpoint.port == 1_700) {
+            control.stop();
+        }
+    });
+    assert_eq!(first.finished.outcome, Outcome::Interrupted);
+    let settled: BTreeSet<u16> = first
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            ScanEvent::Port(fact) => Some(fact.endpoint.port),
+            _ => None,
+        })
+        .collect();
+    assert!(!settled.is_empty());
+    let ports = PortSpec::new(settled.iter().copied().collect(), PortSet::EMPTY);
+    whole.settled = [("192.0.2.1".parse().unwrap(), ports)].into();
+    whole.seed = 2;
+    let second = run(Path::new(20, open.clone()), &whole);
+    assert_eq!(second.finished.outcome, Outcome::Complete);
+    assert_eq!(second.finished.hosts_up, 1);
+    let reported: BTreeSet<u16> = second
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            ScanEvent::Port(fact) => Some(fact.endpoint.port),
+            _ => None,
+        })
+        .collect();
+    assert!(settled.is_disjoint(&reported));
+    assert_eq!(settled.len() + reported.len(), 3_000);
+}
+
+#[test]
+fn a_scan_whose_every_port_is_settled_sends_nothing() {
+    let mut request = request("192.0.2.1", "1-100");
+    request.settled = [("192.0.2.1".parse().unwrap(), "1-100".parse().unwrap())].into();
+    let run = run(Path::new(20, spread(3, 100)), &request);
+    assert_eq!(run.finished.outcome, Outcome::Complete);
+    assert_eq!((run.finished.sent, run.seen.probes), (0, 0));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -103,6 +103,7 @@ fn request(addresses: AddressSet, ports: &str, seed: u64) -> Request {
         pace: portolan_model::spec::Pace::default(),
         discovery: Discovery::Skip,
         seed,
+        settled: BTreeMap::new(),
     }
 }
 

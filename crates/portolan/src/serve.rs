@@ -1,0 +1,166 @@
+//! The `serve` command: the web app over the history, with this program's own runner.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use portolan_model::{ScanEvent, Technique};
+use portolan_scan::Control;
+use portolan_server::serve::{Encryption, Options, Ready};
+use portolan_server::{
+    Abilities, CannotStart, HostNames, Job, Runner, ScanLimits, ServeError, Settings,
+};
+use portolan_store::{Mode, Retention};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::failure::{Failure, Result, io_reason, visible};
+use crate::runner::{self, Engine};
+use crate::server_args::ServeArgs;
+use crate::{data, names, scan, terminal};
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub(crate) fn serve(args: &ServeArgs, config: &Config, engine: Engine) -> Result<()> {
+    let scope = data::scope(&args.scope, config)?;
+    let store = data::open(&args.data, Mode::Serve)?;
+    let dir = store
+        .path()
+        .parent()
+        .map(std::path::Path::to_owned)
+        .unwrap_or_default();
+    let encryption = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Encryption::Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        },
+        _ if args.tls => Encryption::SelfSigned { dir },
+        _ => Encryption::None,
+    };
+    let settings = Settings {
+        hosts: HostNames::new(args.listen.ip(), &args.host),
+        behind_proxy: args.behind_proxy,
+        scope,
+        scans: ScanLimits {
+            running: args.scans.into(),
+            ..ScanLimits::default()
+        },
+        ..Settings::new(args.listen, env!("CARGO_PKG_VERSION"))
+    };
+    let options = Options {
+        settings,
+        encryption,
+        retention: Retention {
+            keep: args.keep,
+            max_size: args.max_size,
+        },
+    };
+    let runner = Arc::new(Shell {
+        engine,
+        names: names::Settings {
+            servers: config.dns_servers.clone(),
+            ..names::Settings::default()
+        },
+    });
+    let failed =
+        |error: std::io::Error| Failure::new(format!("cannot start: {}", io_reason(&error)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if std::io::stderr().is_terminal() {
+                terminal::stderr("\nending: scans that run are paused, and can go on\n");
+            }
+        };
+        portolan_server::serve::serve(store, runner, options, announce, stop)
+            .await
+            .map_err(|error| told(&error))
+    })
+}
+
+fn announce(ready: &Ready) {
+    let mut text = format!("Portolan is at {}\n", ready.url);
+    if let Some(fingerprint) = &ready.fingerprint {
+        text.push_str("its certificate was made here; its SHA-256 is ");
+        text.push_str(fingerprint);
+        text.push('\n');
+    }
+    if !ready.log_in {
+        text.push_str("nobody has to log in: it answers to this machine alone\n");
+    }
+    text.push_str("Scan only hosts and networks that are yours or that you may scan.\n");
+    terminal::stderr(&text);
+}
+
+fn told(error: &ServeError) -> Failure {
+    let mut message = error.to_string();
+    if let ServeError::Bind { source, .. } | ServeError::File { source, .. } = error {
+        message = format!("{message}: {}", io_reason(source));
+    }
+    Failure {
+        message: visible(&message),
+        hint: error.hint(),
+    }
+}
+
+/// Runs the server's scans as the shell runs its own.
+#[derive(Debug)]
+struct Shell {
+    engine: Engine,
+    names: names::Settings,
+}
+
+impl Runner for Shell {
+    fn abilities(&self) -> Abilities {
+        let later = || Some("this build scans by connect only".to_owned());
+        Abilities {
+            techniques: vec![
+                (Technique::Connect, None),
+                (Technique::Syn, later()),
+                (Technique::Udp, later()),
+            ],
+            detect: Some("this build does not detect services".to_owned()),
+        }
+    }
+
+    fn run(
+        &self,
+        job: &Job,
+        control: &Control,
+        sink: &mut dyn FnMut(ScanEvent),
+    ) -> std::result::Result<(), CannotStart> {
+        let prepared = runner::prepare(&job.spec, &self.names, &job.scope, job.seed, control);
+        let mut prepared = prepared.map_err(|error| {
+            if let runner::Error::Nothing { problems, .. } = &error {
+                for problem in problems {
+                    sink(ScanEvent::Problem(problem.clone()));
+                }
+            }
+            let failure = scan::plain(&error);
+            CannotStart {
+                message: failure.message,
+                hint: failure.hint,
+            }
+        })?;
+        prepared.request.settled = job.settled.clone();
+        runner::run(self.engine, &prepared, &self.names, control, &mut |event| {
+            sink(event.clone());
+        })
+        .map_err(|error| {
+            let failure = scan::plain(&error);
+            CannotStart {
+                message: failure.message,
+                hint: failure.hint,
+            }
+        })
+    }
+}

@@ -1,0 +1,424 @@
+// <live-scan>: the page of a scan. Holds its results, follows its events, and shows both in the
+// table, the map, the chart and the figures, as far as the page has them.
+import { announce, api, make, part, setText } from "../lib/page.js";
+import { Rows } from "../lib/rows.js";
+import { subscribe, watch } from "../lib/stream.js";
+import { valuesOf, withTerm } from "../lib/query.js";
+import { count, duration, percent, perSecond, plural, roundTrip } from "../lib/text.js";
+import { times } from "./habits.js";
+
+/** Beyond so many rows, closed and filtered ports stay on the server. */
+const MOST_ROWS = 400_000;
+const MOST_HOSTS = 300;
+const PAGE = 10_000;
+const MAP_GAP = 250;
+const CHIP_GAP = 400;
+const OVER = ["done", "incomplete", "interrupted", "cancelled"];
+
+customElements.define("live-scan", class extends HTMLElement {
+  connectedCallback() {
+    this.scan = this.dataset.id;
+    this.guesses = new Map();
+    this.rows = new Rows((port, protocol) => this.guesses.get(port + protocol * 65536) ?? "");
+    this.table = this.querySelector("result-table");
+    this.box = this.querySelector("query-box");
+    this.map = this.querySelector("port-map");
+    this.chart = this.querySelector("progress-chart");
+    this.cost = 0;
+    this.turn = {};
+    this.rendered = 0;
+    this.table.attach(this.rows);
+    this.box.dataset.live = "true";
+    this.query = this.box.value.trim();
+    this.group = this.querySelector("[name=group]");
+    this.listen();
+    this.load().then(() => {
+      this.render();
+      this.chips();
+      this.drawMap();
+      this.classList.add("ready");
+    });
+    if (!OVER.includes(this.dataset.state)) this.follow();
+  }
+
+  listen() {
+    this.box.addEventListener("query", (event) => this.filter(event.detail, false));
+    this.table.addEventListener("sort", () => this.update());
+    this.table.addEventListener("open-row", (event) => this.open(event.detail.row));
+    this.group?.addEventListener("change", () => this.update());
+    this.map.addEventListener("ports", (event) => {
+      const host = this.mapHost();
+      this.setQuery(withTerm(`port:${event.detail}`, "host", host ? [host] : []));
+    });
+    document.getElementById("map-host")?.addEventListener("change", () => this.drawMap());
+    addEventListener("popstate", () => {
+      this.query = new URLSearchParams(location.search).get("q") ?? this.dataset.query;
+      this.box.input.value = this.query;
+      this.render();
+    });
+    this.addEventListener("click", (event) => {
+      const chip = event.target.closest("a.chip[data-field]");
+      if (chip && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+        event.preventDefault();
+        this.toggle(chip.dataset.field, chip.dataset.value);
+      }
+      const clear = event.target.closest("[data-clear]");
+      if (clear) {
+        event.preventDefault();
+        this.setQuery("");
+      }
+    });
+    this.addEventListener("submit", (event) => {
+      const action = event.target.dataset.action;
+      if (!action) return;
+      event.preventDefault();
+      this.act(action, event.submitter);
+    });
+  }
+
+  /** Cancel, pause and resume without a page load. */
+  async act(action, button) {
+    if (button) button.disabled = true;
+    try {
+      const scan = await (await api(`/scans/${this.scan}/${action}`, { method: "POST", body: "{}" })).json();
+      this.state(scan);
+    } catch (error) {
+      this.tell(error.message);
+      if (button) button.disabled = false;
+    }
+  }
+
+  tell(message) {
+    const place = document.getElementById("action-error");
+    setText(place, message);
+    place.hidden = !message;
+  }
+
+  follow() {
+    if (this.stop) return;
+    let greeted = false;
+    this.stop = subscribe(`scan:${this.scan}`, (type, data) => {
+      if (type === "hello" || type === "reset") {
+        greeted = true;
+        if (data.scan) this.state(data.scan);
+        this.load();
+      } else if (type === "update") {
+        this.take(data);
+      }
+    });
+    // Where another tab reads the stream already there is no greeting, and what was found a
+    // moment ago may have been on its way to the disk.
+    setTimeout(() => greeted || this.load(), 1500);
+    const stale = document.getElementById("stale");
+    watch((state) => (stale.hidden = state !== "lost"));
+  }
+
+  take(data) {
+    for (const host of data.hosts ?? []) for (const { name } of host.names ?? []) this.rows.name(host.host, name);
+    for (const item of data.ports ?? []) this.rows.add(item);
+    for (const range of data.rest ?? []) this.rows.addRange(range);
+    for (const found of data.services ?? []) this.rows.service(found.host, found.port, found.protocol, found.service);
+    if (data.problems?.length) this.problems(data.problems);
+    if (data.progress) this.progress(data.progress);
+    if (data.scan) this.state(data.scan);
+    if (data.ports || data.rest || data.services || data.hosts) this.update();
+  }
+
+  /** Reads what the scan found so far. */
+  async load() {
+    const scan = `/scans/${this.scan}`;
+    this.names();
+    const pages = async (path, take, most) => {
+      let cursor = "";
+      for (let taken = 0; taken < most; taken += PAGE) {
+        const page = await (await api(`${path}limit=${PAGE}${cursor && `&cursor=${cursor}`}`)).json();
+        take(page.items);
+        if (!page.next) return;
+        cursor = encodeURIComponent(page.next);
+      }
+    };
+    try {
+      const hosts = [];
+      await pages(`${scan}/hosts?`, (items) => hosts.push(...items), 100_000);
+      for (const { host, names } of hosts) for (const { name } of names ?? []) this.rows.name(host, name);
+      await pages(`${scan}/results?q=${encodeURIComponent("state:open,open|filtered -reason:no-response")}&`,
+        (items) => items.forEach((item) => this.rows.add(item)), MOST_ROWS);
+      this.update();
+      const rest = hosts.reduce((sum, { counts }) => sum + counts.closed + counts.filtered + (counts.open_filtered ?? 0), 0);
+      this.left = rest > MOST_ROWS || hosts.length > MOST_HOSTS ? rest : 0;
+      if (!this.left) await this.loadMaps(hosts);
+    } catch (error) {
+      this.tell(`The results could not be read: ${error.message}. Reload the page to try again.`);
+    }
+    this.update();
+  }
+
+  async loadMaps(hosts) {
+    const protocols = this.dataset.protocols.split(" ");
+    const jobs = hosts.flatMap((host) => protocols.map((protocol) => ({ host, protocol })));
+    const work = async () => {
+      for (let job = jobs.pop(); job; job = jobs.pop()) {
+        const { host, protocol } = job;
+        const response = await api(`/scans/${this.scan}/hosts/${encodeURIComponent(host.host)}/ports.bin?protocol=${protocol}`);
+        this.rows.addBytes(host.host, protocol, new Uint8Array(await response.arrayBuffer()), Date.parse(host.last));
+      }
+    };
+    await Promise.all([work(), work(), work(), work()]);
+  }
+
+  /** What numbers of ports let guess. */
+  names() {
+    this.named ??= fetch(this.dataset.services).then((response) => response.text()).then((text) => {
+      for (const line of text.split("\n")) {
+        const [port, tcp, udp] = line.split(" ");
+        if (tcp && tcp !== "-") this.guesses.set(Number(port), tcp);
+        if (udp) this.guesses.set(Number(port) + 65536, udp);
+      }
+      this.rows.version += 1;
+      this.update();
+    }, () => {});
+  }
+
+  /** Renders soon; the dearer a picture was, the later the next. */
+  update() {
+    if (this.due) return;
+    const wait = Math.max(0, this.rendered + Math.min(300, this.cost * 3) - performance.now());
+    this.due = setTimeout(() => {
+      this.due = 0;
+      this.render();
+    }, wait);
+  }
+
+  render() {
+    const start = performance.now();
+    let view;
+    try {
+      view = this.rows.select(this.query, this.table.sort);
+    } catch {
+      return;
+    }
+    this.fits = view.length;
+    this.table.show(this.group?.checked ? this.grouped(view) : view);
+    this.cost = performance.now() - start;
+    this.rendered = performance.now();
+    setText(document.getElementById("shown"), this.table.summary(view.length)
+      + (this.left ? `; ${count(this.left)} closed and filtered ports are on the plain pages` : ""));
+    this.empty(view.length);
+    this.later("map", MAP_GAP, () => this.drawMap());
+    this.later("chips", CHIP_GAP, () => this.chips());
+    this.links();
+  }
+
+  later(what, gap, act) {
+    const key = `${what}Due`;
+    this[key] ??= setTimeout(() => {
+      this[key] = undefined;
+      act();
+    }, this[`${what}Done`] ? gap : 0);
+    this[`${what}Done`] = true;
+  }
+
+  grouped(view) {
+    const groups = new Map();
+    for (const row of view) {
+      const host = this.rows.host[row];
+      if (!groups.has(host)) groups.set(host, [-host - 1]);
+      groups.get(host).push(row);
+    }
+    const ranks = this.rows.hostRanks();
+    return [...groups].sort(([a], [b]) => ranks[a] - ranks[b]).flatMap(([, rows]) => rows);
+  }
+
+  empty(shown) {
+    const box = document.getElementById("nothing");
+    const running = !OVER.includes(this.dataset.state);
+    box.hidden = shown > 0;
+    this.table.hidden = shown === 0 && !running;
+    if (shown > 0) return;
+    const all = this.rows.length;
+    setText(box.querySelector("h2"), all ? `Nothing matches ${this.query}` : running ? "Nothing found yet" : "Nothing was found");
+    setText(box.querySelector("p"), all ? `${plural(all, "result")} without this filter.`
+      : running ? "Ports appear here as soon as they answer." : "No port of these targets answered.");
+    box.querySelector("[data-clear]").hidden = !all;
+  }
+
+  filter(text, push) {
+    if (text === this.query) return;
+    this.query = text;
+    const address = new URL(location.href);
+    address.searchParams.set("q", text);
+    address.searchParams.delete("cursor");
+    history[push ? "pushState" : "replaceState"](null, "", address);
+    this.table.scroller.scrollTop = 0;
+    this.table.active = -1;
+    this.render();
+    announce(`${plural(this.fits, "result")} shown`);
+  }
+
+  setQuery(text) {
+    this.box.input.value = text;
+    this.filter(text, true);
+    this.box.tell();
+  }
+
+  toggle(field, value) {
+    const text = this.box.value;
+    const values = valuesOf(text, field);
+    const next = values.includes(value) ? values.filter((known) => known !== value) : [...values, value];
+    this.setQuery(withTerm(text, field, next));
+  }
+
+  /** Numbers and choices of the chips. */
+  chips() {
+    const states = ["open", "closed", "filtered", "open|filtered"];
+    const chosen = (field, value) => valuesOf(this.query, field).includes(value);
+    for (const chip of this.querySelectorAll('a.chip[data-field="state"]')) {
+      const total = this.rows.counts[states.indexOf(chip.dataset.value)];
+      setText(chip.querySelector("b"), count(total));
+      chip.parentElement.hidden = !total && chip.dataset.value !== "open";
+    }
+    const facets = { service: new Map(), host: new Map() };
+    for (const [row] of this.rows.details) {
+      if ((this.rows.code[row] - 1) >> 4) continue;
+      const add = (map, key) => key && map.set(key, (map.get(key) ?? 0) + 1);
+      add(facets.service, this.rows.serviceName(row));
+      add(facets.host, this.rows.hosts[this.rows.host[row]].address);
+    }
+    for (const [field, found] of Object.entries(facets)) {
+      const list = this.querySelector(`[data-chips="${field}"]`);
+      if (!list) continue;
+      const top = [...found].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, 8);
+      list.hidden = found.size < 2;
+      const key = JSON.stringify([top, valuesOf(this.query, field)]);
+      if (list.dataset.shown === key) continue;
+      list.dataset.shown = key;
+      const focused = list.contains(document.activeElement) ? document.activeElement.dataset.value : null;
+      list.replaceChildren(...top.map(([value, number]) => make("li", {}, make("a", {
+        class: "chip", href: `?q=${encodeURIComponent(withTerm(this.query, field, [value]))}`, "data-field": field, "data-value": value,
+        "aria-current": chosen(field, value) ? "true" : null,
+      }, value, " ", make("b", {}, count(number))))));
+      if (focused) [...list.querySelectorAll("a")].find((chip) => chip.dataset.value === focused)?.focus();
+    }
+    this.group.closest("li").hidden = this.rows.hosts.length < 2;
+    for (const chip of this.querySelectorAll("a.chip[data-field]")) {
+      if (chosen(chip.dataset.field, chip.dataset.value)) chip.setAttribute("aria-current", "true");
+      else chip.removeAttribute("aria-current");
+    }
+  }
+
+  /** The same filter in exports and on the plain pages. */
+  links() {
+    for (const link of this.querySelectorAll("a[data-query]")) {
+      const address = new URL(link.href);
+      address.searchParams.set("q", this.query);
+      if (link.href !== address.href) link.href = address.href;
+    }
+  }
+
+  mapHost() {
+    const select = document.getElementById("map-host");
+    return select?.value || (this.rows.hosts.length === 1 ? this.rows.hosts[0].address : null);
+  }
+
+  drawMap() {
+    const select = document.getElementById("map-host");
+    if (select && select.options.length - 1 < Math.min(500, this.rows.hosts.length)) {
+      for (const { address } of this.rows.hosts.slice(select.options.length - 1, 500)) select.append(make("option", { value: address }, address));
+      select.closest("label").hidden = this.rows.hosts.length < 2;
+    }
+    const protocol = this.dataset.protocols.split(" ")[0];
+    const host = this.mapHost();
+    const id = host === null ? -1 : this.rows.hostIds.get(host);
+    this.map.show(this.rows.bytes(host, protocol), (port) => {
+      const row = this.rows.places.get(id * 131072 + port + (protocol === "udp" ? 65536 : 0));
+      return row === undefined ? "" : `${this.rows.serviceName(row)} ${this.rows.product(row)}`.trim();
+    });
+  }
+
+  progress(progress) {
+    const share = progress.total ? progress.done / progress.total : 0;
+    const bar = document.getElementById("bar");
+    if (bar) bar.value = share;
+    const figure = (name, text) => setText(this.querySelector(`[data-figure="${name}"]`), text);
+    figure("done", percent(share));
+    figure("probes", `${count(progress.done)} of ${count(progress.total)}`);
+    figure("rate", perSecond(progress.rate));
+    figure("left", progress.left_ms === undefined || progress.left_ms === null ? "…" : duration(progress.left_ms));
+    figure("open", count(progress.open));
+    figure("hosts", count(progress.hosts_up));
+    figure("rtt", progress.rtt_ms === undefined || progress.rtt_ms === null ? "–" : roundTrip(progress.rtt_ms));
+    figure("loss", percent(progress.loss));
+    figure("flight", count(progress.in_flight));
+    this.chart?.add(progress);
+    document.title = `(${percent(share)}) ${this.dataset.title} · Portolan`;
+    announce(`${percent(share)} done, ${plural(progress.open, "open port")}`);
+  }
+
+  /** A change of state: the head of the page is rendered anew by the server. */
+  async state(scan) {
+    if (scan.state === this.dataset.state) return;
+    this.dataset.state = scan.state;
+    announce(`The scan is ${scan.state}`, true);
+    this.tell("");
+    if (OVER.includes(scan.state)) {
+      this.stop?.();
+      this.stop = null;
+      document.title = `${this.dataset.title} · Portolan`;
+      this.load();
+      this.refresh("#overview");
+    } else {
+      this.follow();
+    }
+    await this.refresh("#scan-head");
+    this.links();
+  }
+
+  async refresh(selector) {
+    // Of two that overlap, the one that was asked last counts.
+    const turn = (this.turn[selector] = (this.turn[selector] ?? 0) + 1);
+    try {
+      const fresh = await part(location.pathname, selector);
+      if (turn !== this.turn[selector]) return;
+      const old = this.querySelector(selector);
+      const focused = old.contains(document.activeElement);
+      old.replaceWith(fresh);
+      times(fresh);
+      if (focused) fresh.querySelector("button, a")?.focus();
+    } catch {
+      // The next change, or a reload, brings it.
+    }
+  }
+
+  problems(found) {
+    const list = document.getElementById("problems");
+    list.hidden = false;
+    for (const { about, message, hint } of found) {
+      list.querySelector("ul").append(make("li", {}, about ? `${about}: ` : "", message, hint ? make("span", { class: "soft" }, `. ${hint}`) : ""));
+    }
+  }
+
+  /** Everything known of a port, beside the table. */
+  async open(row) {
+    const host = this.rows.hosts[this.rows.host[row]].address;
+    const path = `/scans/${this.scan}/ports/${encodeURIComponent(host)}/${this.rows.protocol(row)}/${this.rows.portNumber(row)}`;
+    if (!this.drawer) {
+      const body = make("div");
+      const link = make("a", { href: path }, "Open as a page");
+      const close = make("button", { type: "button", class: "quiet", onclick: () => this.drawer.close() }, "Close");
+      this.drawer = make("dialog", { class: "drawer", "aria-label": "Port" }, make("header", {}, link, close), body);
+      this.drawer.addEventListener("close", () => this.table.table.focus({ preventScroll: true }));
+      this.append(this.drawer);
+      Object.assign(this.drawer, { body, link });
+    }
+    this.drawer.link.href = path;
+    this.drawer.body.replaceChildren("Loading…");
+    if (!this.drawer.open) this.drawer.show();
+    try {
+      const detail = await part(path, "[data-part=port]");
+      this.drawer.body.replaceChildren(detail);
+      times(detail);
+    } catch (error) {
+      this.drawer.body.replaceChildren(`It could not be read: ${error.message}`);
+    }
+  }
+});

@@ -1,0 +1,150 @@
+// The query language of the page's address, the API, exports and the shell, for rows that the
+// page holds: `port:22,80 product:OpenSSH -host:10.0.0.1 state:open "free text"`.
+// Terms must all hold; values after commas are alternatives; `-` turns a term round.
+// Pure: runs under node as well.
+
+import { addressKey } from "./text.js";
+
+export const FIELDS = ["port", "host", "state", "proto", "reason", "service", "product", "version"];
+export const STATES = ["open", "closed", "filtered", "open|filtered"];
+
+/** What is wrong with a query, and where: an offset into its text. */
+export class QueryError extends Error {
+  constructor(message, offset) {
+    super(message);
+    this.offset = offset;
+  }
+}
+
+/**
+ * Reads a query.
+ * @param {string} text
+ * @returns {{field: string|null, not: boolean, values: string[], start: number, end: number}[]}
+ */
+export function parse(text) {
+  const terms = [];
+  let at = 0;
+  const blank = (c) => /\s/.test(c);
+  const value = () => {
+    const start = at;
+    if (text[at] === '"') {
+      let out = "";
+      for (at += 1; at < text.length; at += 1) {
+        if (text[at] === "\\" && (text[at + 1] === '"' || text[at + 1] === "\\")) {
+          at += 1;
+        } else if (text[at] === '"') {
+          at += 1;
+          return out;
+        }
+        out += text[at];
+      }
+      throw new QueryError("the quote is not closed", start);
+    }
+    while (at < text.length && !blank(text[at]) && text[at] !== "," && text[at] !== '"') at += 1;
+    if (at === start) throw new QueryError("a value is missing", start);
+    return text.slice(start, at);
+  };
+  for (;;) {
+    while (at < text.length && blank(text[at])) at += 1;
+    if (at >= text.length) return terms;
+    const start = at;
+    const not = text[at] === "-";
+    if (not) at += 1;
+    const named = /^([^\s:",]+):/.exec(text.slice(at));
+    const field = named ? named[1] : null;
+    if (named) {
+      if (!FIELDS.includes(field)) throw new QueryError(`unknown field \`${field}\``, at);
+      at += named[0].length;
+    }
+    const values = [];
+    do {
+      const where = at;
+      const found = value();
+      check(field, found, where);
+      values.push(found);
+    } while (text[at] === "," && ++at);
+    if (at < text.length && !blank(text[at])) throw new QueryError("a blank belongs here", at);
+    terms.push({ field, not, values, start, end: at });
+  }
+}
+
+function check(field, value, where) {
+  if (field === "port" && !portRange(value)) {
+    throw new QueryError(`\`${value}\` is no port from 0 to 65535 and no range of them`, where);
+  }
+  if (field === "state" && !STATES.includes(value)) throw new QueryError(`unknown port state \`${value}\``, where);
+  if (field === "proto" && value !== "tcp" && value !== "udp") throw new QueryError(`unknown protocol \`${value}\``, where);
+}
+
+/** "22" and "8000-8999" as [first, last]; null for anything else. @param {string} text */
+export function portRange(text) {
+  const parts = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
+  if (!parts) return null;
+  const [first, last] = [Number(parts[1]), Number(parts[2] ?? parts[1])];
+  return first <= last && last <= 65535 ? [first, last] : null;
+}
+
+/** An address as its family and its number. @param {string} address @returns {[string, bigint]} */
+function number(address) {
+  const key = addressKey(address);
+  const digits = key.slice(1);
+  return [key[0], key[0] === "6" ? BigInt("0x" + digits) : digits.match(/.{3}/g).reduce((sum, part) => sum * 256n + BigInt(part), 0n)];
+}
+
+const isAddress = (text) => /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || (/^[0-9a-f:.]+$/i.test(text) && text.includes(":"));
+
+/** A test whether an address, or one of its names, is what a value of `host:` asks for. */
+export function hostTest(value) {
+  const [network, prefix] = value.split("/");
+  if (prefix !== undefined && isAddress(network)) {
+    const [family, wanted] = number(network);
+    const below = BigInt((family === "6" ? 128 : 32) - Number(prefix));
+    return (address) => {
+      const [of, found] = number(address);
+      return of === family && found >> below === wanted >> below;
+    };
+  }
+  const [first, last] = value.split("-");
+  if (isAddress(first) && (last === undefined || isAddress(last))) {
+    const [low, high] = [addressKey(first), addressKey(last ?? first)];
+    return (address) => addressKey(address) >= low && addressKey(address) <= high;
+  }
+  if (/^[\d.,*-]+$/.test(value)) {
+    const octets = value.split(".").map((octet) => octet.split(",").map((item) => {
+      const [low, high = low] = item === "*" ? ["0", "255"] : item.split("-");
+      return [Number(low), Number(high || 255)];
+    }));
+    return (address) => !address.includes(":")
+      && address.split(".").every((octet, i) => octets[i]?.some(([low, high]) => octet >= low && octet <= high));
+  }
+  const name = value.toLowerCase();
+  return (address, names = []) => names.some((known) => known.toLowerCase() === name);
+}
+
+/** A value as it must be written. @param {string} value */
+export const quoted = (value) => (/^[^\s",\\]+$/.test(value) ? value : `"${value.replace(/[\\"]/g, "\\$&")}"`);
+
+/**
+ * The query with a field's term set to these values, or without it where there are none.
+ * @param {string} text @param {string} field @param {string[]} values
+ */
+export function withTerm(text, field, values) {
+  let terms;
+  try {
+    terms = parse(text);
+  } catch {
+    terms = [];
+  }
+  const kept = terms.filter((term) => term.field !== field || term.not).map((term) => text.slice(term.start, term.end));
+  if (values.length) kept.push(`${field}:${values.map(quoted).join(",")}`);
+  return kept.join(" ");
+}
+
+/** The values that a query asks of a field; [] where it does not name it. */
+export function valuesOf(text, field) {
+  try {
+    return parse(text).filter((term) => term.field === field && !term.not).flatMap((term) => term.values);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,265 @@
+// The ports that a scan found, held in columns: 65,535 rows are three small arrays, not 65,535
+// objects. Filtering and sorting yield an array of row numbers. Pure: runs under node as well.
+
+import { addressKey } from "./text.js";
+import { hostTest, parse, portRange, STATES } from "./query.js";
+
+/** Reasons by their number in a byte of `ports.bin`. */
+export const REASONS = [
+  "syn-ack", "reset", "conn-refused", "no-response", "port-unreach", "host-unreach", "net-unreach",
+  "admin-prohibited", "udp-response", "echo-reply", "timestamp-reply", "arp-response", "nd-response",
+  "localhost-response", "user-set",
+];
+export const PROTOCOLS = ["tcp", "udp"];
+
+/** The byte of a state and a reason: 1 + 16 * state + reason. 0 is "nothing known". */
+export const codeOf = (state, reason) => 1 + 16 * Math.max(0, STATES.indexOf(state)) + Math.max(0, REASONS.indexOf(reason));
+export const stateOf = (code) => STATES[(code - 1) >> 4];
+export const reasonOf = (code) => REASONS[(code - 1) & 15];
+
+/** "1-21,23" -> each port. @param {string} list @param {(port: number) => void} visit */
+export function eachPort(list, visit) {
+  for (const part of list.split(",")) {
+    const range = portRange(part);
+    if (range) for (let port = range[0]; port <= range[1]; port += 1) visit(port);
+  }
+}
+
+export class Rows {
+  constructor(guess = () => "") {
+    /** What a port's number lets guess. @type {(port: number, protocol: number) => string} */
+    this.guess = guess;
+    this.length = 0;
+    /** @type {{address: string, names: string[]}[]} */
+    this.hosts = [];
+    this.hostIds = new Map();
+    this.room(1024);
+    /** Row by place: host, protocol, port. */
+    this.places = new Map();
+    /** What is known beyond state and reason, by row. */
+    this.details = new Map();
+    /** Rows in each state, by the state's number. */
+    this.counts = [0, 0, 0, 0];
+    /** Grows with each change. */
+    this.version = 0;
+  }
+
+  room(size) {
+    const grown = (Type, old) => {
+      const column = new Type(size);
+      if (old) column.set(old);
+      return column;
+    };
+    this.host = grown(Uint32Array, this.host);
+    this.port = grown(Uint32Array, this.port);
+    this.code = grown(Uint8Array, this.code);
+    this.at = grown(Float64Array, this.at);
+  }
+
+  hostId(address) {
+    let id = this.hostIds.get(address);
+    if (id === undefined) {
+      id = this.hosts.length;
+      this.hosts.push({ address, names: [] });
+      this.hostIds.set(address, id);
+      this.ranks = null;
+    }
+    return id;
+  }
+
+  name(address, name) {
+    const known = this.hosts[this.hostId(address)].names;
+    if (name && !known.includes(name)) known.push(name);
+    this.version += 1;
+  }
+
+  /** Sets a port's code; `port` is the number plus 65,536 for UDP. @returns {number} its row */
+  set(hostId, port, code, at = 0) {
+    const place = hostId * 131072 + port;
+    let row = this.places.get(place);
+    if (row === undefined) {
+      row = this.length;
+      if (row === this.host.length) this.room(row * 2);
+      this.length += 1;
+      this.places.set(place, row);
+      this.host[row] = hostId;
+      this.port[row] = port;
+    } else {
+      this.counts[(this.code[row] - 1) >> 4] -= 1;
+    }
+    this.code[row] = code;
+    this.counts[(code - 1) >> 4] += 1;
+    if (at) this.at[row] = at;
+    this.version += 1;
+    return row;
+  }
+
+  /** Takes in a result of the API. @returns {number} its row */
+  add(item) {
+    const protocol = item.protocol === "udp" ? 65536 : 0;
+    const hostId = this.hostId(item.host);
+    const row = this.set(hostId, item.port + protocol, codeOf(item.state, item.reason), Date.parse(item.at));
+    const old = this.details.get(row);
+    this.details.set(row, { rtt: item.rtt_ms, ttl: item.ttl, service: item.service ?? old?.service });
+    if (item.name) this.name(item.host, item.name);
+    return row;
+  }
+
+  /** Takes in many ports of a host in one state. */
+  addRange({ host, protocol, ports, state, reason, at }) {
+    const id = this.hostId(host);
+    const base = protocol === "udp" ? 65536 : 0;
+    const code = codeOf(state, reason);
+    const when = at ? Date.parse(at) : 0;
+    eachPort(ports, (port) => this.set(id, port + base, code, when));
+  }
+
+  /** Takes in a host's byte per port, as `ports.bin` has them. @param {Uint8Array} bytes */
+  addBytes(address, protocol, bytes, at = 0) {
+    const id = this.hostId(address);
+    const base = protocol === "udp" ? 65536 : 0;
+    for (let port = 0; port < 65536; port += 1) {
+      if (bytes[port] && !this.places.has(id * 131072 + base + port)) this.set(id, base + port, bytes[port], at);
+    }
+  }
+
+  service(address, port, protocol, service) {
+    const row = this.places.get(this.hostId(address) * 131072 + port + (protocol === "udp" ? 65536 : 0));
+    if (row === undefined) return;
+    this.details.set(row, { ...this.details.get(row), service });
+    this.version += 1;
+  }
+
+  /** One byte a port, of one host or the most open of all. @returns {Uint8Array} */
+  bytes(address, protocol) {
+    const base = protocol === "udp" ? 65536 : 0;
+    const only = address === null ? -1 : this.hostIds.get(address) ?? -2;
+    const bytes = new Uint8Array(65536);
+    const order = [0, 3, 2, 1];
+    for (let row = 0; row < this.length; row += 1) {
+      const port = this.port[row] - base;
+      if (port < 0 || port > 65535 || (only !== -1 && this.host[row] !== only)) continue;
+      const old = bytes[port];
+      if (!old || order.indexOf((this.code[row] - 1) >> 4) < order.indexOf((old - 1) >> 4)) bytes[port] = this.code[row];
+    }
+    return bytes;
+  }
+
+  portNumber(row) {
+    return this.port[row] & 65535;
+  }
+
+  protocol(row) {
+    return PROTOCOLS[this.port[row] >> 16];
+  }
+
+  serviceName(row) {
+    const said = this.details.get(row)?.service;
+    return said ? said.name : this.guess(this.portNumber(row), this.port[row] >> 16);
+  }
+
+  product(row) {
+    const service = this.details.get(row)?.service;
+    if (!service) return "";
+    return [service.product, service.version, service.extra && `(${service.extra})`].filter(Boolean).join(" ");
+  }
+
+  /** The row numbers that fit a query, in the order of `sort`. @returns {Uint32Array} */
+  select(text, sort = { key: "host", down: false }) {
+    const tests = parse(text).map((term) => this.test(term));
+    const found = new Uint32Array(this.length);
+    let size = 0;
+    next: for (let row = 0; row < this.length; row += 1) {
+      for (const test of tests) if (!test(row)) continue next;
+      found[size++] = row;
+    }
+    return this.sort(found.subarray(0, size), sort);
+  }
+
+  test({ field, not, values }) {
+    const lower = values.map((value) => value.toLowerCase());
+    const within = (text) => {
+      const low = text.toLowerCase();
+      return lower.some((value) => low.includes(value));
+    };
+    let fits;
+    if (field === "port") {
+      const wanted = new Uint8Array(65536);
+      for (const value of values) eachPort(value, (port) => (wanted[port] = 1));
+      fits = (row) => wanted[this.port[row] & 65535] === 1;
+    } else if (field === "state") {
+      const wanted = values.map((value) => STATES.indexOf(value));
+      fits = (row) => wanted.includes((this.code[row] - 1) >> 4);
+    } else if (field === "reason") {
+      const wanted = values.map((value) => REASONS.indexOf(value));
+      fits = (row) => wanted.includes((this.code[row] - 1) & 15);
+    } else if (field === "proto") {
+      const wanted = values.map((value) => PROTOCOLS.indexOf(value));
+      fits = (row) => wanted.includes(this.port[row] >> 16);
+    } else if (field === "host") {
+      const tests = values.map(hostTest);
+      const known = this.hosts.map(({ address, names }) => tests.some((test) => test(address, names)));
+      fits = (row) => known[this.host[row]];
+    } else if (field === "service") {
+      fits = (row) => within(this.serviceName(row));
+    } else if (field === "product") {
+      fits = (row) => within(this.details.get(row)?.service?.product ?? "");
+    } else if (field === "version") {
+      fits = (row) => within(this.details.get(row)?.service?.version ?? "");
+    } else {
+      // What is alike for many rows is looked at once: hosts, states, reasons.
+      const hosts = this.hosts.map(({ address, names }) => within([address, ...names].join(" ")));
+      const codes = Array.from({ length: 65 }, (_, code) => code > 0 && within(`${stateOf(code)} ${reasonOf(code)}`));
+      fits = (row) => codes[this.code[row]] || hosts[this.host[row]]
+        || within(`${this.portNumber(row)}/${this.protocol(row)} ${this.serviceName(row)} ${this.product(row)}`);
+    }
+    return not ? (row) => !fits(row) : fits;
+  }
+
+  hostRanks() {
+    if (!this.ranks) {
+      const keys = this.hosts.map((host, id) => [addressKey(host.address), id]).sort((a, b) => (a[0] < b[0] ? -1 : 1));
+      this.ranks = new Float64Array(keys.length);
+      keys.forEach(([, id], rank) => (this.ranks[id] = rank));
+    }
+    return this.ranks;
+  }
+
+  sort(rows, { key, down }) {
+    const ranks = this.hostRanks();
+    const size = rows.length;
+    const place = new Float64Array(size);
+    for (let i = 0; i < size; i += 1) place[i] = ranks[this.host[rows[i]]] * 131072 + this.port[rows[i]];
+    const value = this.sortValues(rows, key);
+    const order = new Uint32Array(size);
+    for (let i = 0; i < size; i += 1) order[i] = i;
+    const sign = down ? -1 : 1;
+    if (value) order.sort((a, b) => sign * (value[a] - value[b]) || place[a] - place[b]);
+    else order.sort((a, b) => sign * (place[a] - place[b]));
+    return order.map((i) => rows[i]);
+  }
+
+  sortValues(rows, key) {
+    const size = rows.length;
+    const numbers = (of) => {
+      const out = new Float64Array(size);
+      for (let i = 0; i < size; i += 1) out[i] = of(rows[i]);
+      return out;
+    };
+    const words = (of) => {
+      const texts = Array.from(rows, of);
+      const ranks = new Map([...new Set(texts)].sort().map((text, rank) => [text, rank]));
+      return Float64Array.from(texts, (text) => ranks.get(text));
+    };
+    switch (key) {
+      case "port": return numbers((row) => this.port[row] & 65535);
+      case "protocol": return numbers((row) => this.port[row] >> 16);
+      case "state": return numbers((row) => (this.code[row] - 1) >> 4);
+      case "reason": return words((row) => reasonOf(this.code[row]));
+      case "service": return words((row) => this.serviceName(row).toLowerCase());
+      case "product": return words((row) => this.product(row).toLowerCase());
+      case "time": return numbers((row) => this.at[row]);
+      default: return null;
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { codeOf, reasonOf, Rows, stateOf } from "../lib/rows.js";
+
+const item = (host, port, more = {}) => ({ host, port, protocol: "tcp", state: "open", reason: "syn-ack", at: "2026-01-02T03:04:05Z", ...more });
+const shown = (rows, query, sort) => Array.from(rows.select(query, sort), (row) => `${rows.hosts[rows.host[row]].address}:${rows.portNumber(row)}`);
+
+function sample() {
+  const rows = new Rows((port) => (port === 443 ? "https" : ""));
+  rows.add(item("10.0.0.10", 22, { service: { name: "ssh", product: "OpenSSH", version: "9.2" } }));
+  rows.add(item("10.0.0.9", 443));
+  rows.add(item("10.0.0.9", 53, { protocol: "udp", reason: "udp-response", service: { name: "domain" } }));
+  rows.addRange({ host: "10.0.0.9", protocol: "tcp", ports: "20-22,80", state: "closed", reason: "reset" });
+  return rows;
+}
+
+test("a byte holds a state and a reason", () => {
+  for (const state of ["open", "closed", "filtered", "open|filtered"]) {
+    for (const reason of ["syn-ack", "no-response", "user-set"]) {
+      const code = codeOf(state, reason);
+      assert.ok(code > 0 && code < 65);
+      assert.deepEqual([stateOf(code), reasonOf(code)], [state, reason]);
+    }
+  }
+});
+
+test("rows stand in the order of addresses as numbers, protocols and ports", () => {
+  assert.deepEqual(shown(sample(), ""), ["10.0.0.9:20", "10.0.0.9:21", "10.0.0.9:22", "10.0.0.9:80", "10.0.0.9:443", "10.0.0.9:53", "10.0.0.10:22"]);
+});
+
+test("filters select by field, by sense and by text", () => {
+  const rows = sample();
+  assert.deepEqual(shown(rows, "state:open port:22"), ["10.0.0.10:22"]);
+  assert.deepEqual(shown(rows, "-state:closed -host:10.0.0.10"), ["10.0.0.9:443", "10.0.0.9:53"]);
+  assert.deepEqual(shown(rows, "product:openssh"), ["10.0.0.10:22"]);
+  assert.deepEqual(shown(rows, "version:9"), ["10.0.0.10:22"]);
+  assert.deepEqual(shown(rows, "service:http"), ["10.0.0.9:443"]);
+  assert.deepEqual(shown(rows, "proto:udp"), ["10.0.0.9:53"]);
+  assert.deepEqual(shown(rows, "reason:reset port:80-90"), ["10.0.0.9:80"]);
+  assert.deepEqual(shown(rows, "openssh"), ["10.0.0.10:22"]);
+  assert.deepEqual(shown(rows, "10.0.0.10"), ["10.0.0.10:22"]);
+});
+
+test("a column sorts both ways, and ties stay by host and port", () => {
+  const rows = sample();
+  assert.deepEqual(shown(rows, "state:open", { key: "port", down: false }), ["10.0.0.10:22", "10.0.0.9:53", "10.0.0.9:443"]);
+  assert.deepEqual(shown(rows, "state:open", { key: "service", down: true }), ["10.0.0.10:22", "10.0.0.9:443", "10.0.0.9:53"]);
+});
+
+test("what is told twice is one row, with what was said last", () => {
+  const rows = sample();
+  const before = rows.length;
+  rows.add(item("10.0.0.9", 80));
+  rows.service("10.0.0.9", 80, "tcp", { name: "http" });
+  rows.add(item("10.0.0.9", 80));
+  assert.equal(rows.length, before);
+  assert.deepEqual(rows.counts, [4, 3, 0, 0]);
+  assert.deepEqual(shown(rows, "state:open service:http port:80"), ["10.0.0.9:80"]);
+});
+
+test("a byte a port fills in what is not known yet and changes nothing else", () => {
+  const rows = sample();
+  const bytes = new Uint8Array(65536).fill(codeOf("filtered", "no-response"));
+  bytes[0] = 0;
+  rows.addBytes("10.0.0.9", "tcp", bytes);
+  assert.deepEqual(rows.counts, [3, 4, 65535 - 5, 0]);
+  const back = rows.bytes("10.0.0.9", "tcp");
+  assert.equal(back[0], 0);
+  assert.equal(stateOf(back[443]), "open");
+  assert.equal(stateOf(back[80]), "closed");
+  assert.equal(stateOf(back[9000]), "filtered");
+});
+
+test("maps of several hosts show the most open of each port", () => {
+  const rows = sample();
+  assert.equal(stateOf(rows.bytes(null, "tcp")[22]), "open");
+  assert.equal(stateOf(rows.bytes("10.0.0.9", "tcp")[22]), "closed");
+});

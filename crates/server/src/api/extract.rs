@@ -1,0 +1,94 @@
+//! Reads requests, with problem details where they cannot be read.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::error::Problem;
+use crate::state::AppState;
+
+/// A body must be there after this time: it is small, and a slow client holds a connection.
+const BODY_TIME: Duration = Duration::from_secs(15);
+
+/// A body of JSON, and nothing else: a form of a page elsewhere cannot say it is one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body is not said to be JSON",
+            )
+            .with_hint("send `Content-Type: application/json`"));
+        }
+        let body = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, state)).await;
+        let body = body
+            .map_err(|_| {
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
+            })?
+            .map_err(|rejection: BytesRejection| {
+                Problem::new(rejection.status(), rejection.body_text().to_lowercase())
+            })?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            let status = if error.is_data() {
+                StatusCode::UNPROCESSABLE_ENTITY
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            Problem::new(status, format!("the body cannot be read: {error}"))
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// What stands in the query of the address.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<AppState> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|rejection: QueryRejection| Problem::bad_request(rejection.body_text()))
+    }
+}
+
+/// What stands in the path of the address.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(value)| Self(value))
+            .map_err(|rejection: PathRejection| {
+                // What is no number names no scan.
+                Problem::not_found(rejection.body_text())
+            })
+    }
+}

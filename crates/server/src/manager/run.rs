@@ -1,0 +1,290 @@
+//! One scan from its turn to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portolan_model::ScanEvent;
+use portolan_model::event::{Finished, Outcome, Problem};
+use portolan_scan::clock::{Clock as _, SystemClock};
+use portolan_scan::{Control, Settled, settled_in};
+use portolan_store::{ScanId, ScanWriter};
+use serde_json::json;
+
+use super::{Begin, Manager};
+use crate::live::{Log, Worth};
+use crate::runner::{CannotStart, Job};
+use crate::update::Update;
+
+/// How many events wait between the engine and the pump; a full channel slows the engine.
+const ROOM: usize = 8192;
+
+/// Time between two messages: ten a second at the most, and the first at once.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// A message gathers no more events than this.
+const MOST_EVENTS: usize = 65_536;
+
+/// How often all who watch the list of scans are told how far a running one is.
+const LIST_PERIOD: Duration = Duration::from_secs(1);
+
+impl Manager {
+    /// Runs a scan to its end, on a thread of its own.
+    pub(super) fn run(
+        &self,
+        id: ScanId,
+        begin: Begin,
+        control: &Control,
+        suspended: &Arc<AtomicBool>,
+    ) {
+        if let Err(error) = self.try_run(id, begin, control, suspended) {
+            // The store could not be told of its start: it stays as it was.
+            let data = json!({"topic": format!("scan:{id}"), "detail": error.to_string()});
+            self.log_of(id)
+                .push("problem", data.to_string(), Worth::Fact);
+        }
+        self.left(id);
+    }
+
+    fn try_run(
+        &self,
+        id: ScanId,
+        begin: Begin,
+        control: &Control,
+        suspended: &Arc<AtomicBool>,
+    ) -> portolan_store::Result<()> {
+        let store = &self.inner.store;
+        let scan = store.scan(id)?;
+        let mut settled = Settled::new();
+        let writer = match begin {
+            Begin::Anew => store.start(id)?,
+            Begin::WhereItStopped => {
+                let (writer, _) = store.resume(id)?;
+                settled = settled_in(&store.record(id)?);
+                writer
+            }
+        };
+        let was_paused = {
+            let mut state = self.state();
+            let running = state.running.get_mut(&id);
+            running.is_some_and(|running| {
+                running.writer = Some(writer.clone());
+                running.paused
+            })
+        };
+        if was_paused {
+            writer.pause()?;
+        }
+        let job = Job {
+            seed: scan
+                .started
+                .as_ref()
+                .map_or_else(random_seed, |started| started.seed),
+            spec: scan.spec,
+            detect: scan.detect,
+            scope: self.inner.scope.clone(),
+            settled,
+        };
+        let (sender, receiver) = sync_channel(ROOM);
+        let runner = Arc::clone(&self.inner.runner);
+        let log = self.log_of(id);
+        self.tell(id);
+        let mut pump = Pump {
+            manager: self,
+            id,
+            log: &log,
+            writer: &writer,
+            suspended,
+            open_before: scan.counts.open,
+            lost: false,
+        };
+        std::thread::scope(|scope| {
+            let engine = std::thread::Builder::new()
+                .name(format!("engine-{id}"))
+                .spawn_scoped(scope, move || {
+                    let mut sink = |event| {
+                        // A pump that has gone has stopped the scan as well.
+                        let _ = sender.send(event);
+                    };
+                    let run = AssertUnwindSafe(|| runner.run(&job, control, &mut sink));
+                    let failed = match catch_unwind(run) {
+                        Ok(Ok(())) => None,
+                        Ok(Err(cannot)) => Some(cannot),
+                        Err(_) => Some(CannotStart {
+                            message: "the engine failed".to_owned(),
+                            hint: Some("resume the scan: what it found is kept".to_owned()),
+                        }),
+                    };
+                    for event in failed.into_iter().flat_map(ended_early) {
+                        sink(event);
+                    }
+                });
+            if engine.is_err() {
+                let cannot = CannotStart {
+                    message: "the system gives no thread".to_owned(),
+                    hint: None,
+                };
+                pump.flush(ended_early(cannot).to_vec(), control);
+            }
+            pump.follow(&receiver, control);
+        });
+        if suspended.load(Ordering::Relaxed) && !store.scan(id)?.state.is_over() {
+            writer.suspend()?;
+        } else {
+            writer.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes events from the engine to the store and to the log.
+struct Pump<'a> {
+    manager: &'a Manager,
+    id: ScanId,
+    log: &'a Log,
+    writer: &'a ScanWriter,
+    suspended: &'a AtomicBool,
+    /// Open ports that an earlier part of the scan found.
+    open_before: u64,
+    /// Whether something could not be written.
+    lost: bool,
+}
+
+impl Pump<'_> {
+    fn follow(&mut self, events: &Receiver<ScanEvent>, control: &Control) {
+        let clock = SystemClock::start();
+        let mut batch = Vec::new();
+        let mut due = Duration::ZERO;
+        let mut list_due = LIST_PERIOD;
+        loop {
+            let now = clock.now();
+            let wait = if batch.is_empty() {
+                LIST_PERIOD
+            } else {
+                due.saturating_sub(now)
+            };
+            let is_open = match events.recv_timeout(wait) {
+                Ok(event) => {
+                    batch.push(event);
+                    // What has come already, without asking the clock for each.
+                    while batch.len() < MOST_EVENTS
+                        && let Ok(event) = events.try_recv()
+                    {
+                        batch.push(event);
+                    }
+                    true
+                }
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+            let now = clock.now();
+            let is_due = now >= due || batch.len() >= MOST_EVENTS || !is_open;
+            if is_due && !batch.is_empty() {
+                self.flush(std::mem::take(&mut batch), control);
+                due = now + PERIOD;
+            }
+            if now >= list_due {
+                list_due = now + LIST_PERIOD;
+                self.list();
+            }
+            if !is_open {
+                return;
+            }
+        }
+    }
+
+    /// Hands a batch to the store first, so that who hears of it can read it there.
+    fn flush(&mut self, mut batch: Vec<ScanEvent>, control: &Control) {
+        if self.suspended.load(Ordering::Relaxed) {
+            // Stopped to go on later: that is not its end.
+            batch.retain(|event| {
+                !matches!(event, ScanEvent::Finished(end) if end.outcome == Outcome::Interrupted)
+            });
+        }
+        let mut begins = None;
+        for event in &mut batch {
+            match event {
+                ScanEvent::Progress(progress) => progress.open += self.open_before,
+                ScanEvent::Started(started) => begins = Some((started.at, started.seed)),
+                _ => {}
+            }
+        }
+        let state = self.note_progress(&batch);
+        let update = Update::gather(format!("scan:{}", self.id), state, &batch);
+        let mut written = self.writer.send(batch);
+        if let Some((at, seed)) = begins {
+            // The order is all there is to go on with: what is settled, the results say.
+            let place = json!({"seed": seed}).to_string().into_bytes();
+            written = written.and_then(|()| self.writer.checkpoint(at, place));
+        }
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.lost, true)
+        {
+            // Going on would find what nobody can keep.
+            control.stop();
+            let data = json!({"topic": format!("scan:{}", self.id), "detail": error.to_string()});
+            self.log.push("problem", data.to_string(), Worth::Fact);
+        }
+        let worth = if update.is_moment() {
+            Worth::Moment
+        } else {
+            Worth::Fact
+        };
+        self.log.push("update", update.to_json(), worth);
+    }
+
+    /// Keeps the last progress for who asks; returns the scan's state.
+    fn note_progress(&self, batch: &[ScanEvent]) -> String {
+        let mut state = self.manager.state();
+        let Some(running) = state.running.get_mut(&self.id) else {
+            return "running".to_owned();
+        };
+        for event in batch {
+            if let ScanEvent::Progress(progress) = event {
+                running.progress = Some(*progress);
+            }
+        }
+        if running.paused { "paused" } else { "running" }.to_owned()
+    }
+
+    fn list(&self) {
+        if self.manager.inner.scans.listeners() > 0
+            && let Ok(scan) = self.manager.view(self.id)
+        {
+            let data = json!({"topic": "scans", "scan": scan}).to_string();
+            self.manager.inner.scans.push("scan", data, Worth::Moment);
+        }
+    }
+}
+
+/// The events of a scan that could not start, or whose engine gave up.
+fn ended_early(cannot: CannotStart) -> [ScanEvent; 2] {
+    [
+        ScanEvent::Problem(Problem {
+            about: "the scan".to_owned(),
+            message: cannot.message,
+            hint: cannot.hint,
+            left_out: true,
+        }),
+        ScanEvent::Finished(Finished {
+            at: Timestamp::now(),
+            outcome: Outcome::Incomplete,
+            elapsed: Duration::ZERO,
+            hosts_up: 0,
+            hosts_down: 0,
+            sent: 0,
+            loss: None,
+            expected_missed: 0.0,
+        }),
+    ]
+}
+
+/// An order that nobody can foresee.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library's hasher is keyed by the system's random numbers.
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,169 @@
+//! The head of a scan's page: its state, what can be done to it, and its figures.
+
+use maud::{Markup, html};
+
+use super::super::start::Fields;
+use super::super::words::{
+    badge, count, foreign, moment, percent, plural, round_trip, share, span,
+};
+use super::DEFAULT_QUERY;
+use crate::api::views::Scan;
+
+/// Formats of the shell, with the words for them.
+const FORMATS: [(&str, &str, &str); 7] = [
+    ("csv", "CSV", "spreadsheets"),
+    ("jsonl", "JSON lines", "programs"),
+    ("xml", "XML", "what reads nmap's"),
+    ("grepable", "Grepable", "grep and awk"),
+    ("normal", "Text", "people"),
+    ("markdown", "Markdown", "tickets"),
+    ("html", "HTML", "one file to pass on"),
+];
+
+/// The head; scripts fetch it anew when the state changes.
+pub(super) fn render(scan: &Scan) -> Markup {
+    html! {
+        section #scan-head.card.stack-head aria-label="Scan" {
+            div.head {
+                div {
+                    div.title {
+                        h1 { (foreign(&scan.targets)) }
+                        (badge(&scan.state))
+                        @if let Some(place) = scan.queue_place { span.soft { "place " (place) " in the queue" } }
+                    }
+                    (meta(scan))
+                }
+                (actions(scan))
+            }
+            @if !scan.is_over() {
+                label.sr for="bar" { "Probes settled" }
+                progress #bar max="1" value=(format!("{:.4}", share(scan.done, scan.total))) {}
+            }
+            (figures(scan))
+            @if let Some(sentence) = honest(scan) { p.soft.small { (sentence) } }
+        }
+    }
+}
+
+fn meta(scan: &Scan) -> Markup {
+    html! {
+        p.meta {
+            span { "Scan #" (scan.id) }
+            span { "ports " span.mono { (foreign(&super::super::scans::shorten(&scan.ports))) } }
+            span { (scan.technique) @if scan.detect { ", services detected" } }
+            @if !scan.exclude.is_empty() { span { "without " (foreign(&scan.exclude.join(" "))) } }
+            span { (moment(scan.started.unwrap_or(scan.created))) }
+            @if !scan.who.is_empty() { span { "by " (foreign(&scan.who)) } }
+        }
+    }
+}
+
+fn actions(scan: &Scan) -> Markup {
+    let act = |action: &str, word: &str| {
+        html! {
+            form method="post" action={ "/scans/" (scan.id) "/" (action) } data-action=(action) {
+                button { (word) }
+            }
+        }
+    };
+    let is_over = scan.is_over();
+    html! {
+        div.actions {
+            @if scan.state == "running" { (act("pause", "Pause")) }
+            @if scan.can_resume { (act("resume", "Resume")) }
+            @if !is_over { (act("cancel", "Cancel")) }
+            @if is_over {
+                a.button href=(Fields::of(&scan.request).address()) { "Scan again" }
+                @match scan.previous {
+                    Some(previous) => a.button href={ "/compare?from=" (previous) "&to=" (scan.id) } { "Compare" },
+                    None => a.button href={ "/compare?to=" (scan.id) } { "Compare with…" },
+                }
+            }
+            (export(scan))
+            @if is_over {
+                details.menu {
+                    summary.danger { "Delete" }
+                    div {
+                        p { "The scan and what it found are deleted. What is known of its hosts from other scans stays." }
+                        form method="post" action={ "/scans/" (scan.id) "/delete" } {
+                            button.danger { "Delete for good" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn export(scan: &Scan) -> Markup {
+    html! {
+        details.menu data-export="" {
+            summary { "Export" }
+            div {
+                p.soft.small { "Exactly the results that the filter shows." }
+                @for (format, word, who) in FORMATS {
+                    a data-query="" download="" href=(super::super::words::address(
+                        &format!("/api/v1/scans/{}/export", scan.id),
+                        &[("format", format), ("q", DEFAULT_QUERY)],
+                    )) { span { (word) } span.soft.small { (who) } }
+                }
+                p { copy-button data-text=(scan.command) data-label="Copy as shell command" {} }
+            }
+        }
+    }
+}
+
+fn figures(scan: &Scan) -> Markup {
+    let figure = |name: &str, word: &str, value: &str| {
+        html! { div.w2[name == "probes"] { dt { (word) } dd data-figure=(name) { (value) } } }
+    };
+    let counts = &scan.counts;
+    html! {
+        dl.figures {
+            @if scan.is_over() {
+                (figure("open", "Open", &count(counts.open)))
+                (figure("closed", "Closed", &count(counts.closed)))
+                (figure("filtered", "Filtered", &count(counts.filtered + counts.open_filtered)))
+                (figure("hosts", "Hosts up", &count(counts.hosts)))
+                @if let Some(ms) = scan.elapsed_ms { (figure("elapsed", "Took", &span(ms))) }
+                @if let Some(sent) = scan.sent { (figure("sent", "Probes sent", &count(sent))) }
+                @if let Some(loss) = scan.loss { (figure("loss", "Loss measured", &percent(loss))) }
+                @if let Some(missed) = scan.expected_missed { (figure("missed", "Expected missed", &format!("{missed:.2}"))) }
+            } @else {
+                @let progress = scan.progress.as_ref();
+                (figure("done", "Done", &percent(share(scan.done, scan.total))))
+                (figure("probes", "Ports settled", &format!("{} of {}", count(scan.done), count(scan.total))))
+                (figure("open", "Open", &count(counts.open)))
+                (figure("hosts", "Hosts up", &count(counts.hosts)))
+                (figure("rate", "Rate", &progress.map_or_else(|| "–".to_owned(), |now| format!("{:.0}/s", now.rate))))
+                (figure("left", "Time left", &progress.and_then(|now| now.left_ms).map_or_else(|| "…".to_owned(), span)))
+                (figure("rtt", "Round trip", &progress.and_then(|now| now.rtt_ms).map_or_else(|| "–".to_owned(), round_trip)))
+                (figure("loss", "Loss", &progress.map_or_else(|| "–".to_owned(), |now| percent(now.loss))))
+                (figure("flight", "In flight", &progress.map_or_else(|| "–".to_owned(), |now| count(now.in_flight.into()))))
+            }
+        }
+    }
+}
+
+/// What must be said of a result that is not whole, or not believable.
+fn honest(scan: &Scan) -> Option<String> {
+    let counts = &scan.counts;
+    let known = counts.open + counts.closed + counts.filtered + counts.open_filtered;
+    let partly = |how: &str| {
+        Some(format!(
+            "{how} at {}: {} so far. What was not asked is unknown, not closed.",
+            percent(share(scan.done, scan.total)),
+            plural(counts.open, "open port"),
+        ))
+    };
+    match scan.state.as_str() {
+        "cancelled" => partly("Cancelled"),
+        "interrupted" => partly("Cut off"),
+        "incomplete" => Some("Something was left out of this result; it is said below.".to_owned()),
+        _ if counts.open > 100 && counts.open * 10 > known * 9 => Some(
+            "Almost every port is open: something between here and there may answer for all of them."
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}

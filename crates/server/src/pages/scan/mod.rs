@@ -1,0 +1,169 @@
+//! `/scans/{id}`: one scan, while it runs and ever after.
+//!
+//! `head` is its state and what can be done to it, `results` the filtered table, `overview` the
+//! hosts against their ports, `port` the page of one port.
+
+mod head;
+mod overview;
+pub(super) mod port;
+mod results;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use maud::{Markup, PreEscaped, html};
+use serde::Deserialize;
+
+use super::assets;
+use super::layout::{Content, Look, Section, capital};
+use super::words::foreign;
+use crate::api::views::{Scan, ScanProblem};
+use crate::{AppState, Caller, Problem};
+
+/// What is shown where the address says nothing: what one looks for.
+pub(super) const DEFAULT_QUERY: &str = "state:open,open|filtered";
+
+/// What of the results is shown, and how.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct View {
+    q: Option<String>,
+    sort: String,
+    order: String,
+    cursor: String,
+    /// `1` for pages without scripts.
+    plain: String,
+}
+
+impl View {
+    fn query(&self) -> &str {
+        self.q.as_deref().unwrap_or(DEFAULT_QUERY)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.plain == "1"
+    }
+}
+
+/// `GET /scans/{id}`
+pub(super) async fn show(
+    State(state): State<AppState>,
+    look: Look,
+    Path(id): Path<i64>,
+    Query(view): Query<View>,
+) -> Response {
+    look.answer(page(&state, id, &view).await)
+}
+
+/// `POST /scans/{id}/cancel`, `…/pause`, `…/resume` and `…/delete`
+pub(super) async fn act(
+    State(state): State<AppState>,
+    caller: Caller,
+    look: Look,
+    Path((id, action)): Path<(i64, String)>,
+) -> Response {
+    let done = match action.as_str() {
+        "cancel" => state.cancel(&caller, id).await.map(drop),
+        "pause" => state.pause(&caller, id).await.map(drop),
+        "resume" => state.resume(&caller, id).await.map(drop),
+        "delete" => state.delete(&caller, id).await.map(drop),
+        _ => Err(Problem::not_found(format!("a scan cannot `{action}`"))),
+    };
+    match done {
+        Ok(()) if action == "delete" => Redirect::to("/scans").into_response(),
+        Ok(()) => Redirect::to(&format!("/scans/{id}")).into_response(),
+        Err(problem) => look.answer(Err::<Content, _>(problem)),
+    }
+}
+
+async fn page(state: &AppState, id: i64, view: &View) -> Result<Content, Problem> {
+    let scan = state.scan(id).await?;
+    let problems = state.problems(id).await?;
+    let overview = overview::render(state, &scan).await?;
+    let results = results::render(state, &scan, view).await?;
+    let body = html! {
+        (head::render(&scan))
+        p #action-error.note.bad role="alert" hidden {}
+        p #stale.note.warn role="status" hidden { "The connection to the server is lost. What was found stays; reconnecting…" }
+        (problem_list(&problems))
+        div.two {
+            (results)
+            div.stack.no-print { (beside(&scan)) }
+        }
+        (overview)
+    };
+    let main = if view.is_plain() {
+        html! { div.flow { (body) } }
+    } else {
+        live(&scan, &body)
+    };
+    Ok(Content::new(
+        format!("{} · scan {id}", foreign(&scan.targets)),
+        Section::Scans,
+        main,
+    ))
+}
+
+/// The element that the scripts take over.
+fn live(scan: &Scan, body: &Markup) -> Markup {
+    let protocols = if scan.technique.contains("udp") && scan.technique != "udp" {
+        "tcp udp"
+    } else if scan.technique == "udp" {
+        "udp"
+    } else {
+        "tcp"
+    };
+    html! {
+        live-scan.flow data-id=(scan.id) data-state=(scan.state) data-query=(DEFAULT_QUERY)
+            data-title=(foreign(&scan.targets)) data-protocols=(protocols) data-services=(assets::services()) {
+            (PreEscaped(&body.0))
+        }
+    }
+}
+
+fn problem_list(problems: &[ScanProblem]) -> Markup {
+    html! {
+        div #problems.note.warn hidden[problems.is_empty()] {
+            h2 { "To read this result right" }
+            ul {
+                @for problem in problems {
+                    li {
+                        @if !problem.about.is_empty() { (foreign(&problem.about)) ": " }
+                        (foreign(&problem.message))
+                        @if let Some(hint) = &problem.hint { span.soft { ". " (foreign(&capital(hint))) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The map and the chart, which scripts draw.
+fn beside(scan: &Scan) -> Markup {
+    html! {
+        @if !scan.is_over() {
+            section.card aria-labelledby="chart-title" {
+                h2 #chart-title { "Progress over time" }
+                progress-chart {}
+                p.soft.small { "Line: done. Dashes: rate." }
+            }
+        }
+        section.card aria-labelledby="map-title" {
+            div.head {
+                h2 #map-title { "Port map" }
+                label.small hidden {
+                    span.sr { "Host of the map" }
+                    select #map-host { option value="" { "All hosts, laid over each other" } }
+                }
+            }
+            noscript { p.soft { "The map is drawn by a script. The table has the same facts." } }
+            port-map #port-map {}
+            ul.legend {
+                li.state.open { "open" }
+                li.state.closed { "closed" }
+                li.state.filtered { "filtered" }
+                li.state.maybe { "open|filtered" }
+            }
+            p.soft.small { "256 ports a row, 0 at the top left. A click filters, dragging takes a range." }
+        }
+    }
+}

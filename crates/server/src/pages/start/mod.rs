@@ -1,0 +1,113 @@
+//! `/`: start a scan, and see the last ones.
+
+mod form;
+
+use axum::extract::{Form, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use maud::html;
+
+pub(in crate::pages) use form::Fields;
+
+use super::layout::{Content, Look, Section};
+use super::scans;
+use crate::api::views::FieldError;
+use crate::{AppState, Caller, Problem, Role};
+
+/// Scans that are listed below the form.
+const RECENT: usize = 8;
+
+/// `GET /`
+pub(super) async fn show(
+    State(state): State<AppState>,
+    look: Look,
+    Query(fields): Query<Fields>,
+) -> Response {
+    look.answer(page(&state, &look, &fields, &[]).await)
+}
+
+/// `POST /scans`: starts the scan, or says what is wrong at each field.
+pub(super) async fn submit(
+    State(state): State<AppState>,
+    caller: Caller,
+    look: Look,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let (request, numbers) = fields.request();
+    let mut errors = Vec::new();
+    if fields.action != "check" && numbers.is_empty() {
+        match state.start(&caller, request, None).await {
+            Ok(started) => {
+                return Redirect::to(&format!("/scans/{}", started.scan.id)).into_response();
+            }
+            Err(problem) if problem.errors.is_empty() => {
+                return look.answer(Err::<Content, _>(problem));
+            }
+            Err(problem) => errors = problem.errors,
+        }
+    }
+    let is_refused = !errors.is_empty() || !numbers.is_empty();
+    let content = page(&state, &look, &fields, &errors).await.map(|content| {
+        let status = if is_refused {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::OK
+        };
+        Content { status, ..content }
+    });
+    look.answer(content)
+}
+
+async fn page(
+    state: &AppState,
+    look: &Look,
+    fields: &Fields,
+    refused: &[FieldError],
+) -> Result<Content, Problem> {
+    let recent = scans::list(state, "", "", None, RECENT).await?;
+    let capabilities = state.capabilities().await?;
+    // A form that an address filled in is checked as one that was sent.
+    let (request, mut errors) = fields.request();
+    let is_filled = !fields.target.trim().is_empty();
+    let mut preview = if is_filled || !fields.range.is_empty() {
+        Some(state.preview(&request).await?)
+    } else {
+        None
+    };
+    let found = preview.as_ref().map_or(&[][..], |preview| &preview.errors);
+    errors.extend_from_slice(if refused.is_empty() { found } else { refused });
+    preview.take_if(|_| !errors.is_empty());
+    let shown = form::Shown {
+        fields,
+        errors: &errors,
+        preview: preview.as_ref(),
+        capabilities: &capabilities,
+        may_scan: look
+            .caller
+            .as_ref()
+            .is_some_and(|caller| caller.role >= Role::Scan),
+    };
+    let main = html! {
+        div.stack {
+            h1 { "What do you want to scan?" }
+            (shown.render())
+            section aria-labelledby="recent" {
+                div.head {
+                    h2 #recent { "Recent scans" }
+                    @if !recent.items.is_empty() { a href="/scans" { "All scans" } }
+                }
+                live-list #recent-scans {
+                    @if recent.items.is_empty() {
+                        div.card.empty {
+                            h2 { "No scans yet" }
+                            p { "Start one above: ports appear as they are found, and the result is kept here." }
+                        }
+                    } @else {
+                        (scans::table(&recent.items, scans::Picking::No))
+                    }
+                }
+            }
+        }
+    };
+    Ok(Content::new("New scan", Section::New, main))
+}

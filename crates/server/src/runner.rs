@@ -1,0 +1,58 @@
+//! What runs a scan, as this crate needs it: the binary hands it in.
+
+use std::fmt;
+
+use portolan_model::{ScanEvent, ScanSpec, Scope, Technique};
+use portolan_scan::{Control, Settled};
+
+/// Runs scans.
+pub trait Runner: Send + Sync + fmt::Debug {
+    /// What this process can do and has the rights to.
+    fn abilities(&self) -> Abilities;
+
+    /// Runs a scan to its end on the calling thread, and hands each event to `sink` in the
+    /// order of finding. Nothing outside `job.scope` is asked, also where a name leads there.
+    ///
+    /// # Errors
+    /// When the scan cannot start; then there was no event.
+    fn run(
+        &self,
+        job: &Job,
+        control: &Control,
+        sink: &mut dyn FnMut(ScanEvent),
+    ) -> Result<(), CannotStart>;
+}
+
+/// A scan to be run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What to scan and how.
+    pub spec: ScanSpec,
+    /// Whether services are detected.
+    pub detect: bool,
+    /// Where it may go.
+    pub scope: Scope,
+    /// What an earlier part of the same scan settled, and is not asked again.
+    pub settled: Settled,
+    /// Decides the order, where the request does not.
+    pub seed: u64,
+}
+
+/// What a process can do.
+#[derive(Debug, Clone)]
+pub struct Abilities {
+    /// The techniques there are; with the reason where one cannot be used.
+    pub techniques: Vec<(Technique, Option<String>)>,
+    /// Why services cannot be detected; `None` where they can.
+    pub detect: Option<String>,
+}
+
+/// Why a scan cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CannotStart {
+    /// What happened.
+    pub message: String,
+    /// What the user can do.
+    pub hint: Option<String>,
+}

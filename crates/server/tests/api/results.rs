@@ -1,0 +1,189 @@
+//! What was found: filtered, sorted, paged, exported, compared.
+
+use serde_json::{Value, json};
+
+use crate::common::Server;
+
+fn ports(list: &Value) -> Vec<u64> {
+    let items = list["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| item["port"].as_u64().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn results_are_filtered_by_the_query_and_by_fields() {
+    let server = Server::new();
+    let id = server.scan("127.0.0.0/31", "20-25,80").await;
+    let results = |rest: &str| format!("/api/v1/scans/{id}/results?{rest}");
+    let open = server.get(&results("state=open&count=true")).await.json();
+    assert_eq!(ports(&open), [22, 80, 22, 80]);
+    assert_eq!(open["total"], 4);
+    let one = server
+        .get(&results("q=state:open%20-host:127.0.0.1%20port:80"))
+        .await
+        .json();
+    assert_eq!(ports(&one), [80]);
+    assert_eq!(one["items"][0]["host"], "127.0.0.0");
+    let product = server.get(&results("product=%3Cscript%3E")).await.json();
+    assert_eq!(ports(&product), [22, 22]);
+    let wrong = server.get(&results("q=port:22%20prot:80")).await;
+    wrong.problem(400);
+    assert_eq!(wrong.json()["errors"][0]["field"], "q");
+    assert!(wrong.json()["errors"][0]["offset"].is_u64());
+    server.get(&results("sort=colour")).await.problem(400);
+    server.get(&results("order=sideways")).await.problem(400);
+    server.get("/api/v1/scans/99/results").await.problem(404);
+}
+
+#[tokio::test]
+async fn results_are_sorted_and_paged_in_any_order() {
+    let server = Server::new();
+    let id = server.scan("127.0.0.1", "1-300").await;
+    for sort in [
+        "host", "port", "state", "service", "time", "rtt", "reason", "product",
+    ] {
+        for order in ["asc", "desc"] {
+            let mut seen = Vec::new();
+            let mut cursor = String::new();
+            loop {
+                let path = format!(
+                    "/api/v1/scans/{id}/results?sort={sort}&order={order}&limit=70{cursor}"
+                );
+                let page = server.get(&path).await.json();
+                seen.extend(ports(&page));
+                match page["next"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(seen.len(), 300, "{sort} {order}");
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), 300, "{sort} {order}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_ports_of_a_host_are_one_byte_each() {
+    let server = Server::new();
+    let id = server.scan("127.0.0.1", "22,23").await;
+    let path = format!("/api/v1/scans/{id}/hosts/127.0.0.1/ports.bin");
+    let answer = server.get(&path).await;
+    assert_eq!(answer.header("content-type"), "application/octet-stream");
+    assert_eq!(answer.body.len(), 65_536);
+    // Open by an answer; closed by a refusal, which is the third reason; unknown.
+    assert_eq!(
+        (answer.body[22], answer.body[23], answer.body[24]),
+        (1, 1 + 16 + 2, 0)
+    );
+    server
+        .get(&format!("/api/v1/scans/{id}/hosts/127.0.0.9/ports.bin"))
+        .await
+        .problem(404);
+    server
+        .get(&format!("/api/v1/scans/{id}/hosts/nobody/ports.bin"))
+        .await
+        .problem(404);
+}
+
+#[tokio::test]
+async fn every_format_is_exported_and_only_what_fits_the_filter() {
+    let server = Server::new();
+    let id = server.scan("127.0.0.1", "20-25,80").await;
+    for format in [
+        "jsonl", "xml", "grepable", "normal", "csv", "markdown", "html",
+    ] {
+        let path = format!("/api/v1/scans/{id}/export?format={format}");
+        let answer = server.get(&path).await;
+        assert_eq!(answer.status, 200, "{format}");
+        let disposition = answer.header("content-disposition");
+        assert!(
+            disposition.starts_with("attachment; filename=\"portolan-"),
+            "{disposition}"
+        );
+        // In what a browser or an XML reader takes for markup, it is none.
+        if ["xml", "html", "markdown"].contains(&format) {
+            assert!(!answer.text().contains("<script>alert"), "{format}");
+        }
+    }
+    let xml = server
+        .get(&format!("/api/v1/scans/{id}/export?format=xml&q=port:80"))
+        .await;
+    let read = portolan_report::read(&mut xml.body.as_slice()).unwrap();
+    let host = read.hosts.values().next().unwrap();
+    assert_eq!(host.ports.len(), 1);
+    assert!(host.rest.is_empty());
+    server
+        .get(&format!("/api/v1/scans/{id}/export?format=pdf"))
+        .await
+        .problem(400);
+    server
+        .get(&format!("/api/v1/scans/{id}/export?q=port:x"))
+        .await
+        .problem(400);
+}
+
+#[tokio::test]
+async fn two_scans_are_compared() {
+    let server = Server::new();
+    let before = server.scan("127.0.0.1", "22,23").await;
+    let after = server.scan("127.0.0.0/31", "22,23").await;
+    let path = format!("/api/v1/diff?from={before}&to={after}");
+    let diff = server.get(&path).await.json();
+    assert_eq!(diff["come"][0]["address"], "127.0.0.0");
+    let text = server.get(&format!("{path}&format=text")).await;
+    assert!(
+        text.text().starts_with("+ host 127.0.0.0"),
+        "{}",
+        text.text()
+    );
+    server.get(&format!("{path}&format=pdf")).await.problem(400);
+    server.get("/api/v1/diff?from=1").await.problem(400);
+    server.get("/api/v1/diff?from=1&to=99").await.problem(404);
+}
+
+#[tokio::test]
+async fn hosts_are_known_over_all_scans() {
+    let server = Server::new();
+    let first = server.scan("127.0.0.1", "22,23").await;
+    let second = server.scan("127.0.0.1", "22,23").await;
+    let hosts = server
+        .get("/api/v1/hosts?within=127.0.0.0/8&open=true")
+        .await
+        .json();
+    assert_eq!(hosts["items"][0]["host"], "127.0.0.1");
+    assert_eq!(hosts["items"][0]["last_scan"], second);
+    let host = server.get("/api/v1/hosts/127.0.0.1").await.json();
+    assert_eq!(host["ports"][0]["port"], 22);
+    assert_eq!(host["ports"][0]["first"]["scan"], first);
+    assert_eq!(host["scans"].as_array().unwrap().len(), 2);
+    let history = server
+        .get("/api/v1/hosts/127.0.0.1/ports/tcp/22")
+        .await
+        .json();
+    assert_eq!(history["items"].as_array().unwrap().len(), 1);
+    let timeline = server.get("/api/v1/hosts/127.0.0.1/timeline").await.json();
+    assert_eq!(timeline["items"][0]["kind"], "opened");
+    assert_eq!(
+        server.get("/api/v1/changes").await.json()["items"],
+        timeline["items"]
+    );
+    let changes = server
+        .get(&format!("/api/v1/scans/{second}/changes"))
+        .await
+        .json();
+    assert_eq!(changes["items"], json!([]));
+    let found = server
+        .get(&format!("/api/v1/scans/{second}/hosts"))
+        .await
+        .json();
+    assert_eq!(found["items"][0]["counts"]["open"], 1);
+    server.get("/api/v1/hosts/127.0.0.9").await.problem(404);
+    server
+        .get("/api/v1/hosts?within=nonsense/99")
+        .await
+        .problem(400);
+}

@@ -1,0 +1,202 @@
+//! The server on a socket of this machine: who may reach it, and how.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use portolan_server::auth::password;
+use portolan_server::serve::{Encryption, Options, Ready, serve};
+use portolan_server::{Abilities, CannotStart, Job, Limits, Role, Runner, ServeError, Settings};
+use portolan_store::{Mode, Retention, Store};
+use rustls::pki_types::pem::PemObject as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+#[derive(Debug)]
+struct Nothing;
+
+impl Runner for Nothing {
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            techniques: Vec::new(),
+            detect: None,
+        }
+    }
+
+    fn run(
+        &self,
+        _: &Job,
+        _: &portolan_scan::Control,
+        _: &mut dyn FnMut(portolan_model::ScanEvent),
+    ) -> Result<(), CannotStart> {
+        Err(CannotStart {
+            message: "nothing is scanned here".to_owned(),
+            hint: None,
+        })
+    }
+}
+
+fn options(address: &str, encryption: Encryption) -> Options {
+    Options {
+        settings: Settings::new(address.parse().unwrap(), "1.2.3"),
+        encryption,
+        retention: Retention::default(),
+    }
+}
+
+async fn refused(store: &Store, options: Options) -> ServeError {
+    serve(
+        store.clone(),
+        Arc::new(Nothing),
+        options,
+        |_| {},
+        std::future::pending(),
+    )
+    .await
+    .unwrap_err()
+}
+
+#[tokio::test]
+async fn where_others_reach_it_there_must_be_a_user_and_encryption() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Mode::Serve).unwrap();
+    let error = refused(&store, options("0.0.0.0:0", Encryption::None)).await;
+    assert_eq!(
+        error.to_string(),
+        "cannot listen on 0.0.0.0:0: others can reach it, and there is no user"
+    );
+    let hash = password::hash("correct horse").unwrap();
+    store
+        .create_user("ann", &hash, Role::Admin, Timestamp::now())
+        .unwrap();
+    let error = refused(&store, options("0.0.0.0:0", Encryption::None)).await;
+    assert!(matches!(error, ServeError::NoEncryption { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("--behind-proxy"));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Mode::Serve).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let error = refused(&store, options(&address, Encryption::None)).await;
+    assert_eq!(error.to_string(), format!("cannot listen on {address}"));
+    assert!(error.hint().unwrap().contains("--listen"));
+}
+
+/// A server that listens, until `stop` is dropped.
+struct Listening {
+    address: SocketAddr,
+    ready: Ready,
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<Result<(), ServeError>>,
+    dir: tempfile::TempDir,
+}
+
+async fn listen(
+    encryption: impl FnOnce(&std::path::Path) -> Encryption,
+    limits: Limits,
+) -> Listening {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Mode::Serve).unwrap();
+    let mut options = options("127.0.0.1:0", encryption(dir.path()));
+    options.settings.limits = limits;
+    let (tell, told) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(serve(
+        store,
+        Arc::new(Nothing),
+        options,
+        |ready: &Ready| drop(tell.send(ready.clone())),
+        async move {
+            let _ = stopped.await;
+        },
+    ));
+    let ready = told.await.unwrap();
+    let address = ready.url.rsplit('/').next().unwrap().parse().unwrap();
+    Listening {
+        address,
+        ready,
+        stop,
+        task,
+        dir,
+    }
+}
+
+const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn it_answers_and_ends_in_order() {
+    let server = listen(|_| Encryption::None, Limits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(GET).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    drop(server.stop);
+    server.task.await.unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn clients_that_say_nothing_take_the_places_that_there_are_and_no_more() {
+    let limits = Limits {
+        connections: 2,
+        ..Limits::default()
+    };
+    let server = listen(|_| Encryption::None, limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // It has a place once it is answered to.
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            .await
+            .unwrap();
+        let mut start = [0; 15];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        silent.push(stream);
+    }
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    third.write_all(GET).await.unwrap();
+    let nothing = third.try_read(&mut [0; 1]);
+    assert_eq!(nothing.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    silent.pop();
+    let mut answer = String::new();
+    third.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_made_and_the_way_is_encrypted() {
+    let own = |dir: &std::path::Path| Encryption::SelfSigned {
+        dir: dir.to_owned(),
+    };
+    let server = listen(own, Limits::default()).await;
+    assert!(server.ready.url.starts_with("https://"));
+    assert!(server.ready.fingerprint.is_some());
+    let pem = std::fs::read(server.dir.path().join("tls-cert.pem")).unwrap();
+    let certificate = rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    stream.write_all(GET).await.unwrap();
+    let mut answer = Vec::new();
+    // The other end may close without a word once it has answered.
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("strict-transport-security"), "{answer}");
+}

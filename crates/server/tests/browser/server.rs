@@ -1,0 +1,216 @@
+//! A server for a browser to visit: the real pages, API, history and engine, in this process.
+//! Its scans reach loopback and nothing else.
+
+use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use portolan_model::event::{Endpoint, HostName, HostUp, NameKind, PortFact, ServiceFact};
+use portolan_model::service::Method;
+use portolan_model::{
+    PortSpec, PortState, Protocol, Reason, ScanEvent, ScanSpec, Service, Technique,
+};
+use portolan_scan::{Control, Request};
+
+use portolan_server::{Abilities, AppState, CannotStart, Job, Role, Runner, Settings};
+use portolan_store::{Mode, NewScan, ScanId, Store};
+use tokio::runtime::Runtime;
+
+/// Runs scans of loopback by connections.
+#[derive(Debug)]
+struct Loopback;
+
+impl Runner for Loopback {
+    fn abilities(&self) -> Abilities {
+        let missing = || Some("this test scans by connections only".to_owned());
+        Abilities {
+            techniques: vec![
+                (Technique::Connect, None),
+                (Technique::Syn, missing()),
+                (Technique::Udp, missing()),
+            ],
+            detect: missing(),
+        }
+    }
+
+    fn run(
+        &self,
+        job: &Job,
+        control: &Control,
+        sink: &mut dyn FnMut(ScanEvent),
+    ) -> Result<(), CannotStart> {
+        let refused = |message: String| CannotStart {
+            message,
+            hint: None,
+        };
+        let mut builder = portolan_model::address::AddressSetBuilder::default();
+        for target in &job.spec.targets {
+            let Some(addresses) = target.addresses() else {
+                return Err(refused(format!("`{target}` is not looked up in a test")));
+            };
+            for (first, last) in addresses.ranges() {
+                if !first.is_loopback() || !last.is_loopback() {
+                    return Err(refused(format!("`{target}` is not loopback")));
+                }
+                builder.push_range(first, last);
+            }
+        }
+        let request = Request {
+            addresses: builder.build(),
+            ports: job.spec.ports.clone(),
+            techniques: vec![Technique::Connect],
+            pace: job.spec.pace.clone(),
+            discovery: job.spec.discovery,
+            seed: job.seed,
+            settled: job.settled.clone(),
+        };
+        portolan_scan::run(&request, control, sink)
+            .map(drop)
+            .map_err(|error| refused(error.to_string()))
+    }
+}
+
+/// A server and its history, both gone when dropped.
+pub(crate) struct Server {
+    /// Where it is, without a path.
+    pub(crate) base: String,
+    /// What it knows.
+    pub(crate) state: AppState,
+    _runtime: Runtime,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts one. With a name and a password, one must log in.
+    pub(crate) fn start(user: Option<(&str, &str)>) -> Self {
+        let data = tempfile::tempdir().expect("a directory for the history");
+        let store = Store::open(data.path(), Mode::Serve).expect("a new history opens");
+        if let Some((name, password)) = user {
+            let hash = portolan_server::auth::password::hash(password).expect("it can be hashed");
+            store
+                .create_user(name, &hash, Role::Admin, now())
+                .expect("the first user of that name");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        listener
+            .set_nonblocking(true)
+            .expect("a socket can do that");
+        let address = listener.local_addr().expect("it is bound");
+        let state = AppState::new(store, Arc::new(Loopback), Settings::new(address, "0.1.0"))
+            .expect("a new history can be read");
+        let runtime = Runtime::new().expect("threads can be made");
+        let app = portolan_server::app(state.clone());
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            axum::serve(listener, app).await
+        });
+        Self {
+            base: format!("http://{address}"),
+            state,
+            _runtime: runtime,
+            _data: data,
+        }
+    }
+
+    /// The address of a path.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Keeps a finished scan in which a host and a service say hostile things.
+    pub(crate) fn keep_hostile(&self, text: &str) -> ScanId {
+        let host: IpAddr = "127.0.0.1".parse().expect("an address");
+        let target = host.to_string().parse().expect("a target");
+        let ports: PortSpec = "8080".parse().expect("a port");
+        let new = NewScan::new(ScanSpec::new(vec![target], ports.clone()), now());
+        let endpoint = Endpoint {
+            address: host,
+            protocol: Protocol::Tcp,
+            port: 8080,
+        };
+        let started = portolan_model::event::Started {
+            at: now(),
+            techniques: vec![Technique::Connect],
+            ports,
+            addresses: 1,
+            probes: 1,
+            seed: 0,
+        };
+        let finished = portolan_model::event::Finished {
+            at: now(),
+            outcome: portolan_model::event::Outcome::Complete,
+            elapsed: std::time::Duration::from_millis(5),
+            hosts_up: 1,
+            hosts_down: 0,
+            sent: 1,
+            loss: Some(0.0),
+            expected_missed: 0.0,
+        };
+        let events = vec![
+            ScanEvent::Started(started),
+            ScanEvent::HostUp(HostUp {
+                address: host,
+                reason: Reason::SynAck,
+                rtt: None,
+                ttl: None,
+                at: now(),
+            }),
+            ScanEvent::HostName(HostName {
+                address: host,
+                name: text.to_owned(),
+                kind: NameKind::Ptr,
+            }),
+            ScanEvent::Port(PortFact {
+                endpoint,
+                state: PortState::Open,
+                reason: Reason::SynAck,
+                rtt: None,
+                ttl: Some(64),
+                at: now(),
+            }),
+            ScanEvent::Service(ServiceFact {
+                endpoint,
+                service: Service {
+                    name: "http".to_owned(),
+                    product: Some(text.to_owned()),
+                    version: Some(text.to_owned()),
+                    extra: Some(text.to_owned()),
+                    hostname: Some(text.to_owned()),
+                    method: Method::Probed,
+                    confidence: 10,
+                    ..Service::default()
+                },
+            }),
+            ScanEvent::Finished(finished),
+        ];
+        let store = self.state.store();
+        let writer = store.begin(new).expect("a scan can be kept");
+        writer.send(events).expect("events can be kept");
+        writer.flush().expect("they reach the disk");
+        let latest = store.scans(&portolan_store::ScanFilter::default(), None, 1);
+        latest.expect("scans can be listed").items[0].id
+    }
+}
+
+/// Something that listens on loopback at these ports, until dropped; ports that are taken are
+/// replaced by free ones.
+pub(crate) fn listeners(count: usize) -> Vec<TcpListener> {
+    (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
+        .collect()
+}
+
+/// Where pictures go.
+pub(crate) fn pictures() -> PathBuf {
+    root().join("target/screenshots")
+}
+
+/// The folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
