@@ -45,6 +45,9 @@ const STRIDE: u32 = 1 << 14;
 /// After the last pass, late answers are waited for this long at the least.
 const LAST_WAIT: Duration = Duration::from_millis(100);
 
+/// The same where a host has not answered at all (RFC 6298, 2.1).
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+
 /// What overran the path is asked again in the same pass, but a pass is never walked more often
 /// than this: a path that drops whatever is done must not hold a scan for ever.
 const REPEATS: u64 = 8;
@@ -189,6 +192,8 @@ pub(crate) struct Engine<'a, T, C> {
     /// Time and number of probes at the last reports, for the rate to show.
     recent: VecDeque<(Duration, u64)>,
     heard_at: Duration,
+    /// The longest that a first answer took.
+    slowest: Duration,
     unheard_sentinels: u32,
     lost_contact: bool,
     limit_shown: bool,
@@ -225,6 +230,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             reported: now,
             recent: VecDeque::new(),
             heard_at: now,
+            slowest: Duration::ZERO,
             unheard_sentinels: 0,
             lost_contact: false,
             limit_shown: false,
@@ -312,8 +318,17 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// Waits once more for answers that are late, before silence is reported.
+    ///
+    /// How long the answers of some hosts take says nothing of a host that has not answered yet:
+    /// it is given as long as one of which nothing is known.
     fn hear_the_last(&mut self, state: &mut State<'a>) {
-        let wait = (2 * self.pace.wait()).clamp(LAST_WAIT, Duration::from_secs(1));
+        let unheard = state.hosts.contains(&Host::Unknown);
+        let least = if unheard { UNKNOWN_WAIT } else { LAST_WAIT };
+        let slowest = self.slowest.mul_f64(1.5);
+        let wait = (2 * self.pace.wait())
+            .min(UNKNOWN_WAIT)
+            .max(least)
+            .max(slowest);
         let until = self.clock.now() + wait.min(self.options.limits.longest_wait);
         let walk = Walk::Pairs;
         let pass = Pass {
@@ -327,6 +342,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         let mut answers = Vec::new();
         while state.unsettled > 0 && !self.is_over() && self.clock.now() < until {
+            if unheard && !state.hosts.contains(&Host::Unknown) {
+                return self.hear_the_last(state);
+            }
             let wake = until.min(self.clock.now() + ATTENTION);
             self.transport.poll(wake, &mut answers);
             for answer in answers.drain(..) {
@@ -351,6 +369,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             let wanted = self.passes().min(2);
             let all_known = !state.hosts.contains(&Host::Unknown);
             if self.is_over() || number >= wanted || all_known {
+                self.hear_the_last(state);
                 return number;
             }
         }
@@ -662,6 +681,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
             let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
             self.pace.answered(round, kind, clean, at);
+            self.slowest = self.slowest.max(clean.unwrap_or_default());
             self.heard_at = at;
             self.unheard_sentinels = 0;
         } else {

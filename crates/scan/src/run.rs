@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portolan_model::event::{Finished, Started};
 use portolan_model::spec::{Discovery, Template};
-use portolan_model::{AddressSet, PortState, ScanEvent, Technique};
+use portolan_model::{AddressSet, PortSet, PortSpec, PortState, Protocol, ScanEvent, Technique};
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::{Connections, raise_descriptor_limit};
@@ -109,6 +109,15 @@ fn plan(request: &Request, technique: Technique) -> Result<Plan> {
     )
 }
 
+/// The ports that are asked: those of the other protocol are not.
+fn asked_ports(request: &Request, protocol: Protocol) -> PortSpec {
+    let ports = request.ports.of(protocol).clone();
+    match protocol {
+        Protocol::Tcp => PortSpec::new(ports, PortSet::EMPTY),
+        Protocol::Udp => PortSpec::new(PortSet::EMPTY, ports),
+    }
+}
+
 fn carry_out<T: Transport, C: Clock>(
     request: &Request,
     plan: &Plan,
@@ -121,7 +130,7 @@ fn carry_out<T: Transport, C: Clock>(
     sink(ScanEvent::Started(Started {
         at: clock.timestamp(clock.now()),
         techniques: request.techniques.clone(),
-        ports: request.ports.clone(),
+        ports: asked_ports(request, plan.protocol()),
         addresses: request.addresses.len(),
         probes: plan.len().into(),
         seed: request.seed,

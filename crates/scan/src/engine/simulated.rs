@@ -59,6 +59,8 @@ pub(super) struct Path {
     pub(super) no_route: BTreeSet<IpAddr>,
     /// Jobs that are taken at once.
     pub(super) room: usize,
+    /// Hosts that are farther away, by how much.
+    pub(super) far: std::collections::BTreeMap<IpAddr, Duration>,
     /// How often an open port answers; its backlog is full from then on.
     pub(super) backlog: Option<u32>,
 }
@@ -77,6 +79,7 @@ impl Path {
             shut_after: None,
             no_route: BTreeSet::new(),
             room: usize::MAX,
+            far: std::collections::BTreeMap::new(),
             backlog: None,
         }
     }
@@ -234,7 +237,8 @@ impl Sim {
         if what.is_none() || self.chance() < self.path.loss {
             return;
         }
-        let jitter = self.path.jitter.mul_f64(self.chance());
+        let far = self.path.far.get(&address).copied().unwrap_or_default();
+        let jitter = self.path.jitter.mul_f64(self.chance()) + far;
         self.push(job, arrival + self.path.rtt / 2 + jitter, what);
     }
 

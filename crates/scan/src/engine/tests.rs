@@ -477,6 +477,26 @@ fn a_service_that_accepts_nothing_does_not_hold_the_scan() {
 }
 
 #[test]
+fn a_slow_host_beside_fast_ones_is_waited_for() {
+    let far: IpAddr = "192.0.2.2".parse().unwrap();
+    for (ports, discovery) in [
+        ("22,80,81", Discovery::Auto),
+        ("1-3000", Discovery::Auto),
+        ("1-3000", Discovery::Skip),
+    ] {
+        for millis in [120, 200, 400, 700] {
+            let mut path = Path::new(1, [22]);
+            path.far = [(far, Duration::from_millis(millis))].into();
+            let mut request = request("192.0.2.0/29", ports);
+            request.discovery = discovery;
+            let run = run(path, &request);
+            assert_eq!(run.record.count(PortState::Open), 8, "{ports} {millis}");
+            assert_eq!(run.record.count(PortState::Filtered), 0, "{ports} {millis}");
+        }
+    }
+}
+
+#[test]
 fn a_slow_path_is_waited_for() {
     let open = spread(20, 2_000);
     let mut path = Path::new(700, open.clone());
