@@ -94,6 +94,12 @@ impl HostRecord {
         }
     }
 
+    /// Whether it is there: it answered, or the user said so. A host that stayed silent is kept
+    /// when its ports are reported one by one, as filtered, and is not.
+    pub const fn is_up(&self) -> bool {
+        self.rtt.is_some() || !matches!(self.reason, Reason::NoResponse | Reason::HostUnreach)
+    }
+
     /// The state of a port and what it rests on; `None` for one that was not reported.
     pub fn state_of(&self, protocol: Protocol, port: u16) -> Option<(PortState, Reason)> {
         if let Some(found) = self.ports.get(&(protocol, port)) {

@@ -229,8 +229,8 @@ pub(crate) enum ColorChoice {
     Never,
 }
 
-/// How a scan asks: by connecting, in this build. The other words are known so that they can
-/// be refused clearly.
+/// How a scan asks. The words for what this build cannot do are known so that they can be
+/// refused clearly.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct TechniqueArgs {
@@ -238,8 +238,8 @@ pub(crate) struct TechniqueArgs {
     #[arg(long, help_heading = HOW, hide_short_help = true)]
     pub(crate) connect: bool,
 
-    /// Scan by TCP SYN packets [-sS]
-    #[arg(long, hide = true)]
+    /// Scan by TCP SYN packets, which needs the right to raw sockets [-sS]
+    #[arg(long, help_heading = HOW, hide_short_help = true, conflicts_with = "connect")]
     pub(crate) syn: bool,
 
     /// Scan UDP ports [-sU]
@@ -380,7 +380,10 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "NAME", help_heading = OUTPUT, hide_short_help = true)]
     pub(crate) xml_scanner: Option<String>,
 
-    /// Say more
+    /// Say more; twice: hosts as they are found
+    ///
+    /// Say more: what is scanned in which order, and how sure the result is. Twice (`-vv`):
+    /// hosts as they are found as well.
     #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 

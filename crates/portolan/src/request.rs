@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use portolan_link::Rights;
 use portolan_model::spec::{Discovery, Family, Names, Pace};
 use portolan_model::{PortSpec, Protocol, ScanSpec, Target, Technique, ports::PortError};
 
@@ -16,6 +17,7 @@ use crate::targets;
 /// For the first thing that cannot be done, with a hint where one helps.
 pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Result<ScanSpec> {
     refuse_techniques(&args.technique)?;
+    let technique = technique(&args.technique)?;
     let Where {
         targets,
         exclude,
@@ -32,7 +34,7 @@ pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Re
         targets,
         exclude,
         ports,
-        techniques: vec![Technique::Connect],
+        techniques: vec![technique],
         pace: pace(&args.pace, config)?,
         discovery,
         names: names(&args.names, &args.reverse, config),
@@ -172,17 +174,31 @@ fn without_excluded(ports: &PortSpec, args: &PortArgs, config: &Config) -> Resul
             "there is nothing to scan: `{}` holds no TCP port",
             visible(args.ports.as_deref().unwrap_or("the list of ports"))
         ))
-        .hint("this build scans by connect only, which is TCP")),
+        .hint("this build scans TCP ports only")),
         (true, false) => Err(Failure::new(
             "there is nothing to scan: every port is excluded",
         )),
     }
 }
 
+/// How ports are asked. What needs rights that this process does not have is refused before
+/// anything is sent.
+fn technique(args: &TechniqueArgs) -> Result<Technique> {
+    if !args.syn {
+        return Ok(Technique::Connect);
+    }
+    match portolan_link::rights() {
+        Rights::Raw => Ok(Technique::Syn),
+        Rights::Missing(missing) => Err(Failure::new(
+            "`--syn`: this process may not send packets of its own",
+        )
+        .hint(missing.to_string())),
+    }
+}
+
 /// What this build cannot do is refused, never left out in silence.
 fn refuse_techniques(args: &TechniqueArgs) -> Result<()> {
     for (asked, option, what) in [
-        (args.syn, "`--syn` (`-sS`)", "SYN scans"),
         (args.udp, "`--udp` (`-sU`)", "UDP scans"),
         (args.detect, "`--detect` (`-sV`)", "service detection"),
     ] {
@@ -191,7 +207,7 @@ fn refuse_techniques(args: &TechniqueArgs) -> Result<()> {
                 format!("{option}: there are no {what} yet")
                     .replace("are no service detection", "is no service detection"),
             )
-            .hint("this build scans by connect only: leave the option out"));
+            .hint("this build scans TCP ports, by connect or by SYN: leave the option out"));
         }
     }
     Ok(())

@@ -7,12 +7,15 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use portolan_link::{Link, Options};
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{HostName, NameKind, Problem};
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::Names;
 use portolan_model::target::HostName as Name;
 use portolan_model::{AddressSet, ScanEvent, ScanSpec, Scope, Target, Technique};
+use portolan_scan::clock::SystemClock;
+use portolan_scan::syn::SOURCE_PORTS;
 use portolan_scan::{Control, Request};
 
 use crate::names::{self, Found, Reverse};
@@ -33,7 +36,16 @@ pub(crate) fn engine(
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> portolan_scan::Result<()> {
-    portolan_scan::run(request, control, sink).map(drop)
+    if request.techniques[..] != [Technique::Syn] {
+        return portolan_scan::run(request, control, sink).map(drop);
+    }
+    let refused = |why: String| portolan_scan::Error::Device { why };
+    let clock = SystemClock::start();
+    let link = Link::open(clock, &Options::new(SOURCE_PORTS))
+        .map_err(|error| refused(error.to_string()))?;
+    // The sockets are open; nothing that comes from the network meets a right.
+    portolan_link::drop_capabilities().map_err(|error| refused(error.to_string()))?;
+    portolan_scan::run_syn(request, link, clock, control, sink).map(drop)
 }
 
 /// A scan with its names looked up.

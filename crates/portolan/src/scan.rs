@@ -277,6 +277,7 @@ impl<'a> Sinks<'a> {
             progress: look.err_is_terminal && !output.quiet,
             notes: !output.quiet,
             details: output.verbose > 0,
+            hosts: output.verbose > 1,
         };
         let options = WriteOptions {
             open_only: output.open || config.open,

@@ -175,12 +175,14 @@ pub fn diff(old: &ScanRecord, new: &ScanRecord) -> Diff {
     for (&address, host) in &old.record.hosts {
         match new.record.hosts.get(&address) {
             Some(now) => host_changes(address, (&old, host), (&new, now), &mut diff),
+            // It is not there in either.
+            None if !host.is_up() => {}
             None if new.is_whole => diff.gone.push(HostChange::new(address, host)),
             None => unsure[0] += 1,
         }
     }
     for (&address, host) in &new.record.hosts {
-        if !old.record.hosts.contains_key(&address) {
+        if host.is_up() && !old.record.hosts.contains_key(&address) {
             if old.is_whole {
                 diff.come.push(HostChange::new(address, host));
             } else {

@@ -24,7 +24,8 @@ pub(crate) fn write(
         // Brackets end the name for whoever reads it.
         let name = host.name().unwrap_or_default();
         let name = grepable(name).replace(['(', ')'], "|");
-        writeln!(out, "Host: {address} ({name})\tStatus: Up")?;
+        let status = if host.is_up() { "Up" } else { "Down" };
+        writeln!(out, "Host: {address} ({name})\tStatus: {status}")?;
         let (rows, counted) = view::split(host, options.open_only);
         if rows.is_empty() && counted.is_empty() {
             continue;

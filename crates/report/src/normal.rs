@@ -23,14 +23,15 @@ pub(crate) fn write(
     for (&address, host) in &record.hosts {
         let title = view::title(address, host);
         writeln!(out, "Portolan scan report for {}", visible(&title))?;
+        let is = if host.is_up() { "is up" } else { "seems down" };
         match host.rtt {
             Some(rtt) => writeln!(
                 out,
-                "Host is up, received {} ({:.5}s latency).",
+                "Host {is}, received {} ({:.5}s latency).",
                 host.reason,
                 rtt.as_secs_f64()
             )?,
-            None => writeln!(out, "Host is up, received {}.", host.reason)?,
+            None => writeln!(out, "Host {is}, received {}.", host.reason)?,
         }
         let (rows, counted) = view::split(host, options.open_only);
         for line in not_shown(&counted) {

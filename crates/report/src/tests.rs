@@ -15,6 +15,7 @@ use portolan_model::{
 };
 use proptest::prelude::*;
 
+use crate::diff;
 use crate::escape::{visible, width};
 use crate::table::{self, TableOptions};
 use crate::{Format, ReadError, WriteOptions, read, write};
@@ -248,14 +249,10 @@ fn as_xml_holds(record: &ScanRecord) -> ScanRecord {
     show(&mut held.args);
     show(&mut held.version);
     // `scaninfo` says the ports of what was asked, and `hosts` the number of addresses.
-    let (up, down) = match &record.finished {
-        Some(finished) => (
-            finished.hosts_up.max(record.hosts.len() as u64),
-            finished.hosts_down,
-        ),
-        None => (record.hosts.len() as u64, 0),
-    };
-    let total = down.saturating_add(u128::from(up));
+    let (up, down, total) = crate::view::hosts(record);
+    // A silent host of which no port is told is not told of either.
+    held.hosts
+        .retain(|_, host| host.is_up() || !host.ports.is_empty() || !host.rest.is_empty());
     let started = held.started.as_mut().unwrap();
     started.at = seconds(started.at);
     started.seed = 0;
@@ -344,6 +341,56 @@ fn as_xml_holds(record: &ScanRecord) -> ScanRecord {
         expected_missed: 0.0,
     });
     held
+}
+
+#[test]
+fn a_host_that_stayed_silent_is_down_in_every_format_that_says_so() {
+    let at = Timestamp::from_second(1_000_000_000).unwrap();
+    let address: IpAddr = "192.0.2.7".parse().unwrap();
+    let mut record = ScanRecord::new("portolan 192.0.2.7", "0.1.0");
+    let mut host = HostRecord::new(Reason::NoResponse, at);
+    let key = (Protocol::Tcp, PortState::Filtered, Reason::NoResponse);
+    host.rest.insert(key, (80..=90).collect());
+    record.hosts.insert(address, host);
+    record.finished = Some(Finished {
+        at,
+        outcome: Outcome::Complete,
+        elapsed: Duration::from_secs(1),
+        hosts_up: 0,
+        hosts_down: 1,
+        sent: 22,
+        loss: None,
+        expected_missed: 0.0,
+    });
+    let options = WriteOptions::default();
+    for (format, wanted) in [
+        (Format::Xml, r#"<status state="down" reason="no-response""#),
+        (Format::Xml, r#"<hosts up="0" down="1" total="1"/>"#),
+        (Format::Grepable, "Host: 192.0.2.7 ()\tStatus: Down\n"),
+        (Format::Normal, "Host seems down, received no-response.\n"),
+    ] {
+        let text = written(format, &record, &options);
+        assert!(text.contains(wanted), "{text}");
+    }
+    let xml = written(Format::Xml, &record, &options);
+    let again = read(&mut xml.as_bytes()).unwrap();
+    assert_eq!(again.hosts, record.hosts);
+    let nothing = ScanRecord {
+        hosts: BTreeMap::new(),
+        ..record.clone()
+    };
+    for (old, new) in [(&nothing, &record), (&record, &nothing)] {
+        assert!(diff(old, new).is_empty());
+    }
+
+    // What the user says is up counts as up, and is not counted twice.
+    let host = record.hosts.get_mut(&address).unwrap();
+    host.reason = Reason::UserSet;
+    let xml = written(Format::Xml, &record, &options);
+    assert!(
+        xml.contains(r#"<hosts up="1" down="0" total="1"/>"#),
+        "{xml}"
+    );
 }
 
 proptest! {

@@ -243,12 +243,20 @@ pub(crate) fn elapsed(record: &ScanRecord) -> Duration {
 
 /// Hosts up, down, and both together.
 pub(crate) fn hosts(record: &ScanRecord) -> (u64, u128, u128) {
-    let seen = record.hosts.len() as u64;
-    let (up, down) = match &record.finished {
-        Some(finished) => (finished.hosts_up.max(seen), finished.hosts_down),
+    let seen = record.hosts.values().filter(|host| host.is_up()).count() as u64;
+    let listed = record.hosts.len() as u128;
+    let (up, asked) = match &record.finished {
+        // A host that the user says is up, and that stayed silent, was counted as down.
+        Some(finished) => (
+            finished.hosts_up.max(seen),
+            finished
+                .hosts_down
+                .saturating_add(u128::from(finished.hosts_up)),
+        ),
         None => (seen, 0),
     };
-    (up, down, down.saturating_add(u128::from(up)))
+    let total = asked.max(listed).max(u128::from(up));
+    (up, total - u128::from(up), total)
 }
 
 /// `1 IP address (1 host up) scanned in 0.41 seconds`.

@@ -75,9 +75,10 @@ fn host(
     };
     writeln!(
         out,
-        r#"<host starttime="{}" endtime="{}"><status state="up" reason="{}" reason_ttl="{}"/>"#,
+        r#"<host starttime="{}" endtime="{}"><status state="{}" reason="{}" reason_ttl="{}"/>"#,
         host.first.as_second(),
         host.last.as_second(),
+        if host.is_up() { "up" } else { "down" },
         host.reason,
         host.ttl.unwrap_or(0),
     )?;

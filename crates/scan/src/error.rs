@@ -13,9 +13,15 @@ pub enum Error {
         /// How many were asked for.
         probes: u128,
     },
-    /// Several techniques at once, or one that this engine does not have.
-    #[error("this build scans by connect only")]
+    /// Several techniques at once, or another than the one that was called.
+    #[error("a scan asks in one way at a time")]
     UnknownTechnique,
+    /// Packets cannot be sent or received.
+    #[error("cannot send packets of our own: {why}")]
+    Device {
+        /// What is in the way.
+        why: String,
+    },
     /// Threads or descriptors for sockets cannot be had.
     #[error("cannot make sockets")]
     Sockets {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use portolan_model::event::{Finished, Started};
-use portolan_model::spec::Template;
+use portolan_model::spec::{Discovery, Template};
 use portolan_model::{AddressSet, PortState, ScanEvent, Technique};
 
 use crate::clock::{Clock, SystemClock};
@@ -125,8 +125,19 @@ fn carry_out<T: Transport, C: Clock>(
         probes: plan.len().into(),
         seed: request.seed,
     }));
+    let only_hosts = request.discovery == Discovery::Only;
+    let mut pass = |event: ScanEvent| {
+        // Some ports were asked to find hosts; a host with these alone would look scanned.
+        let is_of_ports = matches!(
+            event,
+            ScanEvent::Port(_) | ScanEvent::Ports(_) | ScanEvent::HostDone { .. }
+        );
+        if !(only_hosts && is_of_ports) {
+            sink(event);
+        }
+    };
     let settled = &request.settled;
-    let finished = Engine::new(plan, transport, clock, control, sink, options, settled).run();
+    let finished = Engine::new(plan, transport, clock, control, &mut pass, options, settled).run();
     sink(ScanEvent::Finished(finished.clone()));
     finished
 }

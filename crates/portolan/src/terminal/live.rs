@@ -24,6 +24,8 @@ pub(crate) struct Shown {
     pub(crate) notes: bool,
     /// What the scan is about to do.
     pub(crate) details: bool,
+    /// Hosts as they are found.
+    pub(crate) hosts: bool,
 }
 
 /// Follows the events of a scan.
@@ -74,6 +76,9 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
                     started.seed
                 );
                 self.tell(&text);
+            }
+            ScanEvent::HostUp(up) if self.shown.hosts => {
+                self.tell(&format!("{} is up: {}\n", up.address, up.reason));
             }
             ScanEvent::Port(fact) if self.shown.rows && fact.state == PortState::Open => {
                 self.row(fact)?;
@@ -171,7 +176,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use portolan_model::event::{Endpoint, Finished, Outcome, Progress};
+    use portolan_model::event::{Endpoint, Finished, HostUp, Outcome, Progress};
     use portolan_model::{Protocol, Reason};
 
     use super::*;
@@ -191,6 +196,7 @@ mod tests {
             progress: true,
             notes: true,
             details: false,
+            hosts: false,
         };
         Live::new(LOOK, shown, Vec::new(), Vec::new())
     }
@@ -274,6 +280,23 @@ mod tests {
         let (out, err) = texts(&live);
         assert_eq!(out, "192.0.2.1:22/tcp           open      ssh\n\n");
         assert_eq!(err, "error: 192.0.2.9: no route\n");
+    }
+
+    #[test]
+    fn hosts_are_told_as_they_are_found_where_that_is_asked_for() {
+        let up = ScanEvent::HostUp(HostUp {
+            address: "192.0.2.1".parse().unwrap(),
+            reason: Reason::ConnRefused,
+            rtt: None,
+            ttl: None,
+            at: Timestamp::UNIX_EPOCH,
+        });
+        let mut live = live();
+        live.event(&up).unwrap();
+        assert_eq!(texts(&live).1, "");
+        live.shown.hosts = true;
+        live.event(&up).unwrap();
+        assert_eq!(texts(&live).1, "192.0.2.1 is up: conn-refused\n");
     }
 
     #[test]

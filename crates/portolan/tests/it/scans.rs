@@ -40,3 +40,30 @@ fn a_range_of_ports_is_two_numbers_after_the_host() {
     assert!(shown.starts_with("exit 0\n"), "{shown}");
     assert!(shown.contains(&format!("\"port\":{port}")), "{shown}");
 }
+
+#[test]
+fn a_port_that_closed_between_two_scans_is_what_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, new) = (file("old.xml"), file("new.jsonl"));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let scan = |option: &str, to: &str| run(&["127.0.0.1", "-n", "-q", "-p", &port, option, to]);
+    assert!(scan("-oX", &old).starts_with("exit 0\n"));
+    drop(listener);
+    assert!(scan("-oJ", &new).starts_with("exit 0\n"));
+
+    let compared = run(&["diff", &old, &new]);
+    let lines: Vec<&str> = compared.lines().collect();
+    assert_eq!(lines[..2], ["exit 1", "--- stdout"], "{compared}");
+    assert!(
+        lines[2].starts_with(&format!("- 127.0.0.1 {port}/tcp "))
+            && lines[2].ends_with(": open -> closed"),
+        "{compared}"
+    );
+    assert_eq!(lines[3..], ["--- stderr"]);
+    assert_eq!(
+        run(&["diff", &new, &new]),
+        "exit 0\n--- stdout\nno changes\n--- stderr\n"
+    );
+}

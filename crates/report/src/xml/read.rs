@@ -616,7 +616,8 @@ impl Document {
         let Some(mut host) = self.host.take() else {
             return Ok(());
         };
-        if host.is_down {
+        // Some list every address that did not answer. One with ports was asked for them.
+        if host.is_down && host.ports.is_empty() && host.extra.is_empty() {
             return Ok(());
         }
         let Some(address) = host.address else {

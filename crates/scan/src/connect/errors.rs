@@ -1,10 +1,11 @@
 //! What the system's errors mean for the port that was asked.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use portolan_model::{PortState, Reason};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
 
 use crate::transport::{Finding, unreachable_means};
 
@@ -19,18 +20,44 @@ pub(super) enum Meaning {
     Silence,
 }
 
-/// What an error means that `connect` gave at once, before a packet went out.
-pub(super) fn at_once(error: Errno) -> Meaning {
+/// What an error means that `connect` to `address` gave at once, before a packet went out.
+pub(super) fn at_once(error: Errno, address: IpAddr) -> Meaning {
     match error {
-        // No route, or no address of ours that fits the family.
-        Errno::NETUNREACH | Errno::AFNOSUPPORT => Meaning::Answer(Finding::NoRoute),
+        // Besides a missing route: TCP does not connect to broadcast and multicast addresses.
+        Errno::NETUNREACH if is_group(address) => Meaning::Answer(Finding::NoHost),
+        // An address on "this" network (RFC 1122, 3.2.1.3 b) is no host's.
+        Errno::INVAL if matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 0) => {
+            Meaning::Answer(Finding::NoHost)
+        }
+        // No route, no address of ours that fits the family, a route to nowhere
+        // (`ip route add blackhole`), or an address of a link that is not named (RFC 4007, 6).
+        Errno::NETUNREACH | Errno::AFNOSUPPORT | Errno::INVAL => Meaning::Answer(Finding::NoRoute),
         // A route that says so: `ip route add unreachable`, `prohibit`.
         Errno::ACCESS | Errno::PERM => {
             Meaning::Answer(Finding::Port(PortState::Filtered, Reason::AdminProhibited))
         }
-        Errno::INVAL => Meaning::Answer(Finding::NoHost),
         _ => later(error),
     }
+}
+
+/// Whether an address that TCP finds no route to is one of many hosts: a broadcast address of a
+/// network that this machine is on, or a multicast address.
+///
+/// A datagram socket tells: connecting it sends nothing and takes the same route, but it may go
+/// to a group, and is refused a broadcast address by another error (ip(7), `EACCES`).
+fn is_group(address: IpAddr) -> bool {
+    if address.is_multicast() {
+        return true;
+    }
+    let IpAddr::V4(v4) = address else {
+        return false;
+    };
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None);
+    let tried = socket.and_then(|socket| {
+        let discard = SocketAddr::from((v4, 9));
+        rustix::net::connect(&socket, &discard)
+    });
+    v4.is_broadcast() || tried == Err(Errno::ACCESS)
 }
 
 /// What an error means that a connection ended with.
@@ -170,10 +197,23 @@ mod tests {
         ] {
             assert_eq!(later(error), meaning, "{error:?}");
         }
-        assert_eq!(
-            at_once(Errno::NETUNREACH),
-            Meaning::Answer(Finding::NoRoute)
-        );
+        for (error, address, finding) in [
+            (Errno::NETUNREACH, "ff02::1", Finding::NoHost),
+            (Errno::NETUNREACH, "224.0.0.1", Finding::NoHost),
+            (Errno::NETUNREACH, "255.255.255.255", Finding::NoHost),
+            (Errno::NETUNREACH, "127.255.255.255", Finding::NoHost),
+            (Errno::NETUNREACH, "2001:db8::1", Finding::NoRoute),
+            (Errno::NETUNREACH, "127.0.0.1", Finding::NoRoute),
+            (Errno::INVAL, "0.1.2.3", Finding::NoHost),
+            (Errno::INVAL, "fe80::1", Finding::NoRoute),
+            (Errno::INVAL, "127.0.0.1", Finding::NoRoute),
+        ] {
+            assert_eq!(
+                at_once(error, address.parse().unwrap()),
+                Meaning::Answer(finding),
+                "{error:?} {address}"
+            );
+        }
         assert_eq!(
             later(Errno::ISDIR),
             Meaning::Answer(Finding::Failed("is a directory".to_owned()))

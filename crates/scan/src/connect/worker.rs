@@ -240,7 +240,7 @@ impl Worker {
             }
             Err(Errno::INPROGRESS) => {}
             Err(error) => {
-                return match at_once(error) {
+                return match at_once(error, job.endpoint.address) {
                     Meaning::Answer(finding) => {
                         self.ready[usize::from(job.endpoint.address.is_ipv6())].push(place);
                         self.answer(job, finding);

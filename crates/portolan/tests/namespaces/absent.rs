@@ -1,0 +1,128 @@
+//! What is not there: networks, routes, hosts.
+
+use portolan_model::{PortState, Reason};
+use portolan_testnet::Namespace;
+
+use crate::lab::{Lab, THERE, filter, scan};
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_target_without_a_route_is_one_error_and_the_other_target_is_scanned() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    let scan = lab.scan(&["203.0.113.7", THERE, "-p", "70-90", "-n", "--json"]);
+    assert_eq!(scan.status, 1, "{scan:?}");
+    assert_eq!(
+        scan.complaints(),
+        "error: no route to 203.0.113.7\n\
+         hint: this machine's routing table has no way there: see `ip route get ADDRESS`\n"
+    );
+    assert_eq!(
+        scan.state(THERE, 80),
+        Some((PortState::Open, Reason::SynAck))
+    );
+    assert_eq!(
+        scan.state(THERE, 81),
+        Some((PortState::Closed, Reason::ConnRefused))
+    );
+    assert_eq!(
+        scan.state("203.0.113.7", 80),
+        None,
+        "nothing was asked there"
+    );
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn without_a_network_every_target_is_named_in_one_error() {
+    let alone = Namespace::new().unwrap();
+    for (target, named, flags) in [
+        ("192.0.2.0/24", "192.0.2.0-192.0.2.255", &["-n"][..]),
+        ("192.0.2.7", "192.0.2.7", &["-n", "-Pn"]),
+        ("2001:db8::7", "2001:db8::7", &["-n", "-Pn"]),
+    ] {
+        let mut args = vec![target, "-p80", "--json"];
+        args.extend(flags);
+        let scan = scan(&alone, &args);
+        assert_eq!(scan.status, 1, "{scan:?}");
+        assert_eq!(
+            scan.complaints(),
+            format!(
+                "error: no route to {named}\n\
+                 hint: this machine's routing table has no way there: see `ip route get ADDRESS`\n"
+            )
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn hosts_of_the_own_network_that_are_not_there_are_down_and_no_error() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    for (machine, address) in [
+        (&lab.here, "198.51.100.1/28"),
+        (&lab.there, "198.51.100.2/28"),
+    ] {
+        let words = "address add ADDRESS brd + dev eth0".replace("ADDRESS", address);
+        let words: Vec<&str> = words.split(' ').collect();
+        machine.run("ip", &words).unwrap();
+    }
+    for ports in ["-p80,81", "-p1-100"] {
+        let scan = lab.scan(&["198.51.100.0/28", ports, "-n", "--json"]);
+        assert_eq!(
+            (scan.status, scan.complaints().as_str()),
+            (0, ""),
+            "{scan:?}"
+        );
+        let record = scan.record();
+        let up = record
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.reason != Reason::NoResponse);
+        let up: Vec<String> = up.map(|(address, _)| address.to_string()).collect();
+        assert_eq!(up, ["198.51.100.1", "198.51.100.2"], "{scan:?}");
+        assert!(scan.open("198.51.100.1").is_empty());
+        assert_eq!(scan.open("198.51.100.2"), [80].into());
+        let finished = record.finished.unwrap();
+        // The broadcast address of the network is none that a host can have.
+        assert_eq!((finished.hosts_up, finished.hosts_down), (2, 13));
+        assert!(!record.hosts.contains_key(&"198.51.100.15".parse().unwrap()));
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn without_discovery_a_silent_host_is_asked_for_every_port() {
+    let lab = Lab::new();
+    // It is there, and says nothing but on the one port.
+    let _listeners = lab.listen([47_000]);
+    filter(&lab.there, "input", "tcp dport != 47000 drop");
+    let scan = lab.scan(&["192.0.2.2-3", "-p46990-47010", "-Pn", "-n", "--json"]);
+    assert_eq!(scan.status, 0, "{scan:?}");
+    assert_eq!(scan.open(THERE), [47_000].into());
+    assert_eq!(
+        scan.state(THERE, 47_001),
+        Some((PortState::Filtered, Reason::NoResponse))
+    );
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn discovery_alone_finds_hosts_and_reports_no_port() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    let scan = lab.scan(&["192.0.2.0/29", "-sn", "-n", "--json"]);
+    assert_eq!(
+        (scan.status, scan.complaints().as_str()),
+        (0, ""),
+        "{scan:?}"
+    );
+    let record = scan.record();
+    let found: Vec<String> = record.hosts.keys().map(ToString::to_string).collect();
+    assert_eq!(found, ["192.0.2.1", THERE]);
+    assert!(
+        record.hosts.values().all(|host| host.ports.is_empty()),
+        "{scan:?}"
+    );
+}

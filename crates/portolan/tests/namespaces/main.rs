@@ -1,0 +1,17 @@
+//! The real binary in networks that the kernel carries and that each test makes for itself:
+//! what it finds there, and what it says of what it cannot find.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "every function here serves a test"
+)]
+
+mod absent;
+mod firewalls;
+mod interrupt;
+mod lab;
+mod limits;
+mod names;
+mod own;
+mod readers;
+mod refusals;
