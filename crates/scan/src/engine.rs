@@ -45,6 +45,10 @@ const STRIDE: u32 = 1 << 14;
 /// After the last pass, late answers are waited for this long at the least.
 const LAST_WAIT: Duration = Duration::from_millis(100);
 
+/// What overran the path is asked again in the same pass, but a pass is never walked more often
+/// than this: a path that drops whatever is done must not hold a scan for ever.
+const REPEATS: u64 = 8;
+
 /// Jobs that are handed over at once.
 const BATCH: usize = 256;
 
@@ -81,6 +85,9 @@ pub(crate) struct Options {
     pub(crate) discovery: Discovery,
     /// Time between two probes to the same sentinel.
     pub(crate) sentinel_gap: Duration,
+    /// Whether sentinels are closed ports where that will do: an open one is a service that each
+    /// question costs a connection.
+    pub(crate) spares_open: bool,
     /// What a port that stays silent is.
     pub(crate) silent: PortState,
 }
@@ -128,6 +135,8 @@ struct Pass {
     end: u64,
     /// Stretches to be walked again.
     again: VecDeque<Range<u64>>,
+    /// Positions that may still be walked again in this pass.
+    repeats: u64,
 }
 
 /// A block and what is known of its pairs and hosts.
@@ -314,6 +323,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             next: 0,
             end: 0,
             again: VecDeque::new(),
+            repeats: 0,
         };
         let mut answers = Vec::new();
         while state.unsettled > 0 && !self.is_over() && self.clock.now() < until {
@@ -424,6 +434,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             next: 0,
             end,
             again: first,
+            repeats: end.saturating_mul(REPEATS),
         };
         let mut answers = Vec::new();
         let mut jobs = Vec::with_capacity(BATCH);
@@ -478,6 +489,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             return;
         }
         let round = self.pace.round(now);
+        let closed = self.pace.asks_closed();
         let patience = self.pace.wait();
         let job = |endpoint, kind| Job {
             endpoint,
@@ -493,7 +505,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         while jobs.len() < allowance {
             if (jobs.len() >= place || self.pace.is_closed())
                 && self.pace.sentinels_due(now) > 0
-                && let Some(endpoint) = self.sentinels.next(now)
+                && let Some(endpoint) =
+                    self.sentinels
+                        .next(now, closed, self.unheard_sentinels == 0)
             {
                 self.pace.sent(Kind::Sentinel);
                 self.unheard_sentinels += 1;
@@ -596,7 +610,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 && self.options.passes.is_none()
                 && let Some((_, walked)) = walked
             {
-                pass.again.extend(walked);
+                let length: u64 = walked.iter().map(|walked| walked.end - walked.start).sum();
+                if let Some(left) = pass.repeats.checked_sub(length) {
+                    pass.repeats = left;
+                    pass.again.extend(walked);
+                }
             }
         }
         if let Some(failure) = self.transport.failure()
@@ -713,6 +731,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     fn offer_sentinel(&mut self, endpoint: Endpoint, state: PortState) {
         self.sentinels.offer(endpoint, state);
+        if self.options.spares_open && self.sentinels.has_closed() {
+            self.pace.have_closed_sentinels();
+        }
         if state == PortState::Open {
             self.pace.trust_sentinels(self.clock.now());
         }

@@ -102,6 +102,8 @@ struct Round {
     weighed: bool,
     /// It was weighed, and what was missing of it was found to be held back at the other end.
     limited: bool,
+    /// Its sentinels are open ports, whose answers nobody limits.
+    trusted: bool,
 }
 
 impl Round {
@@ -210,6 +212,8 @@ pub struct Pace {
     heard: bool,
     /// Sentinels are open ports.
     trusts: bool,
+    /// Closed ports are preferred as sentinels.
+    spares_open: bool,
     doubt: Option<Doubt>,
     limited: bool,
     outage: Option<Outage>,
@@ -243,6 +247,7 @@ impl Pace {
             base_loss: 0.0,
             heard: false,
             trusts: false,
+            spares_open: false,
             doubt: None,
             limited: false,
             outage: None,
@@ -326,6 +331,7 @@ impl Pace {
                 last_answer: None,
                 weighed: false,
                 limited: false,
+                trusted: !self.prefers_closed(),
             });
         }
         self.first + as_u32(self.rounds.len()) - 1
@@ -370,6 +376,23 @@ impl Pace {
         }
     }
 
+    /// Closed ports that answer are there to serve as sentinels, and are to be preferred: they
+    /// bother no service.
+    pub const fn have_closed_sentinels(&mut self) {
+        self.spares_open = true;
+    }
+
+    /// Whether sentinels are to be closed ports now. They serve until their silence could also
+    /// mean that the host limits its resets.
+    pub const fn prefers_closed(&self) -> bool {
+        self.spares_open && self.doubt.is_none() && !self.limited && self.outage.is_none()
+    }
+
+    /// Whether the sentinels of the running round are closed ports.
+    pub fn asks_closed(&self) -> bool {
+        self.rounds.back().is_some_and(|round| !round.trusted)
+    }
+
     /// Whether the path has closed: only sentinels are worth sending.
     pub const fn is_closed(&self) -> bool {
         self.outage.is_some()
@@ -399,7 +422,7 @@ impl Pace {
             // What the path bears is little: it is not to go into sentinels.
             round.sent / 16 + 1
         } else {
-            round.sent + 1
+            round.sent / 3 + 1
         };
         let length = self.round_length().as_secs_f64();
         let passed = now.saturating_sub(round.start).as_secs_f64() / length;
@@ -587,7 +610,7 @@ impl Pace {
                 Reading::Nothing
             };
         }
-        if came == 0.0 && sentinels >= 2.0 && self.trusts {
+        if came == 0.0 && sentinels >= 2.0 && self.trusts && round.trusted {
             return Reading::Dead;
         }
         let spread = sent * share * (1.0 - share) + sentinels * self.base_loss.max(0.05);
@@ -599,6 +622,12 @@ impl Pace {
             let sentinels_fell = falls_short(sentinels_came, sentinels_expected, sentinel_spread);
             // Where answers queue, it is the path that drops.
             let queues = came >= 4.0 && self.queues(round);
+            if self.trusts && !round.trusted && !queues {
+                // Open ports must say whether it is the path.
+                return Reading::Disagreed {
+                    share: 1.0 - came / expected,
+                };
+            }
             if self.trusts && walk_fell && !sentinels_fell && !queues {
                 return Reading::Disagreed {
                     share: 1.0 - f64::from(round.answered) / probes_expected,
@@ -663,8 +692,10 @@ impl Pace {
             }
             Reading::Disagreed { share } => {
                 let doubt = self.doubt.get_or_insert_default();
-                doubt.chance +=
-                    f64::from(round.sentinels_answered) * (1.0 - share.clamp(0.01, 0.99)).ln();
+                if round.trusted {
+                    doubt.chance +=
+                        f64::from(round.sentinels_answered) * (1.0 - share.clamp(0.01, 0.99)).ln();
+                }
                 if doubt.chance < BEYOND_DOUBT.ln() {
                     self.limited = true;
                     self.doubt = None;

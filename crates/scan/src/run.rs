@@ -94,6 +94,7 @@ pub fn run_syn<D: Device, C: Clock + Clone>(
 pub(crate) fn syn_options(request: &Request) -> Options {
     Options {
         sentinel_gap: SYN_SENTINEL_GAP,
+        spares_open: false,
         ..options(request, SYN_IN_FLIGHT)
     }
 }
@@ -206,6 +207,7 @@ pub(crate) fn options(request: &Request, sockets: usize) -> Options {
         passes: pace.retries.map(|retries| u32::from(retries) + 1),
         discovery: request.discovery,
         sentinel_gap: SENTINEL_GAP,
+        spares_open: true,
         silent: PortState::Filtered,
     }
 }

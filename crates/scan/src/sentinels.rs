@@ -11,6 +11,9 @@ const MOST: usize = 32;
 /// One that stays silent so often while others answer is no sentinel any more.
 const PATIENCE: u32 = 8;
 
+/// So many closed ports spread the question widely enough.
+const ENOUGH: usize = 4;
+
 #[derive(Debug, Clone, Copy)]
 struct Sentinel {
     endpoint: Endpoint,
@@ -57,9 +60,21 @@ impl Sentinels {
         }
     }
 
-    /// The next to ask, if one is ready.
-    pub(crate) fn next(&mut self, now: Duration) -> Option<Endpoint> {
-        let list = if self.open.is_empty() {
+    /// Whether closed ports are there to ask.
+    pub(crate) fn has_closed(&self) -> bool {
+        self.closed.len() >= ENOUGH
+    }
+
+    /// The next to ask, if one is ready: a closed port if `closed`, else an open one where there
+    /// are any. `was_heard` says that something has answered since the last time.
+    pub(crate) fn next(
+        &mut self,
+        now: Duration,
+        closed: bool,
+        was_heard: bool,
+    ) -> Option<Endpoint> {
+        let takes_closed = (closed && !self.closed.is_empty()) || self.open.is_empty();
+        let list = if takes_closed {
             &mut self.closed
         } else {
             &mut self.open
@@ -68,7 +83,7 @@ impl Sentinels {
             .map(|step| (self.turn + step) % list.len())
             .find(|&place| list[place].ready <= now)?;
         self.turn = ready + 1;
-        let some_answer = list.iter().any(|sentinel| sentinel.silent == 0);
+        let some_answer = was_heard || list.iter().any(|sentinel| sentinel.silent == 0);
         if list[ready].silent >= PATIENCE && some_answer {
             list.swap_remove(ready);
             return None;
@@ -107,15 +122,22 @@ mod tests {
     fn open_ports_are_asked_before_closed_ones_and_not_too_often() {
         let mut sentinels = Sentinels::new(Duration::from_millis(50));
         sentinels.offer(endpoint(7), PortState::Closed);
-        assert_eq!(sentinels.next(Duration::ZERO), Some(endpoint(7)));
+        assert_eq!(
+            sentinels.next(Duration::ZERO, false, false),
+            Some(endpoint(7))
+        );
         sentinels.offer(endpoint(22), PortState::Open);
         sentinels.offer(endpoint(80), PortState::Open);
         let asked: Vec<_> = (0..3)
-            .filter_map(|_| sentinels.next(Duration::ZERO))
+            .filter_map(|_| sentinels.next(Duration::ZERO, false, false))
             .collect();
         assert_eq!(asked.len(), 2);
         assert!(asked.contains(&endpoint(22)) && asked.contains(&endpoint(80)));
-        assert!(sentinels.next(Duration::from_millis(50)).is_some());
+        assert!(
+            sentinels
+                .next(Duration::from_millis(50), false, false)
+                .is_some()
+        );
     }
 
     #[test]
@@ -124,10 +146,16 @@ mod tests {
         sentinels.offer(endpoint(22), PortState::Open);
         sentinels.offer(endpoint(80), PortState::Open);
         for _ in 0..100 {
-            sentinels.next(Duration::ZERO);
+            sentinels.next(Duration::ZERO, false, false);
             sentinels.answered(endpoint(22));
         }
-        assert_eq!(sentinels.next(Duration::ZERO), Some(endpoint(22)));
-        assert_eq!(sentinels.next(Duration::ZERO), Some(endpoint(22)));
+        assert_eq!(
+            sentinels.next(Duration::ZERO, false, false),
+            Some(endpoint(22))
+        );
+        assert_eq!(
+            sentinels.next(Duration::ZERO, false, false),
+            Some(endpoint(22))
+        );
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Path {
     pub(super) no_route: BTreeSet<IpAddr>,
     /// Jobs that are taken at once.
     pub(super) room: usize,
+    /// How often an open port answers; its backlog is full from then on.
+    pub(super) backlog: Option<u32>,
 }
 
 impl Path {
@@ -75,6 +77,7 @@ impl Path {
             shut_after: None,
             no_route: BTreeSet::new(),
             room: usize::MAX,
+            backlog: None,
         }
     }
 }
@@ -125,6 +128,7 @@ pub(super) struct Sim {
     /// Resets that may be sent, and when that was reckoned.
     tokens: (f64, Duration),
     tenth: (u64, u64),
+    connections: std::collections::BTreeMap<Endpoint, u32>,
     pub(super) seen: Rc<std::cell::RefCell<Seen>>,
 }
 
@@ -139,6 +143,7 @@ impl Sim {
             number: 0,
             free_at: Duration::ZERO,
             tenth: (0, 0),
+            connections: std::collections::BTreeMap::new(),
             seen: Rc::default(),
         }
     }
@@ -208,6 +213,13 @@ impl Sim {
             .is_some_and(|after| self.seen.borrow().probes > after);
         if !is_there || is_shut {
             what = None;
+        }
+        if let (Some(backlog), Some((PortState::Open, _))) = (self.path.backlog, what) {
+            let connections = self.connections.entry(job.endpoint).or_default();
+            *connections += 1;
+            if *connections > backlog {
+                what = None;
+            }
         }
         let Some(through) = self.through(job.at) else {
             return;

@@ -454,6 +454,29 @@ fn the_same_seed_gives_the_same_scan() {
 }
 
 #[test]
+fn a_service_that_accepts_nothing_does_not_hold_the_scan() {
+    for (others, max_rate) in [
+        (Others::Reset, None),
+        (Others::Reset, NonZeroU64::new(400)),
+        (Others::Silent, None),
+    ] {
+        let mut path = Path::new(1, [80]);
+        path.others = others;
+        path.backlog = Some(5);
+        let mut request = request("192.0.2.1", "1-4000");
+        request.pace.max_rate = max_rate;
+        let run = run(path, &request);
+        assert_eq!(run.open(), [80].into());
+        if others == Others::Reset {
+            assert_eq!(run.record.count(PortState::Closed), 3_999);
+            assert_eq!(run.finished.outcome, Outcome::Complete);
+            assert!(run.seen.probes < 6_000, "{}", run.seen.probes);
+        }
+        assert!(run.seconds() < 60.0, "{others:?} {}", run.seconds());
+    }
+}
+
+#[test]
 fn a_slow_path_is_waited_for() {
     let open = spread(20, 2_000);
     let mut path = Path::new(700, open.clone());
