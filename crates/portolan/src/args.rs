@@ -61,7 +61,8 @@ pub(crate) struct Cli {
     pub(crate) scan: ScanArgs,
 
     /// Show help: in short with `-h`, every option with `--help`
-    #[arg(short, long, action = ArgAction::Help, help_heading = OUTPUT, hide_short_help = true)]
+    #[arg(short, long, action = ArgAction::Help, global = true, help_heading = OUTPUT,
+          hide_short_help = true)]
     help: Option<bool>,
 
     /// Show the version

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
+use portolan_link::Rights;
 use portolan_model::{ScanEvent, Technique};
 use portolan_scan::Control;
 use portolan_server::serve::{Encryption, Options, Ready};
@@ -121,12 +122,20 @@ struct Shell {
 
 impl Runner for Shell {
     fn abilities(&self) -> Abilities {
-        let later = || Some("this build scans by connect only".to_owned());
+        let syn = match portolan_link::rights() {
+            Rights::Raw => None,
+            Rights::Missing(missing) => Some(format!(
+                "this process may not send packets of its own: {missing}"
+            )),
+        };
         Abilities {
             techniques: vec![
                 (Technique::Connect, None),
-                (Technique::Syn, later()),
-                (Technique::Udp, later()),
+                (Technique::Syn, syn),
+                (
+                    Technique::Udp,
+                    Some("there are no UDP scans yet".to_owned()),
+                ),
             ],
             detect: Some("this build does not detect services".to_owned()),
         }

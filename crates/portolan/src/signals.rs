@@ -2,13 +2,19 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use portolan_scan::Control;
+use portolan_scan::clock::{Clock as _, SystemClock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// What a shell calls the end by SIGINT: 128 and its number.
 const INTERRUPTED: i32 = 130;
+
+/// What comes within this is the first signal once more: `timeout` sends it to the process and
+/// to its group.
+const SAME: Duration = Duration::from_millis(200);
 
 /// Ties the signals to `control` from here on; `at_second` is called before leaving at once.
 ///
@@ -19,17 +25,26 @@ pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            // Counted here: a scan can have been stopped by other means before the first.
-            for (before, _) in signals.forever().enumerate() {
-                if before > 0 {
-                    at_second();
-                    #[expect(
-                        clippy::exit,
-                        reason = "the user asked twice; what waits may never end by itself"
-                    )]
-                    std::process::exit(INTERRUPTED);
+            let clock = SystemClock::start();
+            // Kept here: a scan can have been stopped by other means before the first.
+            let mut first = None;
+            for _ in signals.forever() {
+                let now = clock.now();
+                match first {
+                    None => {
+                        first = Some(now);
+                        control.stop();
+                    }
+                    Some(at) if now < at + SAME => {}
+                    Some(_) => {
+                        at_second();
+                        #[expect(
+                            clippy::exit,
+                            reason = "the user asked twice; what waits may never end by itself"
+                        )]
+                        std::process::exit(INTERRUPTED);
+                    }
                 }
-                control.stop();
             }
         })?;
     Ok(())

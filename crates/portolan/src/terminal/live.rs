@@ -64,8 +64,8 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
         match event {
             ScanEvent::Started(started) if self.shown.details => {
                 let text = format!(
-                    "scanning {} of {} by {}, seed {}\n",
-                    plural(started.probes, "port"),
+                    "scanning {} of port and address, at {}, by {}, seed {}\n",
+                    plural(started.probes, "pair"),
                     plural(started.addresses, "address"),
                     started
                         .techniques

@@ -72,14 +72,14 @@ refuses! {
         "error: cannot write `/nonexistent/scan.xml`: no such file or directory\nhint: make the directory `/nonexistent` first\n",
     a_misspelt_option: ["127.0.0.1", "--opne"] =>
         "error: unexpected argument '--opne' found\nhint: did you mean `--open`?\n",
-    syn_scans: ["-sS", "127.0.0.1"] =>
-        "error: `--syn` (`-sS`): there are no SYN scans yet\nhint: this build scans by connect only: leave the option out\n",
+    two_techniques: ["-sS", "-sT", "127.0.0.1"] =>
+        "error: the argument '--syn' cannot be used with '--connect'\nhint: see `portolan --help`\n",
     udp_scans: ["-sU", "127.0.0.1"] =>
-        "error: `--udp` (`-sU`): there are no UDP scans yet\nhint: this build scans by connect only: leave the option out\n",
+        "error: `--udp` (`-sU`): there are no UDP scans yet\nhint: this build scans TCP ports, by connect or by SYN: leave the option out\n",
     detection: ["-sV", "127.0.0.1"] =>
-        "error: `--detect` (`-sV`): there is no service detection yet\nhint: this build scans by connect only: leave the option out\n",
+        "error: `--detect` (`-sV`): there is no service detection yet\nhint: this build scans TCP ports, by connect or by SYN: leave the option out\n",
     udp_ports_alone: ["127.0.0.1", "-p", "U:53"] =>
-        "error: there is nothing to scan: `U:53` holds no TCP port\nhint: this build scans by connect only, which is TCP\n",
+        "error: there is nothing to scan: `U:53` holds no TCP port\nhint: this build scans TCP ports only\n",
     every_port_excluded: ["127.0.0.1", "-p", "80", "--exclude-ports", "http"] =>
         "error: there is nothing to scan: every port is excluded\n",
     every_target_excluded: ["127.0.0.1", "--exclude", "127.0.0.0/8"] =>

@@ -214,7 +214,7 @@ fn a_kept_scan_is_listed_shown_exported_and_compared() {
     let read = portolan_report::read(&mut xml.as_bytes()).unwrap();
     assert_eq!(read.hosts.len(), 1);
     let (status, same, _) = run(&["diff", "1", "2", "--data", data], "");
-    assert_eq!((status, same.as_str()), (Some(0), ""));
+    assert_eq!((status, same.as_str()), (Some(0), "no changes\n"));
     let (status, _, said) = run(&["resume", "2", "--data", data, "--no-config"], "");
     assert_eq!(status, Some(2));
     assert!(said.contains("scan 2 is done: it cannot go on"), "{said}");
