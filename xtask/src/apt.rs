@@ -7,6 +7,8 @@ use crate::tally::Tally;
 
 /// Package, and what it is for: a test that needs another program adds it here.
 const PACKAGES: &[(&str, &str)] = &[
+    ("chromium", "tests of the web pages in a browser"),
+    ("chromium-driver", "tests of the web pages in a browser"),
     ("iproute2", "network namespaces"),
     ("libnmap-parser-perl", "a reader of our XML"),
     ("libxml2-utils", "our XML against its document type"),

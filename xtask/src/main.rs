@@ -2,6 +2,7 @@
 //! languages, so that CI and a developer run the same.
 
 mod apt;
+mod axe;
 mod bench;
 mod ci;
 mod features;
