@@ -79,7 +79,7 @@ fn a_scan_is_started_watched_filtered_opened_exported_and_compared() {
 
     let first = scan(&browser, &server, "127.0.0.1", "all", "");
     until_over(&browser);
-    assert_eq!(browser.text(".badge"), "done");
+    browser.until("document.querySelector('.badge').textContent.trim() === 'done'");
     for port in &ports {
         until_open(&browser, *port);
     }
