@@ -386,6 +386,10 @@ impl<'a> Sinks<'a> {
                 Err(failure) => failures.push(failure),
             }
         }
+        let stdout_failed = self
+            .stdout_error
+            .as_ref()
+            .is_some_and(|error| error.kind() != ErrorKind::BrokenPipe);
         let pipe_closed = match &self.stdout_error {
             Some(error) if error.kind() == ErrorKind::BrokenPipe => true,
             Some(error) => {
@@ -408,7 +412,8 @@ impl<'a> Sinks<'a> {
             terminal::stderr(&terminal::error_lines(failure, self.look.err_color));
         }
         match self.record.outcome() {
-            _ if !failures.is_empty() && !control.is_stopped() => Exit::LeftOut,
+            // What cannot be written stops a scan too, and nobody interrupted it.
+            _ if !failures.is_empty() && (!control.is_stopped() || stdout_failed) => Exit::LeftOut,
             // It was stopped because its reader has gone, and that is its reader's right.
             _ if pipe_closed => Exit::Done,
             Outcome::Interrupted => Exit::Interrupted,

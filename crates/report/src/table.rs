@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use portolan_model::event::PortFact;
-use portolan_model::{PortState, ScanRecord, Service};
+use portolan_model::{HostRecord, PortState, ScanRecord, Service};
 
 use crate::escape::{truncate, visible, width};
 use crate::view;
@@ -44,7 +44,12 @@ const SERVICE: usize = 20;
 /// # Errors
 /// Those of `out`.
 pub fn write(record: &ScanRecord, options: &TableOptions, out: &mut dyn Write) -> io::Result<()> {
-    for (position, (&address, host)) in record.hosts.iter().enumerate() {
+    // Of many hosts, those without an open port are none that was asked for.
+    let is_shown = |host: &HostRecord| {
+        !options.open_only || record.hosts.len() == 1 || host.count(PortState::Open) > 0
+    };
+    let shown = record.hosts.iter().filter(|(_, host)| is_shown(host));
+    for (position, (&address, host)) in shown.enumerate() {
         if position > 0 {
             writeln!(out)?;
         }
