@@ -89,6 +89,7 @@ mod tests {
         let listing = "iproute2 install ok installed\n\
             nftables install ok installed\nlibxml2-utils install ok installed\n\
             python3-venv install ok installed\nlibnmap-parser-perl install ok installed\n\
+            chromium install ok installed\nchromium-driver install ok installed\n\
             ndiff deinstall ok config-files\n";
         assert_eq!(missing_from(listing), ["ndiff", "nmap"]);
     }

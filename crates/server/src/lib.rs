@@ -5,7 +5,7 @@
 //!                                                               └─> manager ─> runner
 //! ```
 //!
-//! What runs a scan is handed in as a [`Runner`]; [`app`] is the whole of it as one service,
+//! What runs a scan is handed in as a [`Runner`]; [`app()`] is the whole of it as one service,
 //! [`serve`](mod@serve) puts it on a socket. Read in this order: `request` (what is asked),
 //! `manager` and `live` (scans that run, and who listens), [`state`] (every question), [`api`],
 //! `security` and [`auth`].
