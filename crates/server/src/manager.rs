@@ -324,8 +324,10 @@ impl Manager {
     /// 409 for one that runs or waits.
     pub fn delete(&self, id: ScanId) -> Result<()> {
         {
+            // A scan that has just begun is still a queued one to the store.
             let state = self.state();
-            if state.queue.iter().any(|(queued, _)| *queued == id) {
+            let queued = state.queue.iter().any(|(queued, _)| *queued == id);
+            if queued || state.running.contains_key(&id) {
                 drop(state);
                 return Err(self
                     .wrong_state(id, "be deleted")
