@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use portolan_model::spec::{Pace as PaceSpec, Template};
-use portolan_model::{AddressSet, PortSpec, ScanRecord, Target, Technique};
+use portolan_model::{AddressSet, PortSet, PortSpec, PortState, ScanRecord, Target, Technique};
 
 use super::simulated::{Others, Path, Seen, Sim};
 use super::*;
