@@ -15,6 +15,11 @@ impl Bits {
         }
     }
 
+    /// Whether it has no bits at all.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
     fn place(bit: u64) -> (usize, u64) {
         let word = usize::try_from(bit / 64).unwrap_or(usize::MAX);
         (word, 1 << (bit % 64))

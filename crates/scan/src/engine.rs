@@ -29,10 +29,12 @@ use crate::sentinels::Sentinels;
 use crate::transport::Transport;
 use crate::unreached::Unreached;
 
+use asked_out::AskedOut;
 use state::{Host, State};
 use walk::Walk;
 
 mod answers;
+mod asked_out;
 mod report;
 mod state;
 mod walk;
@@ -195,6 +197,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let ports = self.plan.ports().len();
         let mut state = State {
             settled: Bits::new(block.pairs()),
+            asked_out: AskedOut::default(),
             hosts: vec![Host::Unknown; hosts],
             left: vec![u32::try_from(ports).unwrap_or(u32::MAX); hosts],
             unsettled: block.pairs(),

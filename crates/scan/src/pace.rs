@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::rtt::RoundTrip;
 
 use follow::Doubt;
-use outage::{Memory, OUTAGE_RATE, Outage};
+use outage::{Dead, Memory, OUTAGE_RATE, Outage};
 use round::{Reading, Round};
 
 mod follow;
@@ -81,6 +81,21 @@ pub enum Kind {
     Probe,
     /// A port that is known to answer.
     Sentinel,
+    /// A port whose state is being asked, from where it is always asked: it belongs to the same
+    /// flow each time, and its answer does not tell which question it is to. It counts for no
+    /// round.
+    Kept,
+}
+
+/// What became of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement {
+    /// Which.
+    pub round: u32,
+    /// Whether the path carried it.
+    pub verdict: Verdict,
+    /// Sentinels of it that were lost, if they are open ports.
+    pub sentinels_lost: u32,
 }
 
 /// Sets the rate of a scan over one path.
@@ -122,13 +137,18 @@ pub struct Pace {
     limited: bool,
     outage: Option<Outage>,
     /// The last round of which nothing came back.
-    dead: Option<u32>,
+    dead: Option<Dead>,
     memory: Option<Memory>,
     /// When the path last opened, and how many probes have gone out since.
     opened: Duration,
     sent_since: f64,
+    /// When a flow that the path knows was last asked in.
+    checked: Option<Duration>,
     in_flight: u32,
     overruns: u32,
+    heard_of: u64,
+    /// How often a table on the path may have dropped something.
+    doubts: u32,
 }
 
 impl Pace {
@@ -159,8 +179,11 @@ impl Pace {
             memory: None,
             opened: now,
             sent_since: 0.0,
+            checked: None,
             in_flight: 0,
             overruns: 0,
+            heard_of: 0,
+            doubts: 0,
         }
     }
 
@@ -187,6 +210,16 @@ impl Pace {
     /// How often the rate was found to be too high.
     pub const fn overruns(&self) -> u32 {
         self.overruns
+    }
+
+    /// How often the path, or a table on it, was found to drop, or may have dropped.
+    pub const fn doubts(&self) -> u32 {
+        self.overruns + self.doubts
+    }
+
+    /// Of how many sentinels it is known what became of them.
+    pub const fn heard_of(&self) -> u64 {
+        self.heard_of
     }
 
     /// How long to wait before silence counts.
@@ -226,6 +259,8 @@ impl Pace {
                 end: None,
                 rate: self.rate,
                 sent: 0,
+                kept: 0,
+                sent_before: self.sent_since,
                 answered: 0,
                 sentinels: 0,
                 sentinels_answered: 0,
@@ -255,10 +290,14 @@ impl Pace {
     pub fn withdrawn(&mut self, number: u32, kind: Kind) {
         let place = number.checked_sub(self.first);
         let round = place.and_then(|place| self.rounds.get_mut(place as usize));
+        if kind == Kind::Kept {
+            return;
+        }
         if let Some(round) = round {
             self.in_flight = self.in_flight.saturating_sub(1);
             match kind {
                 Kind::Probe => round.sent = round.sent.saturating_sub(1),
+                Kind::Kept => {}
                 Kind::Sentinel => round.sentinels = round.sentinels.saturating_sub(1),
             }
         }
@@ -324,7 +363,7 @@ impl Pace {
             0
         } else if self.memory.is_some() {
             // What the path bears is little: it is not to go into sentinels.
-            round.sent / 16 + 1
+            (round.sent + round.kept) / 24 + 1
         } else {
             round.sent / 3 + 1
         };
@@ -337,10 +376,11 @@ impl Pace {
     /// A probe went out in the running round.
     pub fn sent(&mut self, kind: Kind) {
         self.credit -= 1.0;
-        self.in_flight += 1;
+        self.in_flight += u32::from(kind != Kind::Kept);
         self.sent_since += 1.0;
         if let Some(round) = self.rounds.back_mut() {
             match kind {
+                Kind::Kept => round.kept += 1,
                 Kind::Probe => round.sent += 1,
                 Kind::Sentinel => round.sentinels += 1,
             }
@@ -350,6 +390,10 @@ impl Pace {
     /// A probe of round `number` was answered after `rtt`; `None` where that is not known.
     pub fn answered(&mut self, number: u32, kind: Kind, rtt: Option<Duration>, now: Duration) {
         self.heard = true;
+        if kind == Kind::Kept {
+            self.hear_kept(now);
+            return;
+        }
         if let Some(rtt) = rtt {
             self.rtt.sample(rtt);
         }
@@ -368,6 +412,7 @@ impl Pace {
         let (sent, answered) = match kind {
             Kind::Probe => (round.sent, &mut round.answered),
             Kind::Sentinel => (round.sentinels, &mut round.sentinels_answered),
+            Kind::Kept => return,
         };
         if *answered >= sent {
             // A repetition.
@@ -400,7 +445,7 @@ impl Pace {
 
     /// Ends the running round when it is time, weighs the rounds whose answers should have
     /// come, and hands out the verdict on the oldest round that was waited for long enough.
-    pub fn judge(&mut self, now: Duration) -> Option<(u32, Verdict)> {
+    pub fn judge(&mut self, now: Duration) -> Option<Judgement> {
         self.end_when_due(now);
         let ready = self.rtt.expected().min(self.wait());
         for place in 0..self.rounds.len() {
@@ -422,7 +467,8 @@ impl Pace {
         if !round.weighed || (round.waiting() > 0 && now < end + wait) {
             return None;
         }
-        let verdict = match self.read(round) {
+        let reading = self.read(round);
+        let verdict = match reading {
             Reading::Disagreed { .. } if round.limited => Verdict::Carried,
             Reading::Lost { .. } | Reading::Disagreed { .. } | Reading::Dead => Verdict::Overran,
             // A table that is full drops what is new, one here, one there.
@@ -441,10 +487,22 @@ impl Pace {
             _ => Verdict::Carried,
         };
         self.in_flight = self.in_flight.saturating_sub(round.waiting());
+        let is_open = self.trusts && round.trusted;
+        // What a queue dropped is lost for the rate, and says nothing about the path.
+        let queued = matches!(reading, Reading::Queued { .. });
+        let sentinels_lost = if is_open && !queued && verdict == Verdict::Carried {
+            round.sentinels.saturating_sub(round.sentinels_answered)
+        } else {
+            0
+        };
         let number = self.first;
         self.rounds.pop_front();
         self.first += 1;
-        Some((number, verdict))
+        Some(Judgement {
+            round: number,
+            verdict,
+            sentinels_lost,
+        })
     }
 
     /// When [`judge`](Self::judge) has something to say next.

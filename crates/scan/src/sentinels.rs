@@ -60,6 +60,11 @@ impl Sentinels {
         }
     }
 
+    /// An open port, the same each time as long as it answers.
+    pub(crate) fn steady(&self) -> Option<Endpoint> {
+        self.open.first().map(|sentinel| sentinel.endpoint)
+    }
+
     /// Whether closed ports are there to ask.
     pub(crate) fn has_closed(&self) -> bool {
         self.closed.len() >= ENOUGH

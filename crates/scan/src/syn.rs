@@ -30,7 +30,10 @@ use crate::transport::{Answer, Finding, Job, Transport, unreachable_means};
 pub const SOURCE_PORTS: RangeInclusive<u16> = 61_000..=65_095;
 
 /// How many moments are told apart.
-const MOMENTS: usize = 4096;
+const MOMENTS: usize = 4095;
+
+/// Where a port is asked from that is to see one flow, however often it is asked.
+const KEPT_PORT: u16 = *SOURCE_PORTS.end();
 
 /// Moments are at least so far apart, and at the most.
 const FINEST: Duration = Duration::from_micros(250);
@@ -134,6 +137,9 @@ impl<D: Device, C: Clock> Syn<D, C> {
 
     /// The source port that says when and for what a probe leaves.
     fn source_port(&mut self, job: &Job) -> u16 {
+        if job.kind == Kind::Kept {
+            return KEPT_PORT;
+        }
         let slot = usize::from(job.kind == Kind::Sentinel);
         let apart = self
             .quickest
@@ -256,8 +262,12 @@ impl<D: Device, C: Clock> Syn<D, C> {
         else {
             return;
         };
-        let moment = moment(&self.moments, own);
-        if let (Some(moment), Flags::SYN) = (moment, flags) {
+        let round_and_kind = if own == KEPT_PORT {
+            Some((u32::MAX, Kind::Kept))
+        } else {
+            moment(&self.moments, own).map(|moment| (moment.round, moment.kind))
+        };
+        if let (Some((round, kind)), Flags::SYN) = (round_and_kind, flags) {
             let finding = match error {
                 DeviceError::Forbidden { .. } => {
                     Finding::Port(PortState::Filtered, Reason::AdminProhibited)
@@ -270,7 +280,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
                 protocol: Protocol::Tcp,
                 port,
             };
-            self.refuse(endpoint, moment.round, moment.kind, finding);
+            self.refuse(endpoint, round, kind, finding);
         }
     }
 }
@@ -347,6 +357,10 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
         if !self.resets.is_empty() {
             self.flush();
         }
+    }
+
+    fn keeps_flows(&self) -> bool {
+        true
     }
 
     fn failure(&self) -> Option<&str> {
@@ -561,16 +575,22 @@ fn understand(
             (address, port, own, ttl, unreachable_means(v6, kind, code)?)
         }
     };
-    let moment = moment(moments, own)?;
+    let (round, kind, rtt) = if own == KEPT_PORT {
+        (u32::MAX, Kind::Kept, None)
+    } else {
+        let moment = moment(moments, own)?;
+        let rtt = at.saturating_sub(moment.at);
+        (moment.round, moment.kind, Some(rtt))
+    };
     Some(Answer {
         endpoint: Endpoint {
             address,
             protocol: Protocol::Tcp,
             port,
         },
-        round: moment.round,
-        kind: moment.kind,
-        rtt: Some(at.saturating_sub(moment.at)),
+        round,
+        kind,
+        rtt,
         ttl: Some(ttl),
         at,
         finding,

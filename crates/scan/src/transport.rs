@@ -87,6 +87,12 @@ pub trait Transport {
     /// come.
     fn poll(&mut self, until: Duration, answers: &mut Vec<Answer>);
 
+    /// Whether it can ask a port again within the flow of the first question
+    /// ([`Kind::Kept`]).
+    fn keeps_flows(&self) -> bool {
+        false
+    }
+
     /// Why nothing can be sent or heard any more, once that is so.
     fn failure(&self) -> Option<&str> {
         None

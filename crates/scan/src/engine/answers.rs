@@ -12,7 +12,7 @@ use super::walk::{Pass, Walk};
 use super::{ATTENTION, Engine};
 use crate::clock::Clock;
 use crate::loss::Loss;
-use crate::pace::{Kind, Verdict};
+use crate::pace::{Judgement, Kind, Verdict};
 use crate::transport::{Answer, Finding, Transport};
 use crate::unreached::Unreached;
 
@@ -35,7 +35,13 @@ pub(super) const SLOW: Duration = Duration::from_millis(400);
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Takes the pace's verdicts: what overran the path is walked again.
     pub(super) fn take_verdicts(&mut self, pass: &mut Pass, now: Duration) {
-        while let Some((round, verdict)) = self.pace.judge(now) {
+        while let Some(judgement) = self.pace.judge(now) {
+            let Judgement {
+                round,
+                verdict,
+                sentinels_lost,
+            } = judgement;
+            self.loss.lost(sentinels_lost.into());
             while self.stretches.front().is_some_and(|(of, _)| *of < round) {
                 self.stretches.pop_front();
             }
@@ -107,7 +113,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             self.pace.answered(round, kind, clean, at);
             self.slowest = self.slowest.max(clean.unwrap_or_default());
             self.heard_at = at;
-            self.unheard_sentinels = 0;
+            if kind != Kind::Kept {
+                self.unheard_sentinels = 0;
+            }
         } else {
             self.pace.withdrawn(round, kind);
         }
@@ -253,6 +261,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             next: 0,
             end: 0,
             again: VecDeque::new(),
+            twins: VecDeque::new(),
             repeats: 0,
         };
         let mut answers = Vec::new();

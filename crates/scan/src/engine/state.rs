@@ -2,6 +2,7 @@
 
 use portolan_model::{PortSet, Reason};
 
+use super::asked_out::AskedOut;
 use crate::bits::Bits;
 use crate::plan::Block;
 
@@ -31,6 +32,7 @@ impl Host {
 pub(super) struct State<'a> {
     pub(super) block: Block<'a>,
     pub(super) settled: Bits,
+    pub(super) asked_out: AskedOut,
     pub(super) hosts: Vec<Host>,
     /// Of each host, the pairs that are not settled.
     pub(super) left: Vec<u32>,

@@ -17,6 +17,12 @@ use crate::transport::{Job, Transport};
 /// Positions that are looked at before answers are taken again.
 pub(super) const STRIDE: u32 = 1 << 14;
 
+/// A question is asked again within its flow after this long: no burst of losses lasts so long.
+const TWIN_GAP: Duration = Duration::from_millis(500);
+
+/// Questions that are asked again go out together when they are due so close to each other.
+const TWIN_STEP: Duration = Duration::from_millis(1);
+
 /// Of every host, so many of the most likely ports are asked first: an early answer teaches the
 /// pace.
 pub(super) const PRIMED: usize = 32;
@@ -28,6 +34,15 @@ pub(super) enum Walk {
     Hosts(Vec<u16>),
     /// The pairs of the block in its order.
     Pairs,
+}
+
+/// A position that is asked again before its flow is forgotten on the way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Twin {
+    due: Duration,
+    position: u64,
+    /// How often it is still to be asked, this time included.
+    left: u32,
 }
 
 /// A pass over a block.
@@ -42,6 +57,8 @@ pub(super) struct Pass {
     pub(super) end: u64,
     /// Stretches to be walked again.
     pub(super) again: VecDeque<Range<u64>>,
+    /// Questions to be asked again within their flows, the soonest first.
+    pub(super) twins: VecDeque<Twin>,
     /// Positions that may still be walked again in this pass.
     pub(super) repeats: u64,
 }
@@ -87,6 +104,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             next: 0,
             end,
             again: first,
+            twins: VecDeque::new(),
             repeats: end.saturating_mul(REPEATS),
         };
         let mut answers = Vec::new();
@@ -97,12 +115,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if self.control.is_stopped() || self.lost_contact {
                 return;
             }
-            let is_walked = pass.next >= pass.end && pass.again.is_empty();
+            let is_walked = pass.next >= pass.end && pass.again.is_empty() && pass.twins.is_empty();
             let is_settled = state.unsettled == 0;
             if is_settled || is_walked {
                 self.pace.end_round(now);
                 if is_settled || self.pace.is_quiet() {
                     // Rounds that are still open have nothing left to teach this pass.
+                    let (heard_of, doubts) = (self.pace.heard_of(), self.pace.doubts());
+                    let pairs = state.block.pairs();
+                    state.asked_out.learn(heard_of, doubts, pairs);
+                    state.asked_out.end_pass(pairs);
                     return;
                 }
             } else if !self.control.is_paused() {
@@ -126,6 +148,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if let Some(judgement) = self.pace.next_judgement() {
             until = until.min(judgement);
         }
+        if let Some(twin) = pass.twins.front()
+            && !self.control.is_paused()
+            && !self.pace.is_closed()
+        {
+            until = until.min(twin.due.max(now + TWIN_STEP));
+        }
         let has_work = (pass.next < pass.end || !pass.again.is_empty()) && state.unsettled > 0;
         if has_work && !self.control.is_paused() && self.pace.has_room() {
             until = until.min(self.pace.next_allowance(now));
@@ -136,11 +164,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Hands over as many jobs as pace and transport take now.
     pub(super) fn send(
         &mut self,
-        state: &State<'a>,
+        state: &mut State<'a>,
         pass: &mut Pass,
         jobs: &mut Vec<Job>,
         now: Duration,
     ) {
+        self.send_twins(state, pass, jobs, now);
         let room = self.transport.room().min(BATCH);
         let mut allowance = self.pace.allowance(now) as usize;
         allowance = allowance.min(room);
@@ -158,6 +187,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             patience,
         };
         jobs.clear();
+        let twins = self.twins(pass);
         let mut looked_at = 0;
         // A queue drops the end of a burst: sentinels stand anywhere in it.
         let place = usize::try_from(mix(self.counts.sent) % allowance as u64).unwrap_or(0);
@@ -177,12 +207,110 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 break;
             }
             looked_at += 1;
+            let is_repeat = !pass.again.is_empty();
             let Some(position) = self.next_position(pass, round) else {
                 break;
             };
+            if !is_repeat && state.asked_out.holds(position) {
+                continue;
+            }
             if let Some(endpoint) = self.to_ask(state, pass, position) {
-                self.pace.sent(Kind::Probe);
-                jobs.push(job(endpoint, Kind::Probe));
+                let kind = match twins {
+                    Some((gap, left)) => {
+                        let due = now + gap;
+                        pass.twins.push_back(Twin {
+                            due,
+                            position,
+                            left,
+                        });
+                        Kind::Kept
+                    }
+                    None => Kind::Probe,
+                };
+                self.pace.sent(kind);
+                jobs.push(job(endpoint, kind));
+            }
+        }
+        self.counts.sent += jobs.len() as u64;
+        self.transport.submit(jobs);
+    }
+
+    /// Whether what is asked now is to be asked again within its flow: after which time, and how
+    /// often.
+    ///
+    /// A path with a table of flows bears few new ones, and any number of packets of those that
+    /// it knows: all that a port needs asking is done while its flow lives.
+    fn twins(&self, pass: &Pass) -> Option<(Duration, u32)> {
+        if pass.walk != Walk::Pairs || !self.transport.keeps_flows() {
+            return None;
+        }
+        let lives = self.pace.keeps_flows()?;
+        let left = self.passes().saturating_sub(pass.number);
+        // Each question makes the flow live on: the shorter the gap, the less of the table it takes.
+        let gap = (lives / 20).max(2 * self.pace.wait()).min(TWIN_GAP);
+        (left > 0).then_some((gap, left))
+    }
+
+    /// Asks a port that answers, always within the same flow, from time to time.
+    fn check_flows(&mut self, now: Duration) {
+        if self.transport.keeps_flows()
+            && self.pace.checks_flows(now)
+            && self.transport.room() > 0
+            && let Some(endpoint) = self.sentinels.steady()
+        {
+            self.pace.checked_flows(now);
+            self.counts.sent += 1;
+            self.transport.submit(&[Job {
+                endpoint,
+                round: u32::MAX,
+                kind: Kind::Kept,
+                at: now,
+                patience: self.pace.wait(),
+            }]);
+        }
+    }
+
+    /// Asks again, within their flows, what is due.
+    fn send_twins(
+        &mut self,
+        state: &mut State<'a>,
+        pass: &mut Pass,
+        jobs: &mut Vec<Job>,
+        now: Duration,
+    ) {
+        self.check_flows(now);
+        let (heard_of, doubts) = (self.pace.heard_of(), self.pace.doubts());
+        let pairs = state.block.pairs();
+        state.asked_out.learn(heard_of, doubts, pairs);
+        if self.pace.is_closed() || pass.twins.front().is_none_or(|twin| twin.due > now) {
+            return;
+        }
+        jobs.clear();
+        let room = self.transport.room().min(BATCH);
+        let patience = self.pace.wait();
+        while jobs.len() < room
+            && let Some(twin) = pass.twins.front().copied()
+            && twin.due <= now
+        {
+            pass.twins.pop_front();
+            if let Some(endpoint) = self.to_ask(state, pass, twin.position) {
+                jobs.push(Job {
+                    endpoint,
+                    round: u32::MAX,
+                    kind: Kind::Kept,
+                    at: now,
+                    patience,
+                });
+            }
+            if twin.left > 1 {
+                let gap = self.twins(pass).map_or(TWIN_GAP, |(gap, _)| gap);
+                pass.twins.push_back(Twin {
+                    due: now + gap,
+                    left: twin.left - 1,
+                    ..twin
+                });
+            } else {
+                state.asked_out.add(twin.position, self.pace.heard_of());
             }
         }
         self.counts.sent += jobs.len() as u64;

@@ -38,7 +38,7 @@ impl Pace {
             }
             Reading::Queued { delivered } => {
                 self.doubt = None;
-                self.learn(&round);
+                self.learn_share(&round, 0.2);
                 if is_news {
                     self.doubling = false;
                     self.set_wall(round.rate.min(self.rate), now);
@@ -66,12 +66,7 @@ impl Pace {
             }
             Reading::Dead => {
                 self.doubt = None;
-                let number = self.first + as_u32(place);
-                let is_second = self.dead.is_some_and(|dead| dead + 1 == number);
-                if is_news && self.outage.is_none() && is_second {
-                    self.close(&round);
-                }
-                self.dead = Some(number);
+                self.note_dead(self.first + as_u32(place), &round, is_news);
             }
             Reading::Lost { share } => {
                 self.doubt = None;
@@ -142,7 +137,7 @@ impl Pace {
         let length = round
             .end
             .map_or(0.0, |end| end.saturating_sub(round.start).as_secs_f64());
-        let used = f64::from(round.sent + round.sentinels) / length.max(1e-6);
+        let used = f64::from(round.sent + round.kept + round.sentinels) / length.max(1e-6);
         let mut aim = (round.rate * factor).min((used * 4.0).max(self.limits.initial));
         if let Some(memory) = self.memory {
             // A path that remembers for seconds shows only after seconds what was too much.

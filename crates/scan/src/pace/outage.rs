@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::Pace;
 use super::round::Round;
+use super::{Pace, SLOW};
 
 /// What lasts longer, and nothing came through meanwhile, is a table that is full or a firewall
 /// that has shut: it opens by time.
 pub(super) const SHORTEST_OUTAGE: Duration = Duration::from_millis(500);
+
+/// Time between two questions that see whether known flows pass.
+const CHECK: Duration = Duration::from_millis(500);
 
 /// While nothing comes through, so many sentinels a second see whether it does again.
 pub(super) const OUTAGE_RATE: f64 = 10.0;
@@ -21,6 +24,8 @@ pub(super) struct Outage {
     pub(super) rate: f64,
     /// Probes that went out from the last recovery until then.
     pub(super) carried: f64,
+    /// Something came back of a flow that the path knew before.
+    known_pass: bool,
 }
 
 /// What an outage has taught: a table on the path that fills, or a firewall that counts.
@@ -31,65 +36,173 @@ pub(super) struct Memory {
     /// The rate that it bore on average, and when that was learnt.
     pub(super) rate: f64,
     pub(super) at: Duration,
+    /// It counts packets, not flows: one of a flow that it knows is one more.
+    pub(super) counts_packets: bool,
+    /// What went out until it last closed.
+    carried: f64,
+    /// The rate that was too much.
+    ceiling: Option<f64>,
     /// Sentinels since then, and how many of them were lost.
     pub(super) asked: u32,
     pub(super) lost: u32,
 }
 
+/// Rounds of which nothing came back, one after another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dead {
+    /// The last of them.
+    pub(super) last: u32,
+    /// When the first began, and what had gone out before since the path last opened.
+    since: Duration,
+    carried: f64,
+}
+
 impl Memory {
     /// Whether more is lost than the path loses at any rate.
-    pub(super) fn overflows(&self, base_loss: f64) -> bool {
-        self.asked >= 12 && f64::from(self.lost) > f64::from(self.asked) * (base_loss + 0.08)
+    fn overflows(&self, base_loss: f64) -> bool {
+        let usual = f64::from(self.asked) * base_loss.max(0.005);
+        self.asked >= 16 && f64::from(self.lost) > usual + 2.5 * (usual + 0.5).sqrt()
     }
 
-    /// The rate to try: more only after it has borne this one for as long as it remembers, and
-    /// then little by little.
+    /// The share that is lost beyond what is lost at any rate.
+    fn excess(&self, base_loss: f64) -> f64 {
+        f64::from(self.lost) / f64::from(self.asked.max(1)) - base_loss
+    }
+
+    /// What was seen long ago counts less.
+    const fn fade(&mut self) {
+        if self.asked >= 128 {
+            self.asked /= 2;
+            self.lost /= 2;
+        }
+    }
+
+    /// The rate to try. A table shows only when it has run full what was too much: more only
+    /// after it has borne this rate for as long as it remembers, and then little by little. What
+    /// counts packets may well count them over a shorter time than that for which it shuts.
     pub(super) fn rate_to_try(&self, now: Duration) -> f64 {
         let passed = now.saturating_sub(self.at).as_secs_f64();
-        let times = passed / self.time.as_secs_f64().max(0.25);
-        self.rate * 1.03f64.powf((times - 3.0).max(0.0))
+        let times = passed / self.time.as_secs_f64().max(5.0);
+        let (aim, margin) = if self.counts_packets {
+            (self.rate * 1.25f64.powf(passed.min(60.0)), 0.75)
+        } else {
+            (
+                self.rate * 1.02f64.powf((times - 2.0).clamp(0.0, 100.0)),
+                0.96,
+            )
+        };
+        let most = self.ceiling.map_or(f64::INFINITY, |ceiling| {
+            ceiling * margin * 1.002f64.powf(times.min(100.0))
+        });
+        aim.min(most.max(self.rate))
     }
 }
 
 impl Pace {
+    /// Whether the path keeps a table of flows: a question of a flow that it knows costs it
+    /// nothing. Returns how long an entry lives, about.
+    pub fn keeps_flows(&self) -> Option<Duration> {
+        let memory = self.memory.filter(|memory| !memory.counts_packets)?;
+        Some(memory.time)
+    }
+
+    /// Whether it is time to ask a port that answers, within a flow that the path knows: a table
+    /// that is full lets it through, a firewall that has shut does not.
+    pub fn checks_flows(&self, now: Duration) -> bool {
+        let is_due = self.checked.is_none_or(|then| now >= then + CHECK);
+        self.trusts && self.limits.highest >= SLOW && is_due
+    }
+
+    /// Such a question went out.
+    pub fn checked_flows(&mut self, now: Duration) {
+        self.checked = Some(now);
+        self.credit -= 1.0;
+        self.sent_since += 1.0;
+    }
+
+    /// Something came back of a flow that is kept.
+    pub(super) fn hear_kept(&mut self, now: Duration) {
+        let wait = self.wait();
+        if let Some(outage) = &mut self.outage
+            && now > outage.since + 2 * wait
+        {
+            outage.known_pass = true;
+        }
+    }
+
     /// Counts what became of sentinels on a path that remembers, and goes slower when it
     /// overflows again.
     pub(super) fn remember(&mut self, round: &Round, now: Duration) {
         let base_loss = self.base_loss;
+        self.heard_of += u64::from(round.sentinels);
+        if self.outage.is_some() {
+            return;
+        }
         let Some(memory) = self.memory.as_mut() else {
             return;
         };
+        memory.fade();
+        let lost = round.sentinels.saturating_sub(round.sentinels_answered);
         memory.asked += round.sentinels;
-        memory.lost += round.sentinels.saturating_sub(round.sentinels_answered);
+        memory.lost += lost;
+        if lost > 0 && base_loss < 0.005 {
+            self.doubts += 1;
+        }
         if memory.overflows(base_loss) {
-            *memory = Memory {
-                rate: memory.rate.min(self.rate) * 0.9,
-                at: now,
-                asked: 0,
-                lost: 0,
-                ..*memory
-            };
-            let rate = memory.rate;
-            self.overruns += 1;
-            self.cut = now;
-            self.set_rate(rate);
+            let excess = memory.excess(base_loss);
+            self.slow_down((1.0 - excess).clamp(0.6, 0.99) * 0.98, now);
+        }
+    }
+
+    /// The path that remembers overflows: it bears less, by this factor.
+    fn slow_down(&mut self, factor: f64, now: Duration) {
+        let Some(memory) = self.memory.as_mut() else {
+            return;
+        };
+        let tried = self.rate.max(OUTAGE_RATE);
+        let rate = memory.rate.min(tried) * factor;
+        *memory = Memory {
+            rate,
+            at: now,
+            ceiling: Some(tried),
+            asked: 0,
+            lost: 0,
+            ..*memory
+        };
+        self.overruns += 1;
+        self.cut = now;
+        self.set_rate(rate);
+    }
+
+    /// Nothing came back of a round.
+    pub(super) fn note_dead(&mut self, number: u32, round: &Round, is_news: bool) {
+        let dead = match self.dead {
+            Some(dead) if dead.last + 1 == number => Dead {
+                last: number,
+                ..dead
+            },
+            _ => Dead {
+                last: number,
+                since: round.start,
+                carried: round.sent_before,
+            },
+        };
+        let is_second = dead.since < round.start;
+        self.dead = Some(dead);
+        if is_news && is_second && self.outage.is_none() {
+            self.close(dead, round.rate);
         }
     }
 
     /// Nothing comes through any more.
-    pub(super) fn close(&mut self, round: &Round) {
+    fn close(&mut self, dead: Dead, rate: f64) {
         self.overruns += 1;
         self.doubling = false;
-        let later: u32 = self
-            .rounds
-            .iter()
-            .filter(|other| other.start >= round.start)
-            .map(|other| other.sent + other.sentinels)
-            .sum();
         self.outage = Some(Outage {
-            since: round.start,
-            rate: round.rate,
-            carried: (self.sent_since - f64::from(later)).max(1.0),
+            since: dead.since,
+            rate,
+            carried: dead.carried.max(1.0),
+            known_pass: false,
         });
         self.rate = OUTAGE_RATE.min(self.limits.highest);
     }
@@ -112,17 +225,37 @@ impl Pace {
         let length = now.saturating_sub(outage.since);
         let rtt = self.rtt.srtt().unwrap_or_default();
         if length < SHORTEST_OUTAGE.max(8 * rtt) {
-            // A burst of losses, no more.
-            self.set_rate(outage.rate / 2.0);
+            if let Some(memory) = self.memory {
+                // A table that is just full lets in as much as leaves it.
+                self.set_rate(memory.rate);
+                self.slow_down(0.95, now);
+            } else {
+                // A burst of losses, no more.
+                self.set_rate(outage.rate / 2.0);
+            }
             return;
         }
         let cycle = now.saturating_sub(self.opened).as_secs_f64().max(1e-3);
-        // A little less, since the last of it may have been dropped already.
-        let rate = 0.95 * outage.carried / cycle;
+        // A little less: the last of it may have been dropped already, and flows live on for a
+        // while when they are asked again.
+        let average = 0.91 * outage.carried / cycle;
+        let counts_packets = !outage.known_pass;
+        let (rate, ceiling) = match self.memory {
+            // It bore far more this time before it shut: it counts over a short time.
+            Some(memory) if counts_packets && outage.carried > 1.5 * memory.carried => {
+                ((0.6 * outage.rate).max(average), Some(outage.rate))
+            }
+            Some(_) if counts_packets => (average, Some(average)),
+            _ => (average, None),
+        };
+        let time = self.memory.map_or(length, |memory| memory.time.max(length));
         self.memory = Some(Memory {
-            time: length,
+            time,
             rate,
             at: now,
+            counts_packets,
+            carried: outage.carried,
+            ceiling,
             asked: 0,
             lost: 0,
         });
@@ -130,7 +263,6 @@ impl Pace {
         self.sent_since = 0.0;
         self.wall = None;
         self.episode = None;
-        self.cut = now;
         self.set_rate(rate);
     }
 }

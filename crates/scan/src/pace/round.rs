@@ -12,6 +12,10 @@ pub(super) struct Round {
     /// The rate that was set.
     pub(super) rate: f64,
     pub(super) sent: u32,
+    /// Probes of flows that are kept.
+    pub(super) kept: u32,
+    /// What had gone out before it since the path last opened.
+    pub(super) sent_before: f64,
     pub(super) answered: u32,
     pub(super) sentinels: u32,
     pub(super) sentinels_answered: u32,

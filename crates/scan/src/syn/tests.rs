@@ -1,160 +1,11 @@
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::rc::Rc;
+use std::time::Duration;
 
-use portolan_model::spec::Discovery;
-use portolan_model::{AddressSet, PortSpec, ScanEvent, ScanRecord, Technique};
-use simnet::{Scenario, SimLink, Truth};
+use simnet::Truth;
 
-use super::*;
-use crate::control::Control;
-use crate::device::{Drops, Hand, Reach, Received, Route};
-use crate::request::Request;
-use crate::run::run_syn;
+use bed::{scan, scenario};
 
-/// A simulated network as a device, under the clock that it moves.
-struct SimDevice {
-    link: Rc<RefCell<SimLink>>,
-    clock: Hand,
-    v4: IpAddr,
-    v6: IpAddr,
-}
-
-impl Device for SimDevice {
-    fn route(&mut self, destination: IpAddr) -> Result<Route, RouteError> {
-        Ok(Route {
-            source: if destination.is_ipv4() {
-                self.v4
-            } else {
-                self.v6
-            },
-            reach: Reach::Beyond,
-            path: 0,
-            mtu: 1500,
-        })
-    }
-
-    fn solicit(&mut self, neighbour: IpAddr) -> Result<(), DeviceError> {
-        Err(DeviceError::NotOnLink { address: neighbour })
-    }
-
-    fn send(&mut self, batch: &Batch) -> Result<usize, DeviceError> {
-        let mut link = self.link.borrow_mut();
-        for packet in batch.iter() {
-            link.send(self.clock.now(), packet);
-        }
-        Ok(batch.len())
-    }
-
-    fn receive(
-        &mut self,
-        until: Duration,
-        each: &mut dyn FnMut(Received<'_>),
-    ) -> Result<(), DeviceError> {
-        let mut link = self.link.borrow_mut();
-        // Time passes even if nothing happens, as it does for a real thread.
-        let least = self.clock.now() + Duration::from_micros(1);
-        let mut wait = until.max(least);
-        while let Some((at, bytes)) = link.recv(wait) {
-            self.clock.advance_to(at);
-            wait = self.clock.now();
-            each(Received {
-                at,
-                heard: Heard::Packet {
-                    bytes: &bytes,
-                    checksum: ChecksumStatus::Unchecked,
-                    link: None,
-                },
-            });
-        }
-        self.clock.advance_to(link.now().max(least));
-        Ok(())
-    }
-
-    fn drops(&mut self) -> Drops {
-        Drops::default()
-    }
-}
-
-struct Outcome {
-    seconds: f64,
-    found: usize,
-    missed: usize,
-    wrong: usize,
-    sent: u64,
-    /// Closed ports that are known to answer, but were called filtered.
-    unproven: usize,
-}
-
-fn scenario(name: &str) -> Scenario {
-    let path = format!(
-        "{}/../simnet/scenarios/{name}.toml",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    Scenario::read(std::path::Path::new(&path)).unwrap()
-}
-
-fn request(addresses: AddressSet, ports: &str, seed: u64) -> Request {
-    Request {
-        addresses,
-        ports: ports.parse::<PortSpec>().unwrap(),
-        techniques: vec![Technique::Syn],
-        pace: portolan_model::spec::Pace::default(),
-        discovery: Discovery::Skip,
-        seed,
-        settled: BTreeMap::new(),
-    }
-}
-
-/// Scans a scenario's IPv4 or IPv6 addresses as `--syn -Pn -n` does.
-fn scan(scenario: &Scenario, ports: &str, seed: u64, v6: bool) -> Outcome {
-    let truth = Truth::new(scenario);
-    let addresses: AddressSet = truth.addresses().filter(|a| a.is_ipv6() == v6).collect();
-    let request = request(addresses, ports, seed);
-    let link = Rc::new(RefCell::new(SimLink::new(scenario)));
-    let clock = Hand::new();
-    let device = SimDevice {
-        link: link.clone(),
-        clock: clock.clone(),
-        v4: scenario.link.address.into(),
-        v6: scenario.link.address6.into(),
-    };
-    let mut record = ScanRecord::new("", "");
-    let mut sink = |event: ScanEvent| record.apply(&event);
-    let finished = run_syn(&request, device, clock, &Control::new(), &mut sink).unwrap();
-    let asked = request.ports.tcp();
-    let open: BTreeSet<(IpAddr, u16)> = truth
-        .open_tcp()
-        .filter(|(address, port)| address.is_ipv6() == v6 && asked.contains(*port))
-        .collect();
-    let found: BTreeSet<(IpAddr, u16)> = record
-        .hosts
-        .iter()
-        .flat_map(|(&address, host)| host.ports.keys().map(move |&(_, port)| (address, port)))
-        .collect();
-    let unproven = record
-        .hosts
-        .iter()
-        .map(|(&address, host)| {
-            host.rest_of(Protocol::Tcp, PortState::Filtered)
-                .iter()
-                .filter(|&port| {
-                    truth.port(address, portolan_wire::Protocol::TCP, port)
-                        == simnet::PortTruth::Closed
-                })
-                .count()
-        })
-        .sum();
-    Outcome {
-        seconds: finished.elapsed.as_secs_f64(),
-        found: found.len(),
-        missed: open.difference(&found).count(),
-        wrong: found.difference(&open).count(),
-        sent: finished.sent,
-        unproven,
-    }
-}
+mod bed;
 
 /// Scans a scenario with several seeds; every open port is found, nothing else, in time.
 fn holds(name: &str, ports: &str, seconds: f64) {
@@ -217,7 +68,40 @@ fn a_host_that_limits_its_resets() {
 
 #[test]
 fn silent_hosts_behind_a_small_nat_table() {
-    holds("nat", "1-1000", 60.0);
+    holds("nat", "1-1000", 40.0);
+}
+
+#[test]
+fn nat_tables_of_other_sizes_and_lives_hide_no_port() {
+    // The limit of two questions to every port, each a new flow, and the first outage.
+    for (entries, lifetime_ms, loss) in [
+        (512, 2_000, 0.0),
+        (2_048, 10_000, 0.0),
+        (8_192, 5_000, 0.0),
+        (1_024, 5_000, 0.01),
+    ] {
+        let mut scenario = scenario("nat");
+        scenario.nat = Some(simnet::scenario::Nat {
+            entries,
+            lifetime_ms,
+        });
+        scenario.path = scenario.path.loss(loss);
+        let run = scan(&scenario, "1-1000", 3, false);
+        let life = Duration::from_millis(lifetime_ms).as_secs_f64();
+        let pass = (8_000.0 / f64::from(entries) - 1.0).max(0.0) * life;
+        let most = 2.0 * pass + 1.5 * life + 2.0;
+        assert_eq!((run.missed, run.wrong), (0, 0), "{entries} {lifetime_ms}");
+        assert!(
+            run.seconds < most,
+            "{entries} {lifetime_ms}: {}",
+            run.seconds
+        );
+    }
+}
+
+#[test]
+fn a_firewall_that_shuts_after_a_burst_is_waited_for() {
+    holds("angry-firewall", "1-10000", 45.0);
 }
 
 #[test]
