@@ -464,7 +464,9 @@ impl Pace {
         let wait = self.wait();
         let round = self.rounds.front()?;
         let end = round.end?;
-        if !round.weighed || (round.waiting() > 0 && now < end + wait) {
+        // What follows may show that it overran the path at its end.
+        let follows = (end - round.start).min(wait);
+        if !round.weighed || (round.waiting() > 0 && now < end + wait + 2 * follows) {
             return None;
         }
         let reading = self.read(round);
@@ -480,7 +482,7 @@ impl Pace {
             }
             _ if self
                 .outage
-                .is_some_and(|outage| round.start >= outage.since) =>
+                .is_some_and(|outage| end + (end - round.start) >= outage.since) =>
             {
                 Verdict::Overran
             }
@@ -514,10 +516,10 @@ impl Pace {
             Some(end) => end + ready,
             None => round.start + self.round_length(),
         });
-        let close = self
-            .rounds
-            .front()
-            .and_then(|round| Some(round.end? + wait));
+        let close = self.rounds.front().and_then(|round| {
+            let end = round.end?;
+            Some(end + wait + 2 * (end - round.start).min(wait))
+        });
         weigh.into_iter().chain(close).min()
     }
 

@@ -20,6 +20,9 @@ pub(super) const STRIDE: u32 = 1 << 14;
 /// A question is asked again within its flow after this long: no burst of losses lasts so long.
 const TWIN_GAP: Duration = Duration::from_millis(500);
 
+/// Verdicts are asked for this often at the most, unless answers come.
+const JUDGEMENT_STEP: Duration = Duration::from_micros(500);
+
 /// Questions that are asked again go out together when they are due so close to each other.
 const TWIN_STEP: Duration = Duration::from_millis(1);
 
@@ -146,7 +149,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     pub(super) fn wake(&self, pass: &Pass, state: &State<'a>, now: Duration) -> Duration {
         let mut until = now + ATTENTION;
         if let Some(judgement) = self.pace.next_judgement() {
-            until = until.min(judgement);
+            // A round that goes on for want of evidence is due all the time.
+            until = until.min(judgement.max(now + JUDGEMENT_STEP));
         }
         if let Some(twin) = pass.twins.front()
             && !self.control.is_paused()
@@ -156,7 +160,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
         let has_work = (pass.next < pass.end || !pass.again.is_empty()) && state.unsettled > 0;
         if has_work && !self.control.is_paused() && self.pace.has_room() {
-            until = until.min(self.pace.next_allowance(now));
+            let soonest = if self.pace.is_closed() {
+                now + JUDGEMENT_STEP
+            } else {
+                now
+            };
+            until = until.min(self.pace.next_allowance(now).max(soonest));
         }
         until.max(now)
     }

@@ -87,8 +87,8 @@ impl Memory {
             (self.rate * 1.25f64.powf(passed.min(60.0)), 0.75)
         } else {
             (
-                self.rate * 1.02f64.powf((times - 2.0).clamp(0.0, 100.0)),
-                0.96,
+                self.rate * 1.02f64.powf((times - 2.0).clamp(0.0, 6.0)),
+                0.94,
             )
         };
         let most = self.ceiling.map_or(f64::INFINITY, |ceiling| {
@@ -184,7 +184,8 @@ impl Pace {
             _ => Dead {
                 last: number,
                 since: round.start,
-                carried: round.sent_before,
+                // The round before it may have been dropped in part.
+                carried: round.sent_before - 0.75 * f64::from(round.sent + round.sentinels),
             },
         };
         let is_second = dead.since < round.start;
