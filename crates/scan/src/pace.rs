@@ -465,7 +465,8 @@ impl Pace {
         let round = self.rounds.front()?;
         let end = round.end?;
         // What follows may show that it overran the path at its end.
-        let follows = (end - round.start).min(wait);
+        let length = end.saturating_sub(round.start);
+        let follows = length.min(wait);
         if !round.weighed || (round.waiting() > 0 && now < end + wait + 2 * follows) {
             return None;
         }
@@ -482,7 +483,7 @@ impl Pace {
             }
             _ if self
                 .outage
-                .is_some_and(|outage| end + (end - round.start) >= outage.since) =>
+                .is_some_and(|outage| end + length >= outage.since) =>
             {
                 Verdict::Overran
             }
@@ -518,7 +519,7 @@ impl Pace {
         });
         let close = self.rounds.front().and_then(|round| {
             let end = round.end?;
-            Some(end + wait + 2 * (end - round.start).min(wait))
+            Some(end + wait + 2 * end.saturating_sub(round.start).min(wait))
         });
         weigh.into_iter().chain(close).min()
     }
