@@ -10,7 +10,8 @@
 //! [pace](crate::pace) remembers which stretches of the order it walked. When a round turns out
 //! to have overrun the path, its stretches are walked again, and what answered is skipped.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -100,7 +101,12 @@ pub(crate) struct Engine<'a, T, C> {
     /// What an earlier part of the scan has settled.
     pub(crate) settled: &'a Settled,
     pace: Pace,
+    /// What became of probes to open ports and to sentinels.
     loss: Loss,
+    /// The same of closed ports, whose answers a host may hold back.
+    closed_loss: Loss,
+    /// How long the quickest answer of a host took.
+    quickest: HashMap<IpAddr, Duration>,
     sentinels: Sentinels,
     unreached: Unreached,
     /// The stretches of the order that each round walked, oldest round first.
@@ -141,6 +147,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             settled,
             pace: Pace::new(options.limits, now),
             loss: Loss::default(),
+            closed_loss: Loss::default(),
+            quickest: HashMap::new(),
             sentinels: Sentinels::new(options.sentinel_gap),
             unreached: Unreached::default(),
             stretches: VecDeque::new(),
@@ -187,7 +195,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             hosts_up: self.counts.up,
             hosts_down: self.counts.down,
             sent: self.counts.sent,
-            loss: self.loss.measured(),
+            loss: self.measured().measured(),
             expected_missed: self.counts.missed,
         }
     }
@@ -291,10 +299,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         number
     }
 
+    /// The loss of the path: closed ports say nothing of it where they answer less than others.
+    fn measured(&self) -> Loss {
+        self.loss.with_closed(&self.closed_loss)
+    }
+
     fn passes(&self) -> u32 {
         self.options
             .passes
-            .unwrap_or_else(|| self.loss.passes(self.counts.open))
+            .unwrap_or_else(|| self.measured().passes(self.counts.open))
     }
 }
 

@@ -33,6 +33,22 @@ impl Loss {
         self.lost += count;
     }
 
+    /// What is known together with closed ports, unless these lost more than chance explains: a
+    /// host that limits its resets loses nothing on the way.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share of counts")]
+    pub fn with_closed(&self, closed: &Self) -> Self {
+        // So many would be lost here if closed ports showed what the path loses.
+        let wanted = (self.answered + self.lost) as f64 * closed.expected();
+        if (self.lost as f64) < wanted - 3.0 * (wanted + 1.0).sqrt() {
+            return *self;
+        }
+        Self {
+            answered: self.answered + closed.answered,
+            lost: self.lost + closed.lost,
+        }
+    }
+
     /// The share that was lost; `None` when nothing has answered.
     #[expect(clippy::cast_precision_loss, reason = "a share of counts")]
     pub fn measured(&self) -> Option<f64> {
@@ -118,6 +134,13 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn closed_ports_that_are_held_back_do_not_count_as_loss() {
+        let path = loss(400, 4);
+        assert_eq!(path.with_closed(&loss(9_900, 100)).answered, 10_300);
+        assert_eq!(path.with_closed(&loss(5_000, 5_000)).answered, 400);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::rtt::RoundTrip;
 
 use follow::Doubt;
 use outage::{Dead, Memory, OUTAGE_RATE, Outage};
-use round::{Reading, Round};
+use round::{Reading, Round, Window};
 
 mod follow;
 mod outage;
@@ -44,6 +44,9 @@ const EVIDENCE: f64 = 3.5;
 /// Sentinels in a round when other probes give enough evidence, when they do not, and when the
 /// two kinds disagree.
 const SENTINELS: [u32; 3] = [2, 4, 12];
+
+/// A round of many probes has one sentinel for some of them, but no more than this.
+const MOST_SENTINELS: u32 = 48;
 
 /// A scan that may not ask more often than this a second overruns no path.
 const SLOW: f64 = 20.0;
@@ -85,6 +88,16 @@ pub enum Kind {
     /// flow each time, and its answer does not tell which question it is to. It counts for no
     /// round.
     Kept,
+}
+
+/// How long an answer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trip {
+    /// From the question to the answer.
+    pub rtt: Duration,
+    /// How much of it is more than the quickest answer of the same host took; `None` where it is
+    /// the host's first.
+    pub waited: Option<Duration>,
 }
 
 /// What became of a round.
@@ -147,6 +160,9 @@ pub struct Pace {
     in_flight: u32,
     overruns: u32,
     heard_of: u64,
+    window: Window,
+    /// Sentinels that taught the base loss, up to a bound.
+    base_seen: f64,
     /// How often a table on the path may have dropped something.
     doubts: u32,
 }
@@ -183,6 +199,8 @@ impl Pace {
             in_flight: 0,
             overruns: 0,
             heard_of: 0,
+            window: Window::default(),
+            base_seen: 0.0,
             doubts: 0,
         }
     }
@@ -265,7 +283,8 @@ impl Pace {
                 sentinels: 0,
                 sentinels_answered: 0,
                 expected_share: self.share,
-                rtt: None,
+                timed: 0,
+                waited: None,
                 first_answer: None,
                 last_answer: None,
                 weighed: false,
@@ -355,6 +374,7 @@ impl Pace {
         } else {
             SENTINELS[0]
         };
+        let wanted = wanted.max((round.sent / 40).min(MOST_SENTINELS));
         if self.outage.is_some() {
             return 1;
         }
@@ -387,15 +407,16 @@ impl Pace {
         }
     }
 
-    /// A probe of round `number` was answered after `rtt`; `None` where that is not known.
-    pub fn answered(&mut self, number: u32, kind: Kind, rtt: Option<Duration>, now: Duration) {
+    /// A probe of round `number` was answered; `trip` is `None` where it is not known how long
+    /// that took.
+    pub fn answered(&mut self, number: u32, kind: Kind, trip: Option<Trip>, now: Duration) {
         self.heard = true;
         if kind == Kind::Kept {
             self.hear_kept(now);
             return;
         }
-        if let Some(rtt) = rtt {
-            self.rtt.sample(rtt);
+        if let Some(trip) = trip {
+            self.rtt.sample(trip.rtt);
         }
         if let Some(outage) = self.outage
             && self.is_of_outage(number)
@@ -420,8 +441,9 @@ impl Pace {
         }
         *answered += 1;
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(rtt) = rtt {
-            round.rtt = Some(round.rtt.map_or(rtt, |lowest| lowest.min(rtt)));
+        if let Some(waited) = trip.and_then(|trip| trip.waited) {
+            round.timed += 1;
+            round.waited = Some(round.waited.map_or(waited, |least| least.min(waited)));
         }
         round.first_answer.get_or_insert(now);
         round.last_answer = Some(now);

@@ -1,6 +1,7 @@
 //! What answers and verdicts mean for the scan.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::walk::{Pass, Walk};
 use super::{ATTENTION, Engine};
 use crate::clock::Clock;
 use crate::loss::Loss;
-use crate::pace::{Judgement, Kind, Verdict};
+use crate::pace::{Judgement, Kind, Trip, Verdict};
 use crate::transport::{Answer, Finding, Transport};
 use crate::unreached::Unreached;
 
@@ -31,6 +32,9 @@ pub(super) const SYSTEM_RETRIES: Duration = Duration::from_millis(990);
 
 /// A path that takes this long may well take longer than the system's own retry.
 pub(super) const SLOW: Duration = Duration::from_millis(400);
+
+/// Hosts whose quickest answer is remembered.
+const REMEMBERED: usize = 1 << 14;
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Takes the pace's verdicts: what overran the path is walked again.
@@ -52,7 +56,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if self.pace.is_limited() && !self.limit_shown {
                 // What was taken for loss so far was the limit.
                 self.limit_shown = true;
-                self.loss = Loss::default();
+                self.closed_loss = Loss::default();
             }
             if verdict == Verdict::Overran
                 && round >= pass.first_round
@@ -110,7 +114,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if is_answer {
             let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
             let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
-            self.pace.answered(round, kind, clean, at);
+            let trip = clean.map(|rtt| self.trip(endpoint.address, rtt));
+            self.pace.answered(round, kind, trip, at);
             self.slowest = self.slowest.max(clean.unwrap_or_default());
             self.heard_at = at;
             if kind != Kind::Kept {
@@ -122,7 +127,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if kind == Kind::Sentinel {
             if is_answer {
                 self.sentinels.answered(endpoint);
-                self.loss.answered();
+                if matches!(answer.finding, Finding::Port(PortState::Open, _)) {
+                    self.loss.answered();
+                }
             }
             return;
         }
@@ -181,6 +188,28 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
     }
 
+    /// How long an answer took, and how long it had to wait on its way.
+    ///
+    /// Hosts of one path are not equally far: only what is more than the quickest answer of the
+    /// same host may have been spent in a queue.
+    fn trip(&mut self, address: IpAddr, rtt: Duration) -> Trip {
+        if self.quickest.len() >= REMEMBERED {
+            self.quickest.clear();
+        }
+        let waited = match self.quickest.entry(address) {
+            Entry::Occupied(mut quickest) => {
+                let least = rtt.min(*quickest.get());
+                quickest.insert(least);
+                Some(rtt.saturating_sub(least))
+            }
+            Entry::Vacant(place) => {
+                place.insert(rtt);
+                None
+            }
+        };
+        Trip { rtt, waited }
+    }
+
     pub(super) fn offer_sentinel(&mut self, endpoint: Endpoint, state: PortState) {
         self.sentinels.offer(endpoint, state);
         if self.options.spares_open && self.sentinels.has_closed() {
@@ -229,14 +258,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// An answer in a later pass than the first shows that earlier probes were lost; one to a
     /// probe of an earlier pass was only late.
-    /// Closed ports say nothing about loss where the host limits its resets.
     pub(super) fn note_loss(&mut self, pass: &Pass, round: u32, state: PortState) {
-        if self.pace.is_limited() && state != PortState::Open {
-            return;
-        }
-        self.loss.answered();
-        if pass.walk == Walk::Pairs && round >= pass.first_round {
-            self.loss.lost(u64::from(pass.number - 1));
+        let loss = if state == PortState::Open {
+            &mut self.loss
+        } else {
+            &mut self.closed_loss
+        };
+        loss.answered();
+        if pass.walk == Walk::Pairs && round >= pass.first_round && round != u32::MAX {
+            loss.lost(u64::from(pass.number - 1));
         }
     }
 

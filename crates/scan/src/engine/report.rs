@@ -21,7 +21,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     pub(super) fn close_block(&mut self, state: &State<'a>, passes: u32, discovered: bool) {
         let is_silence_left = state.unsettled > 0;
         let missed = if is_silence_left {
-            self.loss.missed(self.counts.open, passes)
+            self.measured().missed(self.counts.open, passes)
         } else {
             0.0
         };
@@ -112,6 +112,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             let share = done as f64 / total as f64;
             elapsed.mul_f64((1.0 / share - 1.0).min(1e6))
         });
+        let loss = self.measured().measured().unwrap_or(0.0);
         (self.sink)(ScanEvent::Progress(Progress {
             done,
             total,
@@ -122,7 +123,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             in_flight: self.pace.in_flight(),
             pass: self.pass_shown,
             rtt: self.pace.rtt().srtt(),
-            loss: self.loss.measured().unwrap_or(0.0),
+            loss,
             elapsed,
             left,
         }));

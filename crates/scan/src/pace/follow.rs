@@ -11,8 +11,8 @@ pub(super) const BEYOND_DOUBT: f64 = 0.005;
 /// Rounds in which sentinels and other probes disagreed, one after another.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Doubt {
-    /// The logarithm of the chance that all the sentinels that answered would have come through
-    /// if the path had lost the share that was missing of the others.
+    /// How much likelier it is that the path lost what was missing than that it did not, by what
+    /// became of the sentinels: a natural logarithm.
     pub(super) chance: f64,
 }
 
@@ -26,6 +26,7 @@ impl Pace {
         if is_news {
             self.remember(&round, now);
         }
+        let reading = self.read_window(&round, reading, is_news);
         match reading {
             Reading::Nothing => self.learn_share(&round, 0.3),
             Reading::Fine => {
@@ -49,10 +50,14 @@ impl Pace {
             Reading::Disagreed { share } => {
                 let doubt = self.doubt.get_or_insert_default();
                 if round.trusted {
-                    doubt.chance +=
-                        f64::from(round.sentinels_answered) * (1.0 - share.clamp(0.01, 0.99)).ln();
+                    doubt.chance += round.favours_path(share, self.base_loss);
                 }
-                if doubt.chance < BEYOND_DOUBT.ln() {
+                if doubt.chance > -BEYOND_DOUBT.ln() {
+                    self.doubt = None;
+                    if is_news && self.memory.is_none() {
+                        self.cut_for(&round, share, now);
+                    }
+                } else if doubt.chance < BEYOND_DOUBT.ln() {
                     self.limited = true;
                     self.doubt = None;
                     self.learn_share(&round, 1.0);
@@ -150,9 +155,13 @@ impl Pace {
 
     pub(super) fn learn(&mut self, round: &Round) {
         self.learn_share(round, 0.2);
-        if round.sentinels > 0 && self.memory.is_none() {
+        // Near a rate that was too much, what is lost is lost for the rate.
+        let is_low = self.wall.is_none_or(|(wall, _)| round.rate <= 0.6 * wall);
+        if round.sentinels > 0 && self.memory.is_none() && is_low {
             let lost = 1.0 - f64::from(round.sentinels_answered) / f64::from(round.sentinels);
-            let weight = f64::from(round.sentinels) / (f64::from(round.sentinels) + 100.0);
+            // An average at first, and then one that forgets.
+            self.base_seen = (self.base_seen + f64::from(round.sentinels)).min(100.0);
+            let weight = f64::from(round.sentinels) / (10.0 + self.base_seen);
             self.base_loss += (lost.clamp(0.0, 1.0) - self.base_loss) * weight;
         }
     }

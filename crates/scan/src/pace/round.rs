@@ -21,8 +21,10 @@ pub(super) struct Round {
     pub(super) sentinels_answered: u32,
     /// The share of answers that was to be expected when it started.
     pub(super) expected_share: Option<f64>,
-    /// The lowest round-trip time of its answers.
-    pub(super) rtt: Option<Duration>,
+    /// Answers of hosts that had answered before, and how long the quickest of them had to wait
+    /// on its way.
+    pub(super) timed: u32,
+    pub(super) waited: Option<Duration>,
     pub(super) first_answer: Option<Duration>,
     pub(super) last_answer: Option<Duration>,
     pub(super) weighed: bool,
@@ -32,7 +34,50 @@ pub(super) struct Round {
     pub(super) trusted: bool,
 }
 
+/// Sentinels of the last rounds at about the same rate: of one round there are too few to tell a
+/// loss from a few.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Window {
+    rate: f64,
+    asked: u32,
+    lost: u32,
+}
+
+impl Window {
+    fn add(&mut self, round: &Round) {
+        if round.rate > 1.4 * self.rate || round.rate < 0.7 * self.rate {
+            *self = Self {
+                rate: round.rate,
+                ..Self::default()
+            };
+        } else if self.asked >= 96 {
+            self.asked /= 2;
+            self.lost /= 2;
+        }
+        self.asked += round.sentinels;
+        self.lost += round.sentinels.saturating_sub(round.sentinels_answered);
+    }
+
+    /// The share that is lost beyond what is lost at any rate, if chance does not explain it.
+    fn excess(&self, base_loss: f64) -> Option<f64> {
+        let (asked, lost) = (f64::from(self.asked), f64::from(self.lost));
+        let usual = asked * base_loss.max(0.01);
+        let is_more = lost >= 3.0 && lost > usual + 3.0 * (usual + 0.25).sqrt();
+        is_more.then(|| lost / asked - base_loss)
+    }
+}
+
 impl Round {
+    /// How much likelier what became of its sentinels is if the path lost `share` of them than if
+    /// it lost no more than ever: a natural logarithm.
+    pub(super) fn favours_path(&self, share: f64, base_loss: f64) -> f64 {
+        let (share, base) = (share.clamp(0.01, 0.99), base_loss.clamp(0.01, 0.9));
+        let answered = f64::from(self.sentinels_answered);
+        let lost = f64::from(self.sentinels) - answered;
+        answered * ((1.0 - share) / (1.0 - base).max(1.0 - share)).ln()
+            + lost * (share / base.min(share)).ln()
+    }
+
     pub(super) fn waiting(&self) -> u32 {
         (self.sent + self.sentinels).saturating_sub(self.answered + self.sentinels_answered)
     }
@@ -56,6 +101,26 @@ pub(super) enum Reading {
 }
 
 impl Pace {
+    /// What a round shows, and those before it at about its rate.
+    pub(super) fn read_window(
+        &mut self,
+        round: &Round,
+        reading: Reading,
+        is_news: bool,
+    ) -> Reading {
+        if !is_news || !self.trusts || !round.trusted || self.memory.is_some() {
+            return reading;
+        }
+        self.window.add(round);
+        match (reading, self.window.excess(self.base_loss)) {
+            (Reading::Fine | Reading::Nothing | Reading::Disagreed { .. }, Some(share)) => {
+                self.window = Window::default();
+                Reading::Lost { share }
+            }
+            _ => reading,
+        }
+    }
+
     /// What `round` shows, so far as its answers have come.
     pub(super) fn read(&self, round: &Round) -> Reading {
         let share = round.expected_share.or(self.share).unwrap_or(0.0);
@@ -117,10 +182,10 @@ impl Pace {
 
     /// Whether even the quickest answer of the round had to wait in a queue.
     pub(super) fn queues(&self, round: &Round) -> bool {
-        let (Some(rtt), Some(lowest)) = (round.rtt, self.rtt.lowest()) else {
+        let (Some(waited), Some(lowest)) = (round.waited, self.rtt.lowest()) else {
             return false;
         };
-        rtt > lowest.mul_f64(1.25) + Duration::from_millis(3)
+        round.timed >= 3 && waited > lowest.mul_f64(0.25) + Duration::from_millis(3)
     }
 }
 

@@ -6,6 +6,7 @@ use simnet::Truth;
 use bed::{scan, scenario};
 
 mod bed;
+mod random;
 
 /// Scans a scenario with several seeds; every open port is found, nothing else, in time.
 fn holds(name: &str, ports: &str, seconds: f64) {

@@ -89,6 +89,9 @@ pub(super) struct Outcome {
     pub(super) missed: usize,
     pub(super) wrong: usize,
     pub(super) sent: u64,
+    /// How often silent ports were asked.
+    pub(super) passes: u32,
+
     /// Closed ports that are known to answer, but were called filtered.
     pub(super) unproven: usize,
 }
@@ -127,7 +130,13 @@ pub(super) fn scan(scenario: &Scenario, ports: &str, seed: u64, v6: bool) -> Out
         v6: scenario.link.address6.into(),
     };
     let mut record = ScanRecord::new("", "");
-    let mut sink = |event: ScanEvent| record.apply(&event);
+    let mut passes = 0;
+    let mut sink = |event: ScanEvent| {
+        if let ScanEvent::Progress(progress) = &event {
+            passes = passes.max(progress.pass);
+        }
+        record.apply(&event);
+    };
     let finished = run_syn(&request, device, clock, &Control::new(), &mut sink).unwrap();
     let asked = request.ports.tcp();
     let open: BTreeSet<(IpAddr, u16)> = truth
@@ -158,6 +167,8 @@ pub(super) fn scan(scenario: &Scenario, ports: &str, seed: u64, v6: bool) -> Out
         missed: open.difference(&found).count(),
         wrong: found.difference(&open).count(),
         sent: finished.sent,
+        passes,
+
         unproven,
     }
 }
