@@ -8,6 +8,12 @@ use crate::tools::Tool;
 
 /// Processor, kernel, versions and command, as lines of text.
 pub(crate) fn describe(tools: &[Tool], format: Format) -> String {
+    let versions: Vec<String> = tools.iter().filter_map(version).collect();
+    about(&versions, format)
+}
+
+/// The same with versions that are known.
+pub(crate) fn about(versions: &[String], format: Format) -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -16,7 +22,7 @@ pub(crate) fn describe(tools: &[Tool], format: Format) -> String {
         format!("kernel: Linux {}", kernel.trim()),
         format!("command: cargo xtask bench {}", words.join(" ")),
     ];
-    lines.extend(tools.iter().filter_map(version));
+    lines.extend(versions.iter().cloned());
     let bullet = match format {
         Format::Terminal => "",
         Format::Markdown => "- ",

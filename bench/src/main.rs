@@ -12,6 +12,7 @@ mod measure;
 mod options;
 mod parse;
 mod path;
+mod race;
 mod scenario;
 mod stage;
 mod table;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Request::Limit(job)) => limit::run(job),
+        Ok(Request::Race(options)) => race_all(&options),
         Ok(Request::Measure(options)) => measure_all(&options),
         Err(error) => Err(error.to_string()),
     };
@@ -55,6 +57,14 @@ fn measure_all(options: &Options) -> Result<(), String> {
         scenario::run(*scenario, &tools, &stage, options)?;
     }
     Ok(())
+}
+
+fn race_all(options: &race::Options) -> Result<(), String> {
+    if let Some(reason) = portolan_testnet::missing() {
+        return Err(reason);
+    }
+    clean_up_on_signals()?;
+    race::run(options)
 }
 
 /// Removes namespaces and files when the user, or a service manager, ends the process. What it

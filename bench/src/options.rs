@@ -30,12 +30,21 @@ Options:
   --portolan PATH        the binary; by default the one built next to this program
   --markdown             tables for docs/performance.md
   -h, --help             this text
+
+cargo xtask bench race [OPTIONS] [NETWORK]...
+
+Scanners that send packets of their own (as root), over simulated networks:
+lan, lossy, very-lossy, bottleneck, filtered, rst-limited, nat, sparse-20.
+Takes --runs (3 by default), --time-limit, --tools, --portolan, --markdown, and
+  --charts DIRECTORY     draws race-NETWORK.svg there
 ";
 
 /// What the user asks for.
 pub(crate) enum Request {
     Help,
     Measure(Options),
+    /// Scanners that send packets of their own, over simulated networks.
+    Race(crate::race::Options),
     /// This program as the bare loop that the others are held against; started by itself.
     Limit(Job),
 }
@@ -75,6 +84,9 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error>
             Long("portolan") => options.portolan = Some(parser.value()?.into()),
             Long("markdown") => options.format = Format::Markdown,
             Long("help") | Short('h') => return Ok(Request::Help),
+            Value(word) if word == "race" => {
+                return Ok(Request::Race(crate::race::read(&mut parser)?));
+            }
             Value(word) if word == "limit" => {
                 return Ok(Request::Limit(Job {
                     address: parser.value()?.parse::<Ipv4Addr>()?,

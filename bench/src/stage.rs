@@ -48,6 +48,16 @@ impl Stage {
         Ok(stage)
     }
 
+    /// A directory with nothing in it.
+    pub(crate) fn empty() -> Result<Self, String> {
+        let stage = Self {
+            directory: directory(),
+        };
+        fs::create_dir(&stage.directory)
+            .map_err(|error| format!("cannot set up {}: {error}", directory().display()))?;
+        Ok(stage)
+    }
+
     /// Where a program of that name was put, if there was one.
     pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
         let path = self.directory.join(name);

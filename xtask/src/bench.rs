@@ -12,6 +12,8 @@ pub(crate) fn run(options: &[&str]) -> Result<ExitCode, String> {
         "portolan",
         "--package",
         "portolan-bench",
+        "--package",
+        "simnet",
     ]))?;
     if !built.success() {
         return Ok(ExitCode::FAILURE);
