@@ -253,6 +253,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             next: 0,
             end: 0,
             again: VecDeque::new(),
+            primed: Vec::new(),
             repeats: 0,
         };
         let mut answers = Vec::new();

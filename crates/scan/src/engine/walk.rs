@@ -42,6 +42,8 @@ pub(super) struct Pass {
     pub(super) end: u64,
     /// Stretches to be walked again.
     pub(super) again: VecDeque<Range<u64>>,
+    /// Positions that were walked before all others, in order: the walk passes over them.
+    pub(super) primed: Vec<u64>,
     /// Positions that may still be walked again in this pass.
     pub(super) repeats: u64,
 }
@@ -80,6 +82,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         self.pace.end_round(now);
         self.pace.forget_share();
         self.pass_shown = number;
+        let mut primed: Vec<u64> = first.iter().flat_map(Range::clone).collect();
+        primed.sort_unstable();
         let mut pass = Pass {
             walk,
             number,
@@ -87,6 +91,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             next: 0,
             end,
             again: first,
+            primed,
             repeats: end.saturating_mul(REPEATS),
         };
         let mut answers = Vec::new();
@@ -201,7 +206,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
             } else if pass.next < pass.end {
                 pass.next += 1;
-                break pass.next - 1;
+                // Its answer may be on its way: a service is not to be asked twice for nothing.
+                if pass.primed.binary_search(&(pass.next - 1)).is_err() {
+                    break pass.next - 1;
+                }
             } else {
                 return None;
             }
