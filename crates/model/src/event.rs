@@ -163,6 +163,18 @@ pub struct Problem {
     pub left_out: bool,
 }
 
+impl Problem {
+    /// What happened and to what, in one line: what it is about stands before the message,
+    /// unless the message names it.
+    pub fn line(&self) -> std::borrow::Cow<'_, str> {
+        if self.about.is_empty() || self.message.contains(&self.about) {
+            self.message.as_str().into()
+        } else {
+            format!("{}: {}", self.about, self.message).into()
+        }
+    }
+}
+
 /// How far a scan is, and what its controller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Progress {

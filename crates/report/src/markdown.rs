@@ -19,12 +19,7 @@ pub(crate) fn write(
     writeln!(out, "- Started: {started}")?;
     writeln!(out, "- Result: {}", view::summary(record))?;
     for problem in &record.problems {
-        writeln!(
-            out,
-            "- Problem: {}: {}",
-            markdown(&problem.about),
-            markdown(&problem.message)
-        )?;
+        writeln!(out, "- Problem: {}", markdown(&problem.line()))?;
     }
     for (&address, host) in &record.hosts {
         writeln!(out, "\n## {}\n", markdown(&view::title(address, host)))?;

@@ -69,12 +69,7 @@ pub(crate) fn write(
         writeln!(out)?;
     }
     for problem in &record.problems {
-        writeln!(
-            out,
-            "# {}: {}",
-            visible(&problem.about),
-            visible(&problem.message)
-        )?;
+        writeln!(out, "# {}", visible(&problem.line()))?;
     }
     writeln!(
         out,

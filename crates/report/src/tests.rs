@@ -313,10 +313,7 @@ fn as_xml_holds(record: &ScanRecord) -> ScanRecord {
             .problems
             .iter()
             .filter(|problem| problem.left_out)
-            .map(|problem| match problem.about.as_str() {
-                "" => problem.message.clone(),
-                about => format!("{about}: {}", problem.message),
-            })
+            .map(|problem| problem.line().into_owned())
             .collect();
         let message = if left_out.is_empty() {
             "something is left out".to_owned()

@@ -220,13 +220,7 @@ fn left_out(record: &ScanRecord) -> String {
         .problems
         .iter()
         .filter(|problem| problem.left_out)
-        .map(|problem| {
-            if problem.about.is_empty() {
-                problem.message.clone()
-            } else {
-                format!("{}: {}", problem.about, problem.message)
-            }
-        })
+        .map(|problem| problem.line().into_owned())
         .collect();
     if problems.is_empty() {
         "something is left out".to_owned()
