@@ -31,6 +31,11 @@ fn list_counts_all_of_ipv4_at_once() {
 }
 
 #[test]
+fn list_counts_all_of_ipv6_exactly_and_says_that_it_has_no_order() {
+    insta::assert_snapshot!(run(&["list", "::/0", "-p-", "--seed", "1"]));
+}
+
+#[test]
 fn list_writes_json() {
     insta::assert_snapshot!(run(&[
         "list",
