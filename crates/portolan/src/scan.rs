@@ -10,6 +10,7 @@ use portolan_model::{ScanEvent, ScanRecord};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
 use portolan_scan::{Control, settled_in};
 use portolan_store::{Mode, NewScan};
+use rustix::io::Errno;
 
 use crate::args::{ColorChoice, OutputArgs, ScanArgs};
 use crate::config::Config;
@@ -177,14 +178,41 @@ fn told(error: &runner::Error, look: Look) -> Failure {
 
 /// An error of the runner as a failure alone.
 pub(crate) fn plain(error: &runner::Error) -> Failure {
-    let failure = Failure::new(error.to_string());
+    let failure = Failure::new(chain(error));
     match error {
+        runner::Error::Engine(portolan_scan::Error::Sockets { source })
+            if matches!(
+                Errno::from_io_error(source),
+                Some(Errno::MFILE | Errno::NFILE)
+            ) =>
+        {
+            failure.hint(
+                "a scan needs some dozens of descriptors: allow more, as with `ulimit -n 1024`",
+            )
+        }
         runner::Error::Exclude { source, .. } => failure.hint(source.hint()),
         runner::Error::OutOfScope(_) => {
             failure.hint("the scope stands in `--scope` and in the configuration file")
         }
         _ => failure,
     }
+}
+
+/// What an error says, and what the errors that caused it say that is not said yet.
+fn chain(error: &runner::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let told = match error.downcast_ref::<io::Error>() {
+            Some(error) => io_reason(error),
+            None => error.to_string(),
+        };
+        if !message.contains(&told) {
+            message = format!("{message}: {told}");
+        }
+        cause = error.source();
+    }
+    message
 }
 
 /// Decides the order where the user does not: other at each run.
