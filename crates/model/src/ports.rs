@@ -389,6 +389,16 @@ pub enum PortError {
         /// What may have been meant.
         meant: Option<String>,
     },
+    /// A port with its protocol, as results print it.
+    #[error("`{item}` is not how a port of a protocol is written")]
+    WithProtocol {
+        /// The item as written.
+        item: String,
+        /// The port.
+        port: String,
+        /// Its protocol.
+        protocol: Protocol,
+    },
     /// nmap's brackets.
     #[error("`{item}`: brackets in a list of ports are not known")]
     Brackets {
@@ -423,6 +433,13 @@ impl PortError {
                 Some(name) => Some(format!("did you mean `{name}`?")),
                 None => Some("write its number".to_owned()),
             },
+            Self::WithProtocol { port, protocol, .. } => {
+                let letter = match protocol {
+                    Protocol::Tcp => 'T',
+                    Protocol::Udp => 'U',
+                };
+                Some(format!("write `{letter}:{port}`, or `{port}` alone"))
+            }
             Self::NotARange {
                 meant: Some(meant), ..
             } => Some(format!("did you mean `{meant}`?")),
@@ -534,6 +551,13 @@ fn unknown_name(name: &str, protocols: &[Protocol]) -> PortError {
             item: name.to_owned(),
         };
     }
+    if let Some((port, protocol)) = with_protocol(name) {
+        return PortError::WithProtocol {
+            item: name.to_owned(),
+            port: port.to_owned(),
+            protocol,
+        };
+    }
     if let Some(error) = not_a_range(name) {
         return error;
     }
@@ -548,6 +572,18 @@ fn unknown_name(name: &str, protocols: &[Protocol]) -> PortError {
             name,
         },
     }
+}
+
+/// `22/tcp` or `tcp:22` in its parts.
+fn with_protocol(item: &str) -> Option<(&str, Protocol)> {
+    let (before, after) = item.split_once(['/', ':'])?;
+    let protocol = |word: &str| word.to_ascii_lowercase().parse().ok();
+    let (port, protocol) = match (protocol(before), protocol(after)) {
+        (Some(protocol), None) => (after, protocol),
+        (None, Some(protocol)) => (before, protocol),
+        _ => return None,
+    };
+    port.parse::<PortSpec>().is_ok().then_some((port, protocol))
 }
 
 /// The error for words with dashes between them each of which is a port.

@@ -196,10 +196,15 @@ enum Refused {
 }
 
 fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
-    let words = argv::rewrite(words).map_err(Refused::Failure)?;
+    let words = argv::rewrite(argv::help(words)).map_err(Refused::Failure)?;
     let words = std::iter::once(OsString::from(NAME)).chain(words);
     let look = Look::detect(ColorChoice::Auto);
     let words: Vec<_> = words.collect();
+    // Whose help says more.
+    let called = match words.get(1).and_then(|word| word.to_str()) {
+        Some(word) if args::command().find_subcommand(word).is_some() => format!("{NAME} {word}"),
+        _ => NAME.to_owned(),
+    };
     let is_brief = words.iter().any(|word| word == "-h");
     let command = if is_brief {
         args::brief()
@@ -219,12 +224,12 @@ fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
                     text.to_string()
                 })
             }
-            _ => Refused::Failure(explain(&error)),
+            _ => Refused::Failure(explain(&error, &called)),
         })
 }
 
 /// clap's error as one line and a hint, without the usage that it adds.
-fn explain(error: &clap::Error) -> Failure {
+fn explain(error: &clap::Error, called: &str) -> Failure {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let first = paragraphs.next().unwrap_or(&text);
@@ -250,7 +255,12 @@ fn explain(error: &clap::Error) -> Failure {
         });
     match meant {
         Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-        None => failure.hint("see `portolan --help`"),
+        None if message.starts_with("the argument '--ports")
+            && message.contains("multiple times") =>
+        {
+            failure.hint("join them by a comma, as in `-p 22,80`")
+        }
+        None => failure.hint(format!("see `{called} --help`")),
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn plan(args: &OutputArgs) -> Result<Vec<Output>> {
     }
     for (index, output) in outputs.iter().enumerate() {
         let again = outputs.iter().skip(index + 1);
-        if !again.clone().any(|other| other.to == output.to) {
+        if !again.clone().any(|other| is_same(&other.to, &output.to)) {
             continue;
         }
         return Err(match &output.to {
@@ -107,6 +107,21 @@ fn destination(file: &Path) -> Destination {
         Destination::Stdout
     } else {
         Destination::File(file.to_owned())
+    }
+}
+
+/// Whether two results would go to one place, however the files are written.
+fn is_same(one: &Destination, other: &Destination) -> bool {
+    let place = |file: &Path| {
+        let whole = followed(file);
+        let directory = followed(&directory(&whole));
+        whole.file_name().map(|name| directory.join(name))
+    };
+    match (one, other) {
+        (Destination::File(one), Destination::File(other)) => {
+            one == other || place(one).is_some_and(|one| Some(one) == place(other))
+        }
+        _ => one == other,
     }
 }
 

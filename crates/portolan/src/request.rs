@@ -79,7 +79,7 @@ pub(crate) fn places(
             .hint("name one, as in `portolan 127.0.0.1`, or see `portolan --help`"));
     }
     if let [host, port] = &words[..]
-        && let Some(failure) = host_and_port(host, port)
+        && let Some(failure) = host_and_port(host, port, port_args)
     {
         return Err(failure);
     }
@@ -136,12 +136,14 @@ fn host_and_range(host: &str, first: &str, last: &str, args: &PortArgs) -> Resul
 }
 
 /// What is said of a host and one number, which is no target.
-fn host_and_port(host: &str, port: &str) -> Option<Failure> {
+fn host_and_port(host: &str, port: &str, args: &PortArgs) -> Option<Failure> {
     let is_host = !is_number(host) && host.parse::<Target>().is_ok();
     let number: u16 = port.parse().ok().filter(|&number| number > 0)?;
     is_host.then(|| {
-        Failure::new(format!("`{number}` is a port, not a target"))
-            .hint(format!("write `{host} -p {number}`"))
+        Failure::new(format!("`{number}` is a port, not a target")).hint(match &args.ports {
+            Some(others) => format!("write `{host} -p {},{number}`", visible(others)),
+            None => format!("write `{host} -p {number}`"),
+        })
     })
 }
 

@@ -501,7 +501,7 @@ fn refused(document: &str) -> String {
 fn what_is_no_result_is_said_to_be_none() {
     assert_eq!(
         refused(""),
-        "the input begins with nothing, expected nmap XML or JSON lines of a scan"
+        "the input is empty, expected nmap XML or JSON lines of a scan"
     );
     assert_eq!(
         refused("\u{1b}[31m"),

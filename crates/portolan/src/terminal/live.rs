@@ -64,7 +64,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
         match event {
             ScanEvent::Started(started) if self.shown.details => {
                 let text = format!(
-                    "scanning {} of port and address, at {}, by {}, seed {}\n",
+                    "scanning {} of port and address, at {}, by {}\nthe order is that of `--seed {}`\n",
                     plural(started.probes, "pair"),
                     plural(started.addresses, "address"),
                     started

@@ -76,7 +76,11 @@ fn effort(finished: &Finished) -> String {
     let mut line = format!(
         "{} in {}",
         count(finished.sent, "probe"),
-        duration::show(finished.elapsed)
+        if finished.elapsed.as_millis() == 0 {
+            "less than 1 ms".to_owned()
+        } else {
+            duration::show(finished.elapsed)
+        }
     );
     // Below a tenth of a second the figure says more about the clock than about the scan.
     if seconds >= 0.1 {

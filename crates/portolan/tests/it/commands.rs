@@ -8,6 +8,12 @@ fn the_short_help() {
 }
 
 #[test]
+fn help_as_a_word_is_the_long_help() {
+    assert_eq!(run(&["help"]), run(&["--help"]));
+    assert_eq!(run(&["help", "list"]), run(&["list", "--help"]));
+}
+
+#[test]
 fn the_long_help() {
     insta::assert_snapshot!(run(&["--help"]));
 }

@@ -89,7 +89,21 @@ refuses! {
     too_many_top_ports: ["127.0.0.1", "--top-ports", "70000"] =>
         "error: invalid value '70000' for '--top-ports <N>': expected a number of ports, 1 to 65535\nhint: see `portolan --help`\n",
     a_scan_that_is_no_number: ["show", "x"] =>
-        "error: invalid value 'x' for '<ID>': expected the number of a scan, as `portolan history` shows it\nhint: see `portolan --help`\n",
+        "error: invalid value 'x' for '<ID>': expected the number of a scan, as `portolan history` shows it\nhint: see `portolan show --help`\n",
+    a_result_is_missing: ["diff", "a.xml"] =>
+        "error: the following required arguments were not provided: <NEW>\nhint: see `portolan diff --help`\n",
+    ports_in_two_options: ["127.0.0.1", "-p", "22", "-p", "80"] =>
+        "error: the argument '--ports <PORTS>' cannot be used multiple times\nhint: join them by a comma, as in `-p 22,80`\n",
+    a_port_with_its_protocol: ["127.0.0.1", "-p", "22/tcp"] =>
+        "error: `22/tcp` is not how a port of a protocol is written\nhint: write `T:22`, or `22` alone\n",
+    a_protocol_in_full: ["127.0.0.1", "-p", "80,udp:53"] =>
+        "error: `udp:53` is not how a port of a protocol is written\nhint: write `U:53`, or `53` alone\n",
+    one_more_port_as_a_target: ["127.0.0.1", "-p", "22", "80"] =>
+        "error: `80` is a port, not a target\nhint: write `127.0.0.1 -p 22,80`\n",
+    two_results_in_one_file: ["127.0.0.1", "-oX", "/tmp/scan", "-oJ", "/tmp/./scan"] =>
+        "error: two results cannot both go to `/tmp/scan`\n",
+    an_address_outside_the_scope: ["127.0.0.1", "-n", "--scope", "192.0.2.0/24"] =>
+        "error: 127.0.0.1 is outside the scope\nhint: the scope stands in `--scope` and in the configuration file\n",
     a_shell_without_completions: ["completions", "tcsh"] =>
         "error: invalid value 'tcsh' for '<SHELL>'\nhint: write one of bash, elvish, fish, powershell, zsh\n",
     a_command_that_is_cut_short: ["complet", "bash"] =>
