@@ -285,6 +285,8 @@ struct Sinks<'a> {
     table: bool,
     /// Set once standard output cannot be written.
     stdout_error: Option<io::Error>,
+    /// Set where that, and not the user, ended the scan.
+    reader_has_gone: bool,
     /// Where the scan is kept.
     keeper: Option<Keeper>,
 }
@@ -331,6 +333,7 @@ impl<'a> Sinks<'a> {
             streams: Vec::new(),
             table,
             stdout_error: None,
+            reader_has_gone: false,
             keeper: None,
         }
     }
@@ -342,6 +345,10 @@ impl<'a> Sinks<'a> {
                 let stream = Stream::open(&to, &self.typed, self.options.open_only);
                 self.streams.push(stream);
             }
+        }
+        if matches!(event, ScanEvent::Progress(_)) && self.look.err_is_terminal {
+            self.look = self.look.again();
+            self.live.resize(self.look);
         }
         self.record.apply(event);
         if let Some(keeper) = &mut self.keeper {
@@ -360,6 +367,7 @@ impl<'a> Sinks<'a> {
         }
         if self.stdout_error.is_some() && self.keeper.is_none() && !self.writes_files() {
             // Nobody is left to read what would be found.
+            self.reader_has_gone |= !control.is_stopped();
             control.stop();
         }
     }
@@ -429,7 +437,10 @@ impl<'a> Sinks<'a> {
             }
             None => false,
         };
-        if !self.output.quiet && !pipe_closed {
+        // Ctrl-C ends the other programs of a pipe too, and its user is still there.
+        let by_user = control.is_stopped() && !self.reader_has_gone;
+        let is_quiet_end = pipe_closed && !by_user;
+        if !self.output.quiet && !is_quiet_end {
             let verbose = self.output.verbose > 0;
             terminal::stderr(&terminal::summary(&self.record, verbose));
             if let Some(id) = kept {
@@ -443,7 +454,7 @@ impl<'a> Sinks<'a> {
             // What cannot be written stops a scan too, and nobody interrupted it.
             _ if !failures.is_empty() && (!control.is_stopped() || stdout_failed) => Exit::LeftOut,
             // It was stopped because its reader has gone, and that is its reader's right.
-            _ if pipe_closed => Exit::Done,
+            _ if is_quiet_end => Exit::Done,
             Outcome::Interrupted => Exit::Interrupted,
             Outcome::Incomplete => Exit::LeftOut,
             Outcome::Complete => Exit::Done,

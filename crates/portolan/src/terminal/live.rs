@@ -98,6 +98,13 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
         Ok(())
     }
 
+    /// The terminal may have another size now. Then nobody knows on how many of its lines the
+    /// rows stand, and they stay.
+    pub(crate) fn resize(&mut self, look: Look) {
+        self.is_mixed |= self.rows > 0 && look != self.look;
+        self.look = look;
+    }
+
     /// Takes the rows away again, where they all still stand on the screen, so that the table
     /// can stand in their place; otherwise leaves an empty line under them.
     ///
@@ -263,6 +270,25 @@ mod tests {
             "{:?}",
             texts(&live).0
         );
+    }
+
+    #[test]
+    fn rows_on_a_terminal_of_another_size_stay() {
+        let mut live = live();
+        live.event(&open(22)).unwrap();
+        live.resize(Look {
+            width: 40,
+            ..live.look
+        });
+        live.make_room().unwrap();
+        assert!(texts(&live).0.ends_with("ssh\n\n"), "{:?}", texts(&live));
+        live.event(&ScanEvent::Progress(Progress {
+            total: 16_776_960,
+            hosts_up: 64,
+            ..Progress::default()
+        }))
+        .unwrap();
+        assert!(texts(&live).1.chars().count() < 40 + CLEAR.len());
     }
 
     #[test]
