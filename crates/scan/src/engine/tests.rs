@@ -113,6 +113,7 @@ fn a_small_scan_asks_each_port_once_also_where_answers_take_their_time() {
         ("192.0.2.1", "22", 1),
         ("192.0.2.1", "22,80,443,8080,9999", 5),
         ("192.0.2.0/30", "22,80", 8),
+        ("192.0.2.1", "1-200", 200),
     ] {
         let run = run(Path::new(80, [22, 80, 443]), &request(target, ports));
         assert_eq!(run.seen.probes, probes, "{target} -p {ports}");

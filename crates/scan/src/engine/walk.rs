@@ -21,6 +21,10 @@ pub(super) const STRIDE: u32 = 1 << 14;
 /// pace.
 pub(super) const PRIMED: usize = 32;
 
+/// The first pass over no more pairs than this asks nothing twice: an open port is a service, to
+/// which each question is a connection.
+const FEW_PAIRS: u64 = 256;
+
 /// What the positions of a walk stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Walk {
@@ -164,10 +168,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         jobs.clear();
         let mut looked_at = 0;
+        // So few probes overrun no path: what stays silent is asked again before it is in doubt.
+        let is_worth_a_sentinel = pass.number > 1 || pass.end > FEW_PAIRS;
         // A queue drops the end of a burst: sentinels stand anywhere in it.
         let place = usize::try_from(mix(self.counts.sent) % allowance as u64).unwrap_or(0);
         while jobs.len() < allowance {
-            if (jobs.len() >= place || self.pace.is_closed())
+            if (is_worth_a_sentinel && jobs.len() >= place || self.pace.is_closed())
                 && self.pace.sentinels_due(now) > 0
                 && let Some(endpoint) =
                     self.sentinels
