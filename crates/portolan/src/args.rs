@@ -236,11 +236,14 @@ pub(crate) enum ColorChoice {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct TechniqueArgs {
-    /// Scan by full TCP connections, which needs no rights: the default [-sT]
+    /// Scan by full TCP connections, which needs no rights [-sT]
     #[arg(long, help_heading = HOW, hide_short_help = true)]
     pub(crate) connect: bool,
 
-    /// Scan by TCP SYN packets, which needs the right to raw sockets [-sS]
+    /// Scan by TCP SYN packets [-sS]
+    ///
+    /// Scan by TCP SYN packets, which needs the right to raw sockets: the default where this
+    /// process has it and the targets are not this machine alone. `-sS` is the same.
     #[arg(long, help_heading = HOW, hide_short_help = true, conflicts_with = "connect")]
     pub(crate) syn: bool,
 

@@ -17,7 +17,7 @@ use crate::targets;
 /// For the first thing that cannot be done, with a hint where one helps.
 pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Result<ScanSpec> {
     refuse_techniques(&args.technique)?;
-    let technique = technique(&args.technique)?;
+    let techniques = techniques(&args.technique)?;
     let Where {
         targets,
         exclude,
@@ -35,7 +35,7 @@ pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Re
         targets,
         exclude,
         ports,
-        techniques: vec![technique],
+        techniques,
         pace: pace(&args.pace, config)?,
         discovery,
         names: names(&args.names, &args.reverse, config),
@@ -223,14 +223,17 @@ fn without_excluded(ports: &PortSpec, args: &PortArgs, config: &Config) -> Resul
     }
 }
 
-/// How ports are asked. What needs rights that this process does not have is refused before
-/// anything is sent.
-fn technique(args: &TechniqueArgs) -> Result<Technique> {
+/// How ports are asked; nothing for the best way that the rights allow. What needs rights that
+/// this process does not have is refused before anything is sent.
+fn techniques(args: &TechniqueArgs) -> Result<Vec<Technique>> {
+    if args.connect {
+        return Ok(vec![Technique::Connect]);
+    }
     if !args.syn {
-        return Ok(Technique::Connect);
+        return Ok(Vec::new());
     }
     match portolan_link::rights() {
-        Rights::Raw => Ok(Technique::Syn),
+        Rights::Raw => Ok(vec![Technique::Syn]),
         Rights::Missing(missing) => Err(Failure::new(
             "`--syn`: this process may not send packets of its own",
         )

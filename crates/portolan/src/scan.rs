@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use portolan_link::Limit;
 use portolan_model::event::Outcome;
 use portolan_model::{ScanEvent, ScanRecord};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
@@ -50,6 +51,7 @@ fn start(
     engine: Engine,
     look: Look,
 ) -> Result<Exit, Failure> {
+    limit_rights(Limit::FilesAndPackets)?;
     let spec = request::scan(args, config, &mut io::stdin().lock())?;
     let scope = data::scope(&args.keep.scope, config)?;
     let outputs = outputs::plan(&args.output)?;
@@ -76,6 +78,7 @@ fn start(
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
+    tell_note(&prepared, &args.output, look);
     let mut sinks = Sinks::new(&args.output, config, &outputs, typed, look);
     if let Some(store) = store {
         let new = NewScan {
@@ -122,6 +125,7 @@ pub(crate) fn resume(args: &ResumeArgs, config: &Config, engine: Engine) -> Exit
 }
 
 fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Result<Exit, Failure> {
+    limit_rights(Limit::FilesAndPackets)?;
     let scope = data::scope(&args.scope, config)?;
     let outputs = outputs::plan(&args.output)?;
     outputs::check(&outputs)?;
@@ -147,6 +151,7 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
     let (writer, _) = store.resume(args.id).map_err(data::failure)?;
     let record = store.record(args.id).map_err(data::failure)?;
     prepared.request.settled = settled_in(&record);
+    tell_note(&prepared, &args.output, look);
     let mut sinks = Sinks::new(&args.output, config, &outputs, &scan.args, look);
     // What was found before belongs into the result too; what was left out is told anew.
     sinks.record.hosts = record.hosts;
@@ -163,6 +168,19 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
             }
             Err(told(&error, look))
         }
+    }
+}
+
+/// Gives up what this process may do beyond the limit, before it starts a thread.
+fn limit_rights(limit: Limit) -> Result<(), Failure> {
+    portolan_link::limit_capabilities(limit)
+        .map_err(|error| Failure::new(format!("cannot give rights up: {}", io_reason(&error))))
+}
+
+/// Says how ports are asked, where another way would be better.
+fn tell_note(prepared: &runner::Prepared, output: &OutputArgs, look: Look) {
+    if let Some(note) = prepared.note.as_ref().filter(|_| !output.quiet) {
+        terminal::stderr(&terminal::note_line(note, look.err_color));
     }
 }
 
@@ -340,6 +358,9 @@ impl<'a> Sinks<'a> {
 
     fn event(&mut self, event: &ScanEvent, control: &Control) {
         if matches!(event, ScanEvent::Started(_)) {
+            // The sockets are open: from here on files are all that this thread needs. Where the
+            // right to packets cannot be given up, it does no harm here either.
+            let _ = portolan_link::limit_capabilities(Limit::Files);
             // Files of an earlier scan are overwritten only now that this one has begun.
             for to in std::mem::take(&mut self.planned) {
                 let stream = Stream::open(&to, &self.typed, self.options.open_only);

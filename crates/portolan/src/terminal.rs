@@ -72,6 +72,11 @@ pub(crate) fn problem_lines(problem: &portolan_model::event::Problem, color: boo
     lines(word, style, &message, hint.as_deref(), color)
 }
 
+/// Something that the user may want to know.
+pub(crate) fn note_line(note: &str, color: bool) -> String {
+    lines("note", CYAN, &visible(note), None, color)
+}
+
 const RED: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
 const CYAN: anstyle::Style = anstyle::AnsiColor::Cyan.on_default().bold();

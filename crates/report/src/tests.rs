@@ -145,6 +145,8 @@ fn host() -> impl Strategy<Value = HostRecord> {
                 reason,
                 rtt,
                 ttl,
+                mac: None,
+                answers_all: None,
                 first: last - jiff::SignedDuration::from_secs(before),
                 last,
                 ports,

@@ -7,7 +7,7 @@ use portolan_model::event::{PortFact, Problem};
 use portolan_model::{PortState, ScanEvent};
 use portolan_report::table::{self, TableOptions};
 
-use super::{Look, problem_lines, progress};
+use super::{Look, note_line, problem_lines, progress};
 
 /// Back to the first column, and clear from there to the end of the line.
 const CLEAR: &str = "\r\x1b[K";
@@ -82,6 +82,10 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             }
             ScanEvent::Port(fact) if self.shown.rows && fact.state == PortState::Open => {
                 self.row(fact)?;
+            }
+            ScanEvent::AnswersAll(found) if self.shown.notes => {
+                let note = format!("{} {}", found.address, found.words());
+                self.tell(&note_line(&note, self.look.err_color));
             }
             ScanEvent::Problem(problem) => self.problem(problem),
             ScanEvent::Progress(now) if self.shown.progress => {
@@ -183,7 +187,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use portolan_model::event::{Endpoint, Finished, HostUp, Outcome, Progress};
+    use portolan_model::event::{AnswersAll, Endpoint, Finished, HostUp, Outcome, Progress};
     use portolan_model::{Protocol, Reason};
 
     use super::*;
@@ -323,6 +327,24 @@ mod tests {
         live.shown.hosts = true;
         live.event(&up).unwrap();
         assert_eq!(texts(&live).1, "192.0.2.1 is up: conn-refused\n");
+    }
+
+    #[test]
+    fn a_host_that_answers_everything_is_told_once_with_its_evidence() {
+        let mut live = live();
+        let found = AnswersAll {
+            address: "192.0.2.1".parse().unwrap(),
+            asked: 12,
+            answered: 11,
+            windowless: 0,
+            at: Timestamp::UNIX_EPOCH,
+        };
+        live.event(&ScanEvent::AnswersAll(found)).unwrap();
+        assert_eq!(
+            texts(&live).1,
+            "note: 192.0.2.1 answers on every port: 11 of 12 ports drawn by lot answered SYN/ACK; \
+             its ports are shown as open|filtered, since an answer shows no listener\n"
+        );
     }
 
     #[test]

@@ -43,6 +43,13 @@ fn found(record: &ScanRecord, finished: &Finished) -> String {
     if finished.hosts_down > 0 {
         let _ = write!(hosts, ", {} down", grouped(finished.hosts_down));
     }
+    let only_hosts = record
+        .started
+        .as_ref()
+        .is_some_and(|started| started.ports.tcp().is_empty() && started.ports.udp().is_empty());
+    if only_hosts {
+        return hosts;
+    }
     let states = [
         (PortState::Open, "open"),
         (PortState::OpenFiltered, "open|filtered"),

@@ -118,6 +118,10 @@ enum Element {
     Port,
     Service,
     Cpe,
+    HostScript,
+    Script,
+    /// Which of the three figures of our own script it holds, from 1; 0 for none.
+    Elem(u8),
     RunStats,
     Other,
 }
@@ -196,6 +200,9 @@ impl Document {
             (Some(Element::Ports), "port") => Element::Port,
             (Some(Element::Port), "service") => Element::Service,
             (Some(Element::Service), "cpe") => Element::Cpe,
+            (Some(Element::Host), "hostscript") => Element::HostScript,
+            (Some(Element::HostScript), "script") => Element::Script,
+            (Some(Element::Script), "elem") => Element::Elem(0),
             _ => Element::Other,
         };
         let parent = self.path.last().copied();
@@ -233,6 +240,20 @@ impl Document {
             (Some(Element::Port), "state") => self.state(&attributes),
             (Some(Element::Port), "service") => self.service(&attributes),
             (Some(Element::Service), "cpe") => self.cpe(),
+            (Some(Element::HostScript), "script") => {
+                self.script(&attributes);
+                Ok(())
+            }
+            (Some(Element::Script), "elem") => {
+                let keys = ["asked", "answered", "windowless"];
+                let place = keys
+                    .iter()
+                    .position(|key| attributes.find("key") == Some(key));
+                if let (Some(place), Some(last)) = (place, self.path.last_mut()) {
+                    *last = Element::Elem(u8::try_from(place + 1).unwrap_or(0));
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -249,6 +270,9 @@ impl Document {
     }
 
     fn text(&mut self, text: &str) {
+        if let Some(&Element::Elem(place)) = self.path.last() {
+            self.evidence(place, text);
+        }
         if self.path.last() == Some(&Element::Cpe) {
             self.cpe_text(text);
         }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{
-    Endpoint, HostName, HostUp, NameKind, PortFact, PortsFact, ServiceFact,
+    AnswersAll, Endpoint, HostLink, HostName, HostUp, NameKind, PortFact, PortsFact, ServiceFact,
 };
 use portolan_model::ports::PortBits;
 use portolan_model::service::Method;
-use portolan_model::{PortSet, PortState, Protocol, Reason, ScanEvent, Service};
+use portolan_model::{Mac, PortSet, PortState, Protocol, Reason, ScanEvent, Service};
 
 use super::{Attributes, Document};
 use crate::error::Result;
@@ -28,6 +28,10 @@ pub(super) struct Host {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     address: Option<IpAddr>,
+    mac: Option<Mac>,
+    answers_all: bool,
+    /// What our own script of a host says: asked, answered, windowless.
+    evidence: [Option<u32>; 3],
     names: Vec<(String, NameKind)>,
     ports: Vec<Port>,
     rest: Vec<(Protocol, PortState, Reason, PortSet)>,
@@ -80,10 +84,14 @@ impl Document {
     }
 
     pub(super) fn address(&mut self, attributes: &Attributes) -> Result<()> {
+        let text = attributes.find("addr").unwrap_or_default();
         if attributes.find("addrtype") == Some("mac") {
+            // One that cannot be read says nothing of the host's ports, which count.
+            if let (Some(host), Ok(mac)) = (&mut self.host, text.parse()) {
+                host.mac = Some(mac);
+            }
             return Ok(());
         }
-        let text = attributes.find("addr").unwrap_or_default();
         let address = text
             .parse()
             .map_err(|_| self.wrong(&format!("the address `{text}`"), "IPv4 or IPv6"))?;
@@ -258,6 +266,23 @@ impl Document {
         }
     }
 
+    /// A script that tells of the host: of all, our own of one that answers everything.
+    pub(super) fn script(&mut self, attributes: &Attributes) {
+        if let Some(host) = &mut self.host {
+            host.answers_all |= attributes.find("id") == Some("answers-all");
+        }
+    }
+
+    /// A figure of that script.
+    pub(super) fn evidence(&mut self, place: u8, text: &str) {
+        if let Some(host) = self.host.as_mut().filter(|host| host.answers_all)
+            && let Some(place) = usize::from(place).checked_sub(1)
+            && let Some(figure) = host.evidence.get_mut(place)
+        {
+            *figure = text.trim().parse().ok();
+        }
+    }
+
     /// Puts the host that ends here into the record, as the events that would have made it.
     pub(super) fn host_ends(&mut self) -> Result<()> {
         let Some(mut host) = self.host.take() else {
@@ -281,6 +306,21 @@ impl Document {
             ttl: host.ttl,
             at,
         }));
+        if let Some(mac) = host.mac {
+            let link = HostLink { address, mac };
+            self.record.apply(&ScanEvent::HostLink(link));
+        }
+        if host.answers_all
+            && let [Some(asked), Some(answered), Some(windowless)] = host.evidence
+        {
+            self.record.apply(&ScanEvent::AnswersAll(AnswersAll {
+                address,
+                asked,
+                answered,
+                windowless,
+                at: last,
+            }));
+        }
         for (name, kind) in host.names {
             self.record.apply(&ScanEvent::HostName(HostName {
                 address,
