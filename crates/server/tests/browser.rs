@@ -411,7 +411,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
             browser.until("document.readyState === 'complete'");
             browser.until("!document.querySelector('live-scan:not(.ready)')");
             if *name == "scan-running" {
-                browser.until("document.querySelector('progress-chart').course.points.length > 12");
+                browser.until("document.querySelector('.chart-done').getAttribute('points').split(' ').length > 12");
             }
             browser.picture(&pictures().join(format!("{name}-{device}.png")));
             let wider = browser.run("return document.documentElement.scrollWidth - innerWidth");
