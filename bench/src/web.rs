@@ -7,6 +7,7 @@
 mod server;
 mod watchers;
 
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::thread;
@@ -107,8 +108,8 @@ fn watched(program: &std::path::Path, options: &WebOptions) -> std::io::Result<V
         most = most.max(seen.most_bytes);
     }
     let busy = server.resident_bytes();
-    let last = scan(&server)?;
-    let heard = latencies(server.address, last.id + 1, || scan(&server).map(drop))?;
+    let newest = scan(&server)?.id;
+    let heard = latencies(server.address, newest + 1, || scan(&server).map(drop))?;
     let ratio = median(&with).as_secs_f64() / median(&alone).as_secs_f64();
     let watchers = options.watchers;
     Ok(vec![
@@ -205,10 +206,11 @@ fn figures(lines: &[Line], format: Format) -> String {
         text.push_str("| what | measured |\n| --- | --- |\n");
     }
     for (what, figure) in lines {
-        text.push_str(&match format {
-            Format::Markdown => format!("| {what} | {figure} |\n"),
-            Format::Terminal => format!("{what:52} {figure}\n"),
-        });
+        // Writing to a text cannot fail.
+        let _ = match format {
+            Format::Markdown => writeln!(text, "| {what} | {figure} |"),
+            Format::Terminal => writeln!(text, "{what:52} {figure}"),
+        };
     }
     text
 }

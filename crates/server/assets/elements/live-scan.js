@@ -235,6 +235,7 @@ customElements.define("live-scan", class extends HTMLElement {
     const running = !OVER.includes(this.dataset.state);
     box.hidden = shown > 0;
     this.table.hidden = shown === 0 && !running;
+    box.parentElement.classList.toggle("waits", shown === 0 && running);
     if (shown > 0) return;
     const all = this.rows.length;
     setText(box.querySelector("h2"), all ? `Nothing matches ${this.query}` : running ? "Nothing found yet" : "Nothing was found");

@@ -53,7 +53,7 @@ pub(crate) fn configure(
         .flatten();
     let shown = certificate.clone();
     let certificate = Arc::new(Certificate {
-        certificate,
+        chain: certificate,
         key,
         state: Mutex::new((found, Arc::new(current))),
     });
@@ -73,7 +73,7 @@ pub(crate) fn configure(
 /// A certificate in files, and what was last read of them.
 #[derive(Debug)]
 pub(crate) struct Certificate {
-    certificate: PathBuf,
+    chain: PathBuf,
     key: PathBuf,
     state: Mutex<(Found, Arc<CertifiedKey>)>,
 }
@@ -102,18 +102,18 @@ impl Certificate {
     /// When what is there now cannot be used: then the certificate stays the one it was, and the
     /// files are read again only when they change once more.
     pub(crate) fn refresh(&self) -> Option<Result<(), ServeError>> {
-        let found = Found::of(&self.certificate, &self.key);
+        let found = Found::of(&self.chain, &self.key);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.0 == found {
             return None;
         }
         state.0 = found;
-        Some(load(&self.certificate, &self.key).map(|new| state.1 = Arc::new(new)))
+        Some(load(&self.chain, &self.key).map(|new| state.1 = Arc::new(new)))
     }
 
     /// The file of the certificate.
     pub(crate) fn path(&self) -> &Path {
-        &self.certificate
+        &self.chain
     }
 }
 

@@ -101,17 +101,37 @@ pub struct Service {
     pub confidence: u8,
 }
 
+/// The most characters that are shown of a text that a service sent: more than a screen of it
+/// tells nothing, and a page of results must stay small whatever answers.
+const MOST_TEXT: usize = 2000;
+
+/// The most CPE names that are shown of a service.
+const MOST_CPE: usize = 16;
+
+/// A text no longer than [`MOST_TEXT`]; what is cut off is said by an ellipsis.
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(MOST_TEXT) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
 impl From<portolan_model::Service> for Service {
     fn from(service: portolan_model::Service) -> Self {
         use portolan_model::service::Method;
         Self {
-            name: service.name,
-            product: service.product,
-            version: service.version,
-            extra: service.extra,
-            os: service.os,
-            hostname: service.hostname,
-            cpe: service.cpe,
+            name: bounded(service.name),
+            product: service.product.map(bounded),
+            version: service.version.map(bounded),
+            extra: service.extra.map(bounded),
+            os: service.os.map(bounded),
+            hostname: service.hostname.map(bounded),
+            cpe: service
+                .cpe
+                .into_iter()
+                .take(MOST_CPE)
+                .map(bounded)
+                .collect(),
             tls: service.tls,
             method: match service.method {
                 Method::Table => "table".to_owned(),
@@ -119,5 +139,28 @@ impl From<portolan_model::Service> for Service {
             },
             confidence: service.confidence,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_says_is_cut_between_characters_and_says_so() {
+        let long = "ä".repeat(100_000);
+        let service = Service::from(portolan_model::Service {
+            name: "http".to_owned(),
+            product: Some(long.clone()),
+            extra: Some("x".repeat(MOST_TEXT)),
+            cpe: vec![long; 1000],
+            ..portolan_model::Service::default()
+        });
+        let product = service.product.unwrap();
+        assert_eq!(product.chars().count(), MOST_TEXT + 1);
+        assert!(product.ends_with("ä…"));
+        assert_eq!(service.extra.unwrap().len(), MOST_TEXT);
+        assert_eq!(service.cpe.len(), MOST_CPE);
+        assert_eq!(service.name, "http");
     }
 }

@@ -5,7 +5,7 @@
 
 use maud::{Markup, html};
 
-use super::super::words::{percent, span};
+use super::super::words::{count, percent, span};
 use crate::api::views::{CoursePoint, Scan};
 
 const WIDTH: f64 = 360.0;
@@ -87,14 +87,24 @@ impl Lines {
             || "nothing yet".to_owned(),
             |last| {
                 format!(
-                    "{} done after {}; fastest {:.0}/s",
+                    "{} done after {}; fastest {}/s",
                     percent(last.share),
                     span(last.elapsed_ms),
-                    self.peak
+                    count(whole(self.peak))
                 )
             },
         )
     }
+}
+
+/// A rate as people say it, without a fraction.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast of a float saturates, and a rate is no negative number"
+)]
+fn whole(rate: f64) -> u64 {
+    rate.round() as u64
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ async fn page(state: &AppState, id: i64, view: &View) -> Result<Content, Problem
         (problem_list(&problems))
         div.two {
             (results)
-            div.stack.no-print { (course::render(&scan, &course)) (map()) }
+            div.stack.no-print { (course::render(&scan, &course)) @if !view.is_plain() { (map()) } }
         }
         (overview)
     };
