@@ -17,6 +17,7 @@ mod scenario;
 mod stage;
 mod table;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         }
         Ok(Request::Limit(job)) => limit::run(job),
         Ok(Request::Race(options)) => race_all(&options),
+        Ok(Request::Web(options)) => web::run(&options),
         Ok(Request::Measure(options)) => measure_all(&options),
         Err(error) => Err(error.to_string()),
     };

@@ -10,6 +10,7 @@ mod fuzz;
 mod licenses;
 mod lints;
 mod process;
+mod promtool;
 mod readers;
 mod tally;
 

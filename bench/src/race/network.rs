@@ -108,13 +108,12 @@ impl Drop for Network {
 
 /// The ports of a list such as `22,80-82`.
 pub(crate) fn numbers(list: &str) -> impl Iterator<Item = u16> + '_ {
-    list.split(',').flat_map(|part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        match (first.trim().parse(), last.trim().parse()) {
-            (Ok(first), Ok(last)) => first..=last,
-            _ => 1..=0,
-        }
-    })
+    list.split(',')
+        .filter_map(|part| {
+            let (start, end) = part.split_once('-').unwrap_or((part, part));
+            Some(start.trim().parse().ok()?..=end.trim().parse().ok()?)
+        })
+        .flatten()
 }
 
 #[cfg(test)]

@@ -12,13 +12,19 @@ use super::course::Course;
 use super::network::numbers;
 use crate::stage::on_path;
 
+/// Makes the words that ask for a course.
+type Arguments = fn(&Course) -> Vec<String>;
+
+/// Reads the open ports in what a scanner prints.
+type Parse = fn(&str) -> BTreeSet<(IpAddr, u16)>;
+
 /// A scanner that is there.
 pub(crate) struct Runner {
     pub(crate) name: &'static str,
     pub(crate) program: PathBuf,
-    pub(crate) arguments: fn(&Course) -> Vec<String>,
+    pub(crate) arguments: Arguments,
     /// The open ports in what it prints.
-    pub(crate) parse: fn(&str) -> BTreeSet<(IpAddr, u16)>,
+    pub(crate) parse: Parse,
 }
 
 /// Every scanner that is installed and takes part, Portolan first.
@@ -39,12 +45,12 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
         },
         parse: json_lines,
     }];
-    let peers: [(&'static str, &'static str, fn(&Course) -> Vec<String>, _); 3] = [
+    let peers: [(&'static str, &'static str, Arguments, Parse); 3] = [
         (
             "nmap -T4",
             "nmap",
             |course| nmap(course, "-T4"),
-            grepable as fn(&str) -> _,
+            grepable,
         ),
         (
             "nmap --min-rate 10000",

@@ -16,12 +16,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use portolan_model::PortState;
-use portolan_model::event::{Finished, Outcome, Problem, ScanEvent};
+use portolan_model::event::{Endpoint, Finished, Outcome, Problem, ScanEvent};
 use portolan_model::spec::Discovery;
 
 use crate::bits::Bits;
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::discovery::Suspects;
 use crate::loss::Loss;
 use crate::pace::{Limits, Pace};
 use crate::plan::{Block, Plan};
@@ -31,11 +32,14 @@ use crate::transport::Transport;
 use crate::unreached::Unreached;
 
 use asked_out::AskedOut;
+use discover::Found;
 use state::{Host, State};
 use walk::Walk;
 
 mod answers;
 mod asked_out;
+mod discover;
+mod doubt;
 mod report;
 mod state;
 mod walk;
@@ -52,12 +56,6 @@ const REPEATS: u64 = 8;
 
 /// Jobs that are handed over at once.
 const BATCH: usize = 256;
-
-/// With no more ports than this a host is not looked for first: its ports are asked at once.
-const DISCOVERED_FROM: usize = 9;
-
-/// The ports by which hosts are looked for: each is open, or at least not filtered, on many.
-const DISCOVERY_PORTS: [u16; 8] = [443, 80, 22, 445, 3389, 8080, 53, 5900];
 
 /// Everything about a run that is not found out on the way.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +103,8 @@ pub(crate) struct Engine<'a, T, C> {
     loss: Loss,
     /// The same of closed ports, whose answers a host may hold back.
     closed_loss: Loss,
+    /// The port that is always asked within the same flow.
+    steady: Option<Endpoint>,
     /// How long the quickest answer of a host took.
     quickest: HashMap<IpAddr, Duration>,
     sentinels: Sentinels,
@@ -125,6 +125,10 @@ pub(crate) struct Engine<'a, T, C> {
     pass_shown: u32,
     /// Pairs done, as last shown: it never goes back.
     done_shown: u128,
+    /// Whether hosts are being looked for.
+    looking: bool,
+    found: Found,
+    suspects: Suspects,
 }
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
@@ -148,6 +152,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             pace: Pace::new(options.limits, now),
             loss: Loss::default(),
             closed_loss: Loss::default(),
+            steady: None,
             quickest: HashMap::new(),
             sentinels: Sentinels::new(options.sentinel_gap),
             unreached: Unreached::default(),
@@ -163,6 +168,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             limit_shown: false,
             pass_shown: 1,
             done_shown: 0,
+            looking: false,
+            found: Found::default(),
+            suspects: Suspects::none(),
             clock,
         }
     }
@@ -214,18 +222,28 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         self.take_up(&mut state);
         let only_hosts = self.options.discovery == Discovery::Only;
-        let discovers = only_hosts
-            || (self.options.discovery == Discovery::Auto
-                && self.plan.addresses().len() > 1
-                && ports >= DISCOVERED_FROM);
+        let discovers = self.discovers();
+        self.found = Found::default();
+        self.suspects = if only_hosts {
+            Suspects::none()
+        } else {
+            Suspects::new(state.block.hosts(), ports, self.plan.seed())
+        };
         let mut passes = 0;
         if discovers {
-            passes = self.discover(&mut state);
+            // Hosts that an earlier part of the scan found are not looked for again.
+            self.discover(&mut state);
         }
         if !only_hosts && !self.is_over() {
-            passes = self.ask_pairs(&mut state, discovers);
+            passes = if discovers {
+                self.ask_found(&mut state)
+            } else {
+                self.ask_pairs(&mut state)
+            };
+            self.hear_the_last(&mut state);
+            self.hear_drawn(&mut state);
         }
-        self.hear_the_last(&mut state);
+        self.decide_all(&mut state);
         self.close_block(&state, passes, discovers);
     }
 
@@ -249,42 +267,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         self.control.is_stopped() || self.lost_contact
     }
 
-    /// Looks which hosts are there; returns how often the silent ones were asked.
-    fn discover(&mut self, state: &mut State<'a>) -> u32 {
-        let ports: Vec<u16> = DISCOVERY_PORTS.to_vec();
-        let end = u64::from(state.block.hosts()) * ports.len() as u64;
-        let mut number = 0;
-        loop {
-            number += 1;
-            let walk = Walk::Hosts(ports.clone());
-            self.run_pass(state, walk, number, end, VecDeque::new());
-            let wanted = self.passes().min(2);
-            let all_known = !state.hosts.contains(&Host::Unknown);
-            if self.is_over() || number >= wanted || all_known {
-                self.hear_the_last(state);
-                return number;
-            }
-        }
-    }
-
     /// Asks the pairs of the block until silence is proven; returns how often.
-    fn ask_pairs(&mut self, state: &mut State<'a>, discovered: bool) -> u32 {
-        if discovered {
-            // What was not found up is not asked further.
-            for host in 0..state.block.hosts() {
-                if state.host(host) == Host::Unknown {
-                    self.counts.skipped += state.set_host(host, Host::Silent);
-                }
-            }
-        }
-        let primed = self.primed(state);
-        let mut again = primed;
+    fn ask_pairs(&mut self, state: &mut State<'a>) -> u32 {
+        let mut again = self.looks_ahead(state);
+        again.extend(self.primed(state));
         let end = state.block.pairs();
         let mut number = 0;
         loop {
             number += 1;
             let first = std::mem::take(&mut again);
-            self.run_pass(state, Walk::Pairs, number, end, first);
+            self.run_pass(state, Walk::Pairs, number, 0..end, first);
             if self.is_over() || state.unsettled == 0 || number >= self.passes() {
                 break;
             }

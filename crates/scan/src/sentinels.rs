@@ -60,7 +60,7 @@ impl Sentinels {
         }
     }
 
-    /// An open port, the same each time as long as it answers.
+    /// An open port.
     pub(crate) fn steady(&self) -> Option<Endpoint> {
         self.open.first().map(|sentinel| sentinel.endpoint)
     }

@@ -1,12 +1,11 @@
 //! What answers and verdicts mean for the scan.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use portolan_model::event::{Endpoint, HostUp, PortFact, Problem, ScanEvent};
-use portolan_model::{PortState, Reason};
+use portolan_model::PortState;
+use portolan_model::event::{Endpoint, PortFact, Problem, ScanEvent};
 
 use super::state::{Host, State};
 use super::walk::{Pass, Walk};
@@ -110,7 +109,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             at,
             ..
         } = answer;
-        let is_answer = matches!(answer.finding, Finding::Port(..));
+        let is_answer = matches!(answer.finding, Finding::Port(..) | Finding::Host(_));
         if is_answer {
             let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
             let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
@@ -136,11 +135,29 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let Some(host) = state.block.host_of(endpoint.address) else {
             return;
         };
+        if !answer.seen.by_host && (self.looking || endpoint.port == 0) {
+            self.heard_of(state, host, &answer.finding);
+            if matches!(answer.finding, Finding::Port(..)) {
+                return;
+            }
+        }
         match answer.finding {
+            Finding::Host(reason) => {
+                if state.host(host) != Host::Up {
+                    self.host_up(state, pass, host, &answer, reason);
+                }
+            }
             Finding::Port(port_state, reason) => {
                 if state.host(host) != Host::Up {
-                    self.host_up(state, host, &answer, reason);
+                    self.host_up(state, pass, host, &answer, reason);
                 }
+                let drawn = self.suspects.heard(
+                    host,
+                    endpoint.port,
+                    port_state == PortState::Open,
+                    answer.seen.shape,
+                );
+                self.carry_verdict(state, host, drawn);
                 let Some(pair) = state.block.pair(host, endpoint.port) else {
                     // A discovery port that is not to be reported.
                     self.offer_sentinel(endpoint, port_state);
@@ -150,34 +167,26 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     return;
                 }
                 self.note_loss(pass, round, port_state);
-                if port_state == PortState::Open {
-                    self.counts.open += 1;
-                }
                 self.offer_sentinel(endpoint, port_state);
-                (self.sink)(ScanEvent::Port(PortFact {
+                let fact = PortFact {
                     endpoint,
                     state: port_state,
                     reason,
                     rtt: answer.rtt,
                     ttl: answer.ttl,
                     at: self.clock.timestamp(at),
-                }));
-                if state.left.get(host as usize) == Some(&0) {
-                    (self.sink)(ScanEvent::HostDone {
-                        address: endpoint.address,
-                        at: self.clock.timestamp(at),
-                    });
-                }
+                };
+                self.report_port(state, host, fact, answer.seen.shape);
             }
-            Finding::NoNeighbour => {
-                if state.host(host) == Host::Unknown {
-                    self.counts.skipped += state.set_host(host, Host::Down(Reason::HostUnreach));
-                }
-            }
+            Finding::NoNeighbour => self.no_neighbour(state, pass, host),
             Finding::NoRoute => self.unreachable(state, host, |unreached, address| {
                 unreached.no_route(address);
             }),
             Finding::NoHost => self.unreachable(state, host, |_, _| {}),
+            Finding::Failed(why) if endpoint.port == 0 => {
+                // One that cannot be looked for is not down for that.
+                self.unreachable(state, host, |unreached, _| unreached.failed(endpoint, why));
+            }
             Finding::Failed(why) => {
                 if let Some(pair) = state.block.pair(host, endpoint.port)
                     && state.settle(pair, host)
@@ -234,28 +243,6 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
     }
 
-    pub(super) fn host_up(
-        &mut self,
-        state: &mut State<'a>,
-        host: u32,
-        answer: &Answer,
-        reason: Reason,
-    ) {
-        let was = state.host(host);
-        let changed = state.set_host(host, Host::Up);
-        if !was.is_asked() {
-            self.counts.skipped = self.counts.skipped.saturating_sub(changed);
-        }
-        self.counts.up += 1;
-        (self.sink)(ScanEvent::HostUp(HostUp {
-            address: answer.endpoint.address,
-            reason,
-            rtt: answer.rtt,
-            ttl: answer.ttl,
-            at: self.clock.timestamp(answer.at),
-        }));
-    }
-
     /// An answer in a later pass than the first shows that earlier probes were lost; one to a
     /// probe of an earlier pass was only late.
     pub(super) fn note_loss(&mut self, pass: &Pass, round: u32, state: PortState) {
@@ -265,7 +252,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             &mut self.closed_loss
         };
         loss.answered();
-        if pass.walk == Walk::Pairs && round >= pass.first_round && round != u32::MAX {
+        if pass.walk != Walk::Hosts && round >= pass.first_round && round != u32::MAX {
             loss.lost(u64::from(pass.number - 1));
         }
     }
@@ -283,17 +270,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             .max(least)
             .max(slowest);
         let until = self.clock.now() + wait.min(self.options.limits.longest_wait);
-        let walk = Walk::Pairs;
-        let pass = Pass {
-            walk,
-            number: 1,
-            first_round: self.pace.next_round(),
-            next: 0,
-            end: 0,
-            again: VecDeque::new(),
-            twins: VecDeque::new(),
-            repeats: 0,
+        let walk = if self.looking {
+            Walk::Hosts
+        } else {
+            Walk::Pairs
         };
+        let pass = Pass::listening(walk, self.pace.next_round());
         let mut answers = Vec::new();
         while state.unsettled > 0 && !self.is_over() && self.clock.now() < until {
             if unheard && !state.hosts.contains(&Host::Unknown) {

@@ -53,6 +53,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             };
             if known != Host::Up {
                 self.counts.down += 1;
+                if self.plan.addresses().len() == 1 && self.options.discovery == Discovery::Auto {
+                    self.tell_silent(address, known != Host::Unknown);
+                }
                 if self.options.discovery == Discovery::Skip {
                     (self.sink)(ScanEvent::HostUp(HostUp {
                         address,
@@ -79,11 +82,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     pub(super) fn report_progress_of(&mut self, state: &State<'a>, pass: &Pass, now: Duration) {
-        if pass.walk == Walk::Pairs {
+        if pass.walk != Walk::Hosts {
             // A silent pair counts by the passes that it has behind it.
             let passes = u128::from(self.passes().max(pass.number));
-            let behind = u128::from(pass.number - 1) * u128::from(pass.end) + u128::from(pass.next);
-            let all = (passes * u128::from(pass.end)).max(1);
+            let (walked, length) = match pass.walk {
+                Walk::Found => (self.found.walked(), state.pairs_asked()),
+                Walk::Hosts | Walk::Pairs => (pass.next, pass.end),
+            };
+            let walked = u128::from(walked.min(length));
+            let behind = u128::from(pass.number - 1) * u128::from(length) + walked;
+            let all = (passes * u128::from(length)).max(1);
             let silent = u128::from(state.unsettled) * behind / all;
             let done = self.counts.done + u128::from(state.settled_count) + silent;
             self.done_shown = self.done_shown.max(done);

@@ -65,6 +65,12 @@ impl State<'_> {
         left.into()
     }
 
+    /// The pairs of the hosts that are asked.
+    pub(super) fn pairs_asked(&self) -> u64 {
+        let hosts = self.hosts.iter().filter(|host| host.is_asked()).count() as u64;
+        hosts * (self.block.pairs() / u64::from(self.block.hosts()).max(1))
+    }
+
     /// Settles a pair; returns whether it was not settled before.
     pub(super) fn settle(&mut self, pair: u64, host: u32) -> bool {
         let new = self.settled.set(pair);

@@ -108,6 +108,19 @@ fn every_port_of_an_answering_host_is_asked_about_once() {
 }
 
 #[test]
+fn a_small_scan_asks_each_port_once_also_where_answers_take_their_time() {
+    for (target, ports, probes) in [
+        ("192.0.2.1", "22", 1),
+        ("192.0.2.1", "22,80,443,8080,9999", 5),
+        ("192.0.2.0/30", "22,80", 8),
+        ("192.0.2.1", "1-200", 200),
+    ] {
+        let run = run(Path::new(80, [22, 80, 443]), &request(target, ports));
+        assert_eq!(run.seen.probes, probes, "{target} -p {ports}");
+    }
+}
+
+#[test]
 fn each_port_is_reported_exactly_once() {
     let mut path = Path::new(20, spread(30, 3_000));
     path.loss = 0.05;
@@ -312,6 +325,7 @@ fn looking_for_hosts_only_asks_no_other_ports() {
     let run = run(path, &request);
     assert_eq!(run.finished.hosts_up, 1);
     assert_eq!(run.finished.hosts_down, 15);
+    // Eight ports each, twice.
     assert!(run.seen.probes <= 16 * 16, "{}", run.seen.probes);
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use portolan_model::event::Endpoint;
 use portolan_model::services;
 
+use super::discover::{EARLY, LOOKS};
 use super::state::{Host, State};
 use super::{ATTENTION, BATCH, Engine, PROGRESS, REPEATS};
 use crate::clock::Clock;
+use crate::discovery::Look;
 use crate::pace::Kind;
 use crate::permutation::mix;
 use crate::transport::{Job, Transport};
@@ -30,13 +32,19 @@ const TWIN_STEP: Duration = Duration::from_millis(1);
 /// pace.
 pub(super) const PRIMED: usize = 32;
 
+/// The first pass over no more pairs than this asks nothing twice: an open port is a service, to
+/// which each question is a connection.
+const FEW_PAIRS: u64 = 256;
+
 /// What the positions of a walk stand for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
-    /// Each discovery port in turn, at every host.
-    Hosts(Vec<u16>),
+    /// Each way to look for a host in turn, at every host; and ports of hosts that were found.
+    Hosts,
     /// The pairs of the block in its order.
     Pairs,
+    /// The pairs of the hosts that were found.
+    Found,
 }
 
 /// A position that is asked again before its flow is forgotten on the way.
@@ -62,8 +70,27 @@ pub(super) struct Pass {
     pub(super) again: VecDeque<Range<u64>>,
     /// Questions to be asked again within their flows, the soonest first.
     pub(super) twins: VecDeque<Twin>,
+    /// Positions that were walked before all others, in order: the walk passes over them.
+    pub(super) primed: Vec<u64>,
     /// Positions that may still be walked again in this pass.
     pub(super) repeats: u64,
+}
+
+impl Pass {
+    /// None at all: what comes late is heard.
+    pub(super) const fn listening(walk: Walk, first_round: u32) -> Self {
+        Self {
+            walk,
+            number: 1,
+            first_round,
+            next: 0,
+            end: 0,
+            again: VecDeque::new(),
+            twins: VecDeque::new(),
+            primed: Vec::new(),
+            repeats: 0,
+        }
+    }
 }
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
@@ -93,22 +120,25 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         state: &mut State<'a>,
         walk: Walk,
         number: u32,
-        end: u64,
+        range: Range<u64>,
         first: VecDeque<Range<u64>>,
     ) {
         let now = self.clock.now();
         self.pace.end_round(now);
         self.pace.forget_share();
         self.pass_shown = number;
+        let mut primed: Vec<u64> = first.iter().flat_map(Range::clone).collect();
+        primed.sort_unstable();
         let mut pass = Pass {
             walk,
             number,
             first_round: self.pace.next_round(),
-            next: 0,
-            end,
+            next: range.start,
+            end: range.end,
             again: first,
             twins: VecDeque::new(),
-            repeats: end.saturating_mul(REPEATS),
+            primed,
+            repeats: (range.end - range.start).saturating_mul(REPEATS),
         };
         let mut answers = Vec::new();
         let mut jobs = Vec::with_capacity(BATCH);
@@ -118,7 +148,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if self.control.is_stopped() || self.lost_contact {
                 return;
             }
-            let is_walked = pass.next >= pass.end && pass.again.is_empty() && pass.twins.is_empty();
+            let is_walked = self.is_walked(&pass);
             let is_settled = state.unsettled == 0;
             if is_settled || is_walked {
                 self.pace.end_round(now);
@@ -138,6 +168,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             for answer in answers.drain(..) {
                 self.take(state, &pass, answer);
             }
+            self.decide(state);
             let now = self.clock.now();
             if now >= self.reported + PROGRESS {
                 self.report_progress_of(state, &pass, now);
@@ -145,8 +176,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
     }
 
+    fn is_walked(&self, pass: &Pass) -> bool {
+        let has_found = pass.walk == Walk::Found && !self.found.is_empty();
+        pass.next >= pass.end && pass.again.is_empty() && pass.twins.is_empty() && !has_found
+    }
+
     /// When there is something to do again, if no answer comes before.
-    pub(super) fn wake(&self, pass: &Pass, state: &State<'a>, now: Duration) -> Duration {
+    pub(super) fn wake(&mut self, pass: &Pass, state: &State<'a>, now: Duration) -> Duration {
         let mut until = now + ATTENTION;
         if let Some(judgement) = self.pace.next_judgement() {
             // A round that goes on for want of evidence is due all the time.
@@ -158,7 +194,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         {
             until = until.min(twin.due.max(now + TWIN_STEP));
         }
-        let has_work = (pass.next < pass.end || !pass.again.is_empty()) && state.unsettled > 0;
+        if let Some(decision) = self.suspects.next_due() {
+            until = until.min(decision);
+        }
+        let has_work = !self.is_walked(pass) && state.unsettled > 0;
         if has_work && !self.control.is_paused() && self.pace.has_room() {
             let soonest = if self.pace.is_closed() {
                 now + JUDGEMENT_STEP
@@ -188,20 +227,23 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let round = self.pace.round(now);
         let closed = self.pace.asks_closed();
         let patience = self.pace.wait();
-        let job = |endpoint, kind| Job {
+        let job = |endpoint, kind, look| Job {
             endpoint,
             round,
             kind,
+            look,
             at: now,
             patience,
         };
         jobs.clear();
         let twins = self.twins(pass);
         let mut looked_at = 0;
+        // So few probes overrun no path: what stays silent is asked again before it is in doubt.
+        let is_worth_a_sentinel = pass.number > 1 || pass.end > FEW_PAIRS;
         // A queue drops the end of a burst: sentinels stand anywhere in it.
         let place = usize::try_from(mix(self.counts.sent) % allowance as u64).unwrap_or(0);
         while jobs.len() < allowance {
-            if (jobs.len() >= place || self.pace.is_closed())
+            if (is_worth_a_sentinel && jobs.len() >= place || self.pace.is_closed())
                 && self.pace.sentinels_due(now) > 0
                 && let Some(endpoint) =
                     self.sentinels
@@ -209,7 +251,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             {
                 self.pace.sent(Kind::Sentinel);
                 self.unheard_sentinels += 1;
-                jobs.push(job(endpoint, Kind::Sentinel));
+                // Without a port, the sentinel is a host that answers echo requests.
+                let look = (endpoint.port == 0).then_some(Look::Echo);
+                jobs.push(job(endpoint, Kind::Sentinel, look));
                 continue;
             }
             if looked_at >= STRIDE || self.pace.is_closed() {
@@ -223,7 +267,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if !is_repeat && state.asked_out.holds(position) {
                 continue;
             }
-            if let Some(endpoint) = self.to_ask(state, pass, position) {
+            if let Some((endpoint, look)) = self.to_ask(state, pass, position) {
                 let kind = match twins {
                     Some((gap, left)) => {
                         let due = now + gap;
@@ -237,7 +281,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     None => Kind::Probe,
                 };
                 self.pace.sent(kind);
-                jobs.push(job(endpoint, kind));
+                jobs.push(job(endpoint, kind, look));
             }
         }
         self.counts.sent += jobs.len() as u64;
@@ -265,14 +309,17 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if self.transport.keeps_flows()
             && self.pace.checks_flows(now)
             && self.transport.room() > 0
-            && let Some(endpoint) = self.sentinels.steady()
+            && let Some(endpoint) = self.steady.or_else(|| self.sentinels.steady())
         {
+            // Another one would be a new flow.
+            self.steady = Some(endpoint);
             self.pace.checked_flows(now);
             self.counts.sent += 1;
             self.transport.submit(&[Job {
                 endpoint,
                 round: u32::MAX,
                 kind: Kind::Kept,
+                look: None,
                 at: now,
                 patience: self.pace.wait(),
             }]);
@@ -302,11 +349,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             && twin.due <= now
         {
             pass.twins.pop_front();
-            if let Some(endpoint) = self.to_ask(state, pass, twin.position) {
+            if let Some((endpoint, look)) = self.to_ask(state, pass, twin.position) {
                 jobs.push(Job {
                     endpoint,
                     round: u32::MAX,
                     kind: Kind::Kept,
+                    look,
                     at: now,
                     patience,
                 });
@@ -336,9 +384,17 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                         pass.again.pop_front();
                     }
                 }
+            } else if (pass.walk == Walk::Found || pass.next < pass.end)
+                && pass.walk != Walk::Pairs
+                && let Some(position) = self.found.next(pass.next < pass.end)
+            {
+                break position;
             } else if pass.next < pass.end {
                 pass.next += 1;
-                break pass.next - 1;
+                // Its answer may be on its way: a service is not to be asked twice for nothing.
+                if pass.primed.binary_search(&(pass.next - 1)).is_err() {
+                    break pass.next - 1;
+                }
             } else {
                 return None;
             }
@@ -356,33 +412,30 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// What to ask at a position; `None` where there is nothing left to ask.
-    pub(super) fn to_ask(&self, state: &State<'a>, pass: &Pass, position: u64) -> Option<Endpoint> {
-        match &pass.walk {
-            Walk::Hosts(ports) => {
-                let hosts = u64::from(state.block.hosts());
-                let host = u32::try_from(position % hosts).ok()?;
-                let port = *ports.get(usize::try_from(position / hosts).ok()?)?;
-                if state.host(host) != Host::Unknown {
-                    return None;
-                }
-                Some(Endpoint {
-                    address: state.block.address(host)?,
-                    protocol: self.plan.protocol(),
-                    port,
-                })
-            }
-            Walk::Pairs => {
-                let pair = state.block.pair_at(position);
-                if state.settled.is_set(pair) {
-                    return None;
-                }
-                match state.host(state.block.host(pair)) {
-                    Host::Up => {}
-                    Host::Unknown if pass.number <= 2 => {}
-                    _ => return None,
-                }
-                state.block.endpoint(pair)
-            }
+    pub(super) fn to_ask(
+        &mut self,
+        state: &State<'a>,
+        pass: &Pass,
+        position: u64,
+    ) -> Option<(Endpoint, Option<Look>)> {
+        if position >= LOOKS {
+            return self.to_look(state, pass, position);
         }
+        let is_of_found = position >= EARLY;
+        let pair = if is_of_found {
+            self.found.pair(position)?
+        } else {
+            state.block.pair_at(position)
+        };
+        if state.settled.is_set(pair) {
+            return None;
+        }
+        let host = state.block.host(pair);
+        match state.host(host) {
+            Host::Up => {}
+            Host::Unknown if pass.number <= 2 => {}
+            _ => return None,
+        }
+        Some((state.block.endpoint(pair)?, None))
     }
 }
