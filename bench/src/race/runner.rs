@@ -46,12 +46,7 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
         parse: json_lines,
     }];
     let peers: [(&'static str, &'static str, Arguments, Parse); 3] = [
-        (
-            "nmap -T4",
-            "nmap",
-            |course| nmap(course, "-T4"),
-            grepable,
-        ),
+        ("nmap -T4", "nmap", |course| nmap(course, "-T4"), grepable),
         (
             "nmap --min-rate 10000",
             "nmap",
