@@ -366,8 +366,7 @@ fn a_scan_that_was_cut_off_by_its_interface_goes_on_later() {
     let _listeners = lab.listen([80, 9_999]);
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
-    let store = format!("{data}/history.db");
-    let (mut child, mut out) = busy(&lab, &["--save", "--db", &store]);
+    let (mut child, mut out) = busy(&lab, &["--save", "--data", data]);
     let name = interface(&lab.here);
     lab.here.run("ip", &["link", "set", &name, "down"]).unwrap();
     out.read_to_string(&mut String::new()).unwrap();
@@ -381,8 +380,8 @@ fn a_scan_that_was_cut_off_by_its_interface_goes_on_later() {
         PORTOLAN,
         "resume",
         "1",
-        "--db",
-        &store,
+        "--data",
+        data,
     ]);
     let resumed = Scan::of(&bare(&mut command).arg("--json").output().unwrap());
     assert_eq!(resumed.status, 0, "{}", resumed.err);
