@@ -167,6 +167,9 @@ impl Runner for Shell {
         prepared.request.settled = job.settled.clone();
         runner::run(self.engine, &prepared, &self.names, control, &mut |event| {
             sink(event.clone());
+            if let ScanEvent::AnswersAll(found) = event {
+                sink(ScanEvent::Problem(data::as_problem(found)));
+            }
         })
         .map_err(|error| {
             let failure = scan::plain(&error);

@@ -267,7 +267,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if !is_repeat && state.asked_out.holds(position) {
                 continue;
             }
-            if let Some((endpoint, look)) = self.to_ask(state, pass, position) {
+            if let Some((endpoint, look)) = self.question(state, pass, position) {
                 let kind = match twins {
                     Some((gap, left)) => {
                         let due = now + gap;
@@ -349,7 +349,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             && twin.due <= now
         {
             pass.twins.pop_front();
-            if let Some((endpoint, look)) = self.to_ask(state, pass, twin.position) {
+            if let Some((endpoint, look)) = self.question(state, pass, twin.position) {
                 jobs.push(Job {
                     endpoint,
                     round: u32::MAX,
@@ -412,14 +412,14 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// What to ask at a position; `None` where there is nothing left to ask.
-    pub(super) fn to_ask(
+    pub(super) fn question(
         &mut self,
         state: &State<'a>,
         pass: &Pass,
         position: u64,
     ) -> Option<(Endpoint, Option<Look>)> {
         if position >= LOOKS {
-            return self.to_look(state, pass, position);
+            return self.look_at(state, pass, position);
         }
         let is_of_found = position >= EARLY;
         let pair = if is_of_found {
