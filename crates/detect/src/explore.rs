@@ -36,6 +36,9 @@ const TLS_PORTS: [u16; 27] = [
 /// How long a server that should speak first is listened to before it is asked.
 const COURTESY: Duration = Duration::from_secs(2);
 
+/// How many of the first probes are sent once more, one after the other, where all was silent.
+const AGAIN: usize = 3;
+
 /// The probe for web servers.
 pub(crate) const HTTP: &str = "http-get";
 
@@ -49,7 +52,6 @@ pub(crate) enum Via {
 /// What to try.
 #[derive(Debug, Clone, Copy)]
 enum Item<'a> {
-    Listen,
     Probe(&'a Probe),
     Tls,
 }
@@ -63,6 +65,16 @@ struct Tried<'a> {
 }
 
 type Trying<'a> = Pin<Box<dyn Future<Output = Tried<'a>> + Send + 'a>>;
+
+/// How asking ended.
+#[derive(Debug)]
+enum Asked {
+    Done(Outcome),
+    /// Something was said, or connections were closed, and nothing was recognised.
+    Heard,
+    /// Every connection stayed open and silent.
+    Silence,
+}
 
 /// How exploring ended.
 #[derive(Debug)]
@@ -179,85 +191,133 @@ impl<'a> Endpoint<'a> {
         (likely, general)
     }
 
-    /// Asks until something takes an answer.
+    /// Listens, then asks until something takes an answer.
     async fn explore(&self, via: Via, first: Option<Box<dyn Stream>>) -> Outcome {
-        let (mut likely, mut general) = self.plan(via);
-        let begun = Instant::now();
+        let (likely, general) = self.plan(via);
         let patient = SPEAKS_FIRST.contains(&self.target.port);
-        let silent = likely.is_empty() && general.is_empty();
+        let patience = self.options.patience;
+        if likely.is_empty() && general.is_empty() {
+            let (outcome, _) = self.listen(via, first, patience).await;
+            return outcome.unwrap_or(Outcome::Exhausted);
+        }
         let hush = match (patient, likely.is_empty()) {
-            (true, _) => COURTESY.min(self.options.patience),
+            (true, _) => COURTESY.min(patience),
             (false, true) => self.waits.hush,
             // What usually waits to be asked is asked.
             (false, false) => Duration::ZERO,
         };
-        let mut start = begun + hush;
-        let mut general_from = None;
-        let (mut asking, mut asking_likely) = (0, 0);
-        let mut running: FuturesUnordered<Trying<'_>> = FuturesUnordered::new();
-        running.push(Box::pin(self.listen(via, first)));
-        let mut listening = true;
-        loop {
-            let now = Instant::now();
-            if now >= start && !silent {
-                while asking < self.options.connections {
-                    let (item, is_likely) = if let Some(item) = likely.pop_front() {
-                        (item, true)
-                    } else {
-                        let from = *general_from.get_or_insert(now + self.waits.lead);
-                        if asking_likely > 0 && now < from {
-                            break;
-                        }
-                        let Some(item) = general.pop_front() else {
-                            break;
-                        };
-                        (item, false)
-                    };
-                    asking += 1;
-                    asking_likely += usize::from(is_likely);
-                    running.push(Box::pin(self.attempt(item, is_likely, via)));
+        let (outcome, spare) = self.listen(via, first, hush).await;
+        if let Some(outcome) = outcome {
+            return outcome;
+        }
+        let again: Vec<Item<'a>> = likely.iter().chain(&general).take(AGAIN).copied().collect();
+        match self.ask_all(via, likely, general, spare).await {
+            Asked::Done(outcome) => return outcome,
+            Asked::Heard => {}
+            // A server that takes one connection at a time has had no chance yet.
+            Asked::Silence => {
+                for item in again {
+                    let tried = self.attempt(item, false, via, None).await;
+                    if let Some(outcome) = self.judged(tried, via).await {
+                        return outcome;
+                    }
                 }
             }
-            let asked_all = likely.is_empty() && general.is_empty() && asking == 0;
-            if running.is_empty() || (asked_all && !silent && !patient) {
-                return Outcome::Exhausted;
+        }
+        if patient {
+            let (outcome, _) = self.listen(via, None, patience).await;
+            return outcome.unwrap_or(Outcome::Exhausted);
+        }
+        Outcome::Exhausted
+    }
+
+    /// Sends what is likely at once and what is possible a little later, several at a time.
+    async fn ask_all(
+        &self,
+        via: Via,
+        mut likely: VecDeque<Item<'a>>,
+        mut general: VecDeque<Item<'a>>,
+        mut spare: Option<Box<dyn Stream>>,
+    ) -> Asked {
+        let general_from = Instant::now() + self.waits.lead;
+        let mut silent = true;
+        let (mut asking, mut asking_likely) = (0, 0);
+        let mut running: FuturesUnordered<Trying<'_>> = FuturesUnordered::new();
+        loop {
+            let mut waits_for_likely = false;
+            while asking < self.options.connections {
+                let (item, is_likely) = if let Some(item) = likely.pop_front() {
+                    (item, true)
+                } else {
+                    waits_for_likely = asking_likely > 0 && Instant::now() < general_from;
+                    if waits_for_likely {
+                        break;
+                    }
+                    let Some(item) = general.pop_front() else {
+                        break;
+                    };
+                    (item, false)
+                };
+                asking += 1;
+                asking_likely += usize::from(is_likely);
+                running.push(Box::pin(self.attempt(item, is_likely, via, spare.take())));
             }
-            let wake = if now < start {
-                Some(start)
-            } else {
-                general_from.filter(|at| *at > now)
-            };
             let tried = tokio::select! {
                 biased;
-                Some(tried) = running.next() => tried,
-                () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => continue,
+                tried = running.next() => tried,
+                () = sleep_until(general_from), if waits_for_likely => continue,
             };
-            if matches!(tried.item, Item::Listen) {
-                listening = false;
-            } else {
-                asking -= 1;
-                asking_likely -= usize::from(tried.likely);
-            }
-            if let Some(words) = tried.words {
-                return Outcome::Tls(words, tried.heard.bytes);
-            }
-            if let Some(outcome) = self.judge(tried.item, &tried.heard, via).await {
-                return outcome;
-            }
-            // A server that has hung up will not speak first any more.
-            if !listening && now < start {
-                start = now;
+            let Some(tried) = tried else {
+                return if silent { Asked::Silence } else { Asked::Heard };
+            };
+            asking -= 1;
+            asking_likely -= usize::from(tried.likely);
+            silent &= tried.heard.bytes.is_empty() && tried.heard.end == End::Quiet;
+            if let Some(outcome) = self.judged(tried, via).await {
+                return Asked::Done(outcome);
             }
         }
     }
 
-    /// What an answer decides.
-    async fn judge(&self, item: Item<'a>, heard: &Heard, via: Via) -> Option<Outcome> {
-        let to = match item {
-            Item::Listen => BANNER,
-            Item::Probe(probe) => &probe.name,
-            Item::Tls => return None,
+    async fn judged(&self, tried: Tried<'a>, via: Via) -> Option<Outcome> {
+        if let Some(words) = tried.words {
+            return Some(Outcome::Tls(words, tried.heard.bytes));
+        }
+        match tried.item {
+            Item::Probe(probe) => self.judge(&probe.name, &tried.heard, via).await,
+            Item::Tls => None,
+        }
+    }
+
+    /// Listens for at most `wait`; what it decides, and the connection where nothing was said.
+    async fn listen(
+        &self,
+        via: Via,
+        first: Option<Box<dyn Stream>>,
+        wait: Duration,
+    ) -> (Option<Outcome>, Option<Box<dyn Stream>>) {
+        let stream = match first {
+            Some(stream) => Ok(stream),
+            None => self.open(via).await,
         };
+        let Ok(mut stream) = stream else {
+            return (None, None);
+        };
+        let mut heard = Heard {
+            bytes: Vec::new(),
+            end: End::Quiet,
+        };
+        if !wait.is_zero() {
+            let options = self.options;
+            heard.end = hear(&mut *stream, &mut heard.bytes, wait, self.waits, options).await;
+        }
+        let is_silent = heard.bytes.is_empty() && heard.end == End::Quiet;
+        let outcome = self.judge(BANNER, &heard, via).await;
+        (outcome, is_silent.then_some(stream))
+    }
+
+    /// What an answer decides.
+    async fn judge(&self, to: &str, heard: &Heard, via: Via) -> Option<Outcome> {
         let answer = Answer {
             to,
             protocol: Protocol::Tcp,
@@ -279,59 +339,43 @@ impl<'a> Endpoint<'a> {
     }
 
     async fn greet(&self) -> Option<(ServerWords, Vec<u8>)> {
-        let mut stream = self.connect().await.ok()?;
+        self.greet_on(None).await
+    }
+
+    async fn greet_on(&self, spare: Option<Box<dyn Stream>>) -> Option<(ServerWords, Vec<u8>)> {
+        let mut stream = match spare {
+            Some(stream) => stream,
+            None => self.open(Via::Plain).await.ok()?,
+        };
         let greeting = Greeting {
             name: self.target.name.as_deref(),
             newest: Version::Tls13,
             only: false,
         };
-        tls::greet(&mut stream, &greeting, self.waits, self.options).await
+        tls::greet(&mut *stream, &greeting, self.waits, self.options).await
     }
 
-    async fn listen(&self, via: Via, first: Option<Box<dyn Stream>>) -> Tried<'a> {
-        let mut heard = Heard {
-            bytes: Vec::new(),
-            end: End::Closed,
-        };
-        let stream = match first {
-            Some(stream) => Ok(stream),
-            None => self.open(via).await,
-        };
-        if let Ok(mut stream) = stream {
-            let options = self.options;
-            let patience = options.patience;
-            heard.end = hear(
-                &mut *stream,
-                &mut heard.bytes,
-                patience,
-                self.waits,
-                options,
-            )
-            .await;
-        }
-        Tried {
-            item: Item::Listen,
-            likely: false,
-            heard,
-            words: None,
-        }
-    }
-
-    async fn attempt(&self, item: Item<'a>, likely: bool, via: Via) -> Tried<'a> {
+    /// Tries one thing, on the connection `spare` where there is one.
+    async fn attempt(
+        &self,
+        item: Item<'a>,
+        likely: bool,
+        via: Via,
+        spare: Option<Box<dyn Stream>>,
+    ) -> Tried<'a> {
         let mut heard = Heard {
             bytes: Vec::new(),
             end: End::Closed,
         };
         let mut words = None;
         match item {
-            Item::Listen => {}
             Item::Probe(probe) => {
-                if let Some(answer) = self.ask(probe, via).await {
+                if let Some(answer) = self.ask_on(probe, via, spare).await {
                     heard = answer;
                 }
             }
             Item::Tls => {
-                if let Some((said, bytes)) = self.greet().await {
+                if let Some((said, bytes)) = self.greet_on(spare).await {
                     heard.bytes = bytes;
                     words = Some(said);
                 }
@@ -347,12 +391,23 @@ impl<'a> Endpoint<'a> {
 
     /// Sends a probe over a fresh connection, and hears the answer.
     pub(crate) async fn ask(&self, probe: &Probe, via: Via) -> Option<Heard> {
+        self.ask_on(probe, via, None).await
+    }
+
+    async fn ask_on(
+        &self,
+        probe: &Probe,
+        via: Via,
+        spare: Option<Box<dyn Stream>>,
+    ) -> Option<Heard> {
         let messages: Vec<Vec<u8>> = probe
             .send
             .iter()
             .map(|message| filled(message, self.target))
             .collect();
-        self.converse(&messages, probe.waits, via).await
+        // One that waits for the server to speak wants to hear it from the beginning.
+        let spare = spare.filter(|_| !probe.waits);
+        self.converse(&messages, probe.waits, via, spare).await
     }
 
     /// Says each message after the answer to the one before.
@@ -361,8 +416,12 @@ impl<'a> Endpoint<'a> {
         messages: &[Vec<u8>],
         waits: bool,
         via: Via,
+        spare: Option<Box<dyn Stream>>,
     ) -> Option<Heard> {
-        let mut stream = self.open(via).await.ok()?;
+        let mut stream = match spare {
+            Some(stream) => stream,
+            None => self.open(via).await.ok()?,
+        };
         let mut bytes = Vec::new();
         let mut end = End::Quiet;
         if waits {

@@ -44,7 +44,7 @@ pub(crate) async fn follow(endpoint: &Endpoint<'_>, via: Via) {
             return;
         };
         let request = [b"GET ", path.as_bytes(), b" ", rest].concat();
-        let Some(heard) = endpoint.converse(&[request], false, via).await else {
+        let Some(heard) = endpoint.converse(&[request], false, via, None).await else {
             return;
         };
         let answer = Answer {
