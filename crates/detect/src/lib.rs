@@ -17,15 +17,28 @@
 //!
 //! Read in this order: [`rules`] (probes and rules as data; the format is described in
 //! `rules/README.md` of this crate), [`readers`] (protocols that expressions cannot read),
-//! [`found`] (what comes out).
+//! [`found`] (what they say), [`options`] (bounds), `explore` (one endpoint), `tls`, and
+//! [`detector`] (many endpoints).
 
 #![forbid(unsafe_code)]
 
 pub mod cpe;
+pub mod detector;
 pub mod escape;
+mod explore;
 pub mod found;
+mod notes;
+pub mod options;
 pub mod readers;
+mod redirect;
 pub mod rules;
+mod ssh;
+mod starttls;
+mod talk;
+pub mod tls;
+mod udp;
 
+pub use detector::Detector;
 pub use found::Found;
+pub use options::{Options, Target};
 pub use rules::RuleSet;

@@ -8,6 +8,7 @@ mod argv;
 mod compare;
 mod config;
 mod data;
+mod detect;
 mod duration;
 mod failure;
 mod history;
@@ -15,6 +16,7 @@ mod list;
 mod names;
 mod outputs;
 mod request;
+mod rules;
 mod runner;
 mod scan;
 mod serve;
@@ -65,6 +67,17 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
         Some(Command::Diff { old, new, data }) => match compare::compare(&old, &new, &data) {
             Ok((text, differ)) => match written(terminal::stdout(&text)) {
                 Exit::Done if differ => Exit::LeftOut,
+                exit => exit,
+            },
+            Err(failure) => not_started(&failure),
+        },
+        Some(Command::Detect(args)) => match configured(&args.common) {
+            Ok(config) => detect::command::detect(&args, &config),
+            Err(failure) => not_started(&failure),
+        },
+        Some(Command::Rules(command)) => match rules::rules(command) {
+            Ok((text, is_fine)) => match written(terminal::stdout(&text)) {
+                Exit::Done if !is_fine => Exit::LeftOut,
                 exit => exit,
             },
             Err(failure) => not_started(&failure),

@@ -198,17 +198,9 @@ fn technique(args: &TechniqueArgs) -> Result<Technique> {
 
 /// What this build cannot do is refused, never left out in silence.
 fn refuse_techniques(args: &TechniqueArgs) -> Result<()> {
-    for (asked, option, what) in [
-        (args.udp, "`--udp` (`-sU`)", "UDP scans"),
-        (args.detect, "`--detect` (`-sV`)", "service detection"),
-    ] {
-        if asked {
-            return Err(Failure::new(
-                format!("{option}: there are no {what} yet")
-                    .replace("are no service detection", "is no service detection"),
-            )
+    if args.udp {
+        return Err(Failure::new("`--udp` (`-sU`): there are no UDP scans yet")
             .hint("this build scans TCP ports, by connect or by SYN: leave the option out"));
-        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the API shows: plain data, the same for JSON and for pages.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -333,6 +334,30 @@ pub struct Service {
     pub method: String,
     /// How sure it is, 0 to 10.
     pub confidence: u8,
+    /// The kind of device it runs on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Whether the program hides its version by design.
+    pub hidden: bool,
+    /// Further facts by name: `http.title`, `tls.cert.subject`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// What this rests on, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What the naming of a service rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Evidence {
+    /// The rule that took the answer; absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the answer was to: a probe's name, or `banner` for what was said unasked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// The beginning of the answer, all but printable ASCII escaped.
+    pub bytes: String,
 }
 
 impl From<portolan_model::Service> for Service {
@@ -352,6 +377,14 @@ impl From<portolan_model::Service> for Service {
                 Method::Probed => "probed".to_owned(),
             },
             confidence: service.confidence,
+            device: service.device,
+            hidden: service.hidden,
+            facts: service.facts,
+            evidence: service.evidence.map(|evidence| Evidence {
+                rule: evidence.rule,
+                probe: evidence.probe,
+                bytes: evidence.bytes,
+            }),
         }
     }
 }
