@@ -255,7 +255,9 @@ pub(crate) struct TechniqueArgs {
     #[arg(long, hide = true)]
     pub(crate) udp: bool,
 
-    /// Find out what runs on open ports: service and version [-sV]
+    /// Find out what runs on open ports [-sV]
+    ///
+    /// Find out what runs on open ports: service, product, version, what TLS and SSH show.
     #[arg(long, help_heading = HOW)]
     pub(crate) detect: bool,
 
@@ -554,7 +556,7 @@ pub(crate) fn brief() -> clap::Command {
         .fold(Cli::command(), |command, name| {
             command.mut_subcommand(*name, |command| command.hide(true))
         })
-        .after_help(format!("More commands: {}\n{REMINDER}", MORE.join(", ")))
+        .after_help(format!("More: {}\n{REMINDER}", MORE.join(", ")))
 }
 
 /// `-T`: a number from 0 to 5 or a name.
