@@ -23,10 +23,12 @@
 #![forbid(unsafe_code)]
 
 pub mod cpe;
+mod cursor;
 pub mod detector;
 pub mod escape;
 mod explore;
 pub mod found;
+pub mod fuzz;
 mod notes;
 pub mod options;
 pub mod readers;

@@ -99,8 +99,8 @@ impl Notes {
     /// The result; `None` where nothing was heard.
     pub(crate) fn service(self, target: &Target) -> Option<Service> {
         let by_number = || Service::by_number(target.port, target.protocol);
-        let mut service = match self.winner() {
-            Some((found, taken)) => Service {
+        let mut service = if let Some((found, taken)) = self.winner() {
+            Service {
                 name: found.service,
                 product: found.product,
                 version: found.version,
@@ -119,18 +119,17 @@ impl Notes {
                     Some(&taken.to),
                     &taken.bytes,
                 )),
-            },
-            None => {
-                let (to, bytes) = self.heard.as_ref()?;
-                let guess = by_number().unwrap_or_else(|| Service {
-                    name: if self.tls { "ssl" } else { "unknown" }.to_owned(),
-                    ..Service::default()
-                });
-                Service {
-                    tls: self.tls,
-                    evidence: Some(evidence(None, Some(to), bytes)),
-                    ..guess
-                }
+            }
+        } else {
+            let (to, bytes) = self.heard.as_ref()?;
+            let guess = by_number().unwrap_or_else(|| Service {
+                name: if self.tls { "ssl" } else { "unknown" }.to_owned(),
+                ..Service::default()
+            });
+            Service {
+                tls: self.tls,
+                evidence: Some(evidence(None, Some(to), bytes)),
+                ..guess
             }
         };
         service.facts.extend(self.facts);

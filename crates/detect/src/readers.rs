@@ -4,7 +4,27 @@
 //! `reader.field`; fields named `product`, `version`, `info`, `os`, `hostname` and `device` also
 //! stand by themselves, where no rule says more.
 
+mod afp;
+mod amqp;
+mod bitcoin;
+mod dns;
 pub mod http;
+mod ldap;
+mod modbus;
+mod mongodb;
+mod mumble;
+mod mysql;
+mod netbios;
+mod ntlm;
+mod ntp;
+mod postgresql;
+mod rpc;
+mod smb;
+mod snmp;
+mod stun;
+mod tds;
+mod tns;
+mod x11;
 
 use std::collections::BTreeMap;
 
@@ -92,7 +112,28 @@ impl Reading {
 }
 
 /// Every reader.
-pub const ALL: &[Reader] = &[http::READER];
+pub const ALL: &[Reader] = &[
+    afp::READER,
+    amqp::READER,
+    bitcoin::READER,
+    dns::READER,
+    http::READER,
+    ldap::READER,
+    modbus::READER,
+    mongodb::READER,
+    mumble::READER,
+    mysql::READER,
+    netbios::READER,
+    ntp::READER,
+    postgresql::READER,
+    rpc::READER,
+    smb::READER,
+    snmp::READER,
+    stun::READER,
+    tds::READER,
+    tns::READER,
+    x11::READER,
+];
 
 /// What the readers understand of an answer.
 pub fn read(answer: Answer<'_>) -> Vec<(&'static str, Reading)> {

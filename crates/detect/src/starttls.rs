@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::explore::Endpoint;
 use crate::talk::{Limited, hear, say};
-use crate::tls::{self, hello::Greeting, hello::Version};
+use crate::tls;
+use crate::tls::hello::{Greeting, ServerWords, Version};
 
 /// The words of one protocol.
 struct Words {
@@ -89,6 +90,14 @@ fn words(service: &str) -> Option<Words> {
             ask: b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
             granted: |said| has(said, b"<proceed"),
         },
+        // The request that names TLS; the answer names what was chosen (MS-RDPBCGR, 2.2.1.2).
+        "ms-wbt-server" => Words {
+            greets: false,
+            before: b"",
+            offered: always,
+            ask: b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x0b\0\0\0",
+            granted: |said| said.get(11) == Some(&2) && said.get(15).is_some_and(|way| *way > 0),
+        },
         "ldap" => Words {
             greets: false,
             before: b"",
@@ -137,22 +146,22 @@ pub(crate) async fn facts(endpoint: &Endpoint<'_>, service: &str) -> BTreeMap<St
         return BTreeMap::new();
     };
     let (target, waits, options) = (endpoint.target, endpoint.waits, endpoint.options);
-    let mut facts = match tls::through(stream, target, waits, options, &[]).await {
-        Ok((_, handshake)) => tls::describe(&Default::default(), Some(&handshake), &[], options),
+    let through = tls::through(stream, target, waits, options, &[]).await;
+    let mut facts = if let Ok((_, handshake)) = through {
+        tls::describe(&ServerWords::default(), Some(&handshake), &[], options)
+    } else {
         // Too old for that: once more, in the clear.
-        Err(_) => {
-            let Some(mut stream) = begin(endpoint, &words).await else {
-                return BTreeMap::new();
-            };
-            let greeting = Greeting {
-                name: target.name.as_deref(),
-                newest: Version::Tls12,
-                only: false,
-            };
-            match tls::greet(&mut stream, &greeting, waits, options).await {
-                Some((said, _)) => tls::describe(&said, None, &[], options),
-                None => return BTreeMap::new(),
-            }
+        let Some(mut stream) = begin(endpoint, &words).await else {
+            return BTreeMap::new();
+        };
+        let greeting = Greeting {
+            name: target.name.as_deref(),
+            newest: Version::Tls12,
+            only: false,
+        };
+        match tls::greet(&mut stream, &greeting, waits, options).await {
+            Some((said, _)) => tls::describe(&said, None, &[], options),
+            None => return BTreeMap::new(),
         }
     };
     facts.insert("tls.starttls".to_owned(), "yes".to_owned());

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use jiff::Timestamp;
 use portolan_detect::Detector;
 use portolan_link::{Link, Options};
 use portolan_model::address::AddressSetBuilder;
@@ -303,7 +304,8 @@ pub(crate) fn run(
     let is_whole = stream.last_services(control);
     stream.last_names(control);
     if let Some(finished) = finished {
-        (stream.sink)(&ended(finished, is_whole));
+        let now = beside.detector.map(|_| Timestamp::now());
+        (stream.sink)(&ended(finished, is_whole, now));
     }
     match thread.join() {
         Ok(result) => Ok(result?),
@@ -312,10 +314,15 @@ pub(crate) fn run(
 }
 
 /// The last event, brought up to date: services may take longer than the engine.
-fn ended(event: ScanEvent, is_whole: bool) -> ScanEvent {
+fn ended(event: ScanEvent, is_whole: bool, now: Option<Timestamp>) -> ScanEvent {
     let ScanEvent::Finished(mut finished) = event else {
         return event;
     };
+    if let Some(now) = now {
+        let since = now.duration_since(finished.at);
+        finished.elapsed += Duration::try_from(since).unwrap_or_default();
+        finished.at = finished.at.max(now);
+    }
     if !is_whole {
         finished.outcome = Outcome::Interrupted;
     }

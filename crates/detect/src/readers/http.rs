@@ -12,7 +12,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 100;
 
 /// The reader.
-pub const READER: Reader = Reader {
+pub(crate) const READER: Reader = Reader {
     name: "http",
     reads: &[],
     fields: &[

@@ -104,7 +104,7 @@ struct RawRule {
 )]
 enum RawSample {
     Plain(String),
-    Full(FullSample),
+    Full(Box<FullSample>),
 }
 
 #[derive(Deserialize)]
@@ -346,19 +346,7 @@ impl Reader<'_> {
         }
         let priority = self.range(raw.priority, "priority", 0, 100);
         let confidence = self.range(raw.confidence, "confidence", 1, 10);
-        let mut samples = Vec::new();
-        for sample in raw.samples {
-            let at = sample.span().start;
-            match self.sample(at, sample.into_inner()) {
-                Ok(sample) => samples.push(sample),
-                Err(why) => self.fault(at, format!("the sample is no text: {why}"), None),
-            }
-        }
-        if samples.is_empty() && self.out.faults.len() == faults {
-            let message = format!("the rule `{}` has no sample", raw.name.get_ref());
-            let hint = "give it an answer that it must take: `samples = ['…']`";
-            self.fault(start, message, Some(hint.to_owned()));
-        }
+        let samples = self.samples(start, raw.samples, raw.name.get_ref(), faults);
         if self.out.faults.len() > faults {
             return;
         }
@@ -391,6 +379,31 @@ impl Reader<'_> {
             file: self.file.to_owned(),
             line,
         });
+    }
+
+    /// The samples of a rule that begins at `start`, of which there must be one; that is told
+    /// where nothing else is wrong with it.
+    fn samples(
+        &mut self,
+        start: usize,
+        given: Vec<Spanned<RawSample>>,
+        name: &str,
+        faults: usize,
+    ) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for sample in given {
+            let at = sample.span().start;
+            match self.sample(at, sample.into_inner()) {
+                Ok(sample) => samples.push(sample),
+                Err(why) => self.fault(at, format!("the sample is no text: {why}"), None),
+            }
+        }
+        if samples.is_empty() && self.out.faults.len() == faults {
+            let message = format!("the rule `{name}` has no sample");
+            let hint = "give it an answer that it must take: `samples = ['…']`";
+            self.fault(start, message, Some(hint.to_owned()));
+        }
+        samples
     }
 
     fn template(
@@ -433,7 +446,7 @@ impl Reader<'_> {
                     line,
                 });
             }
-            RawSample::Full(full) => full,
+            RawSample::Full(full) => *full,
         };
         let (text, is_value) = match (&full.bytes, &full.value) {
             (Some(bytes), None) => (bytes, false),

@@ -308,9 +308,9 @@ impl<'a> Cursor<'a> {
         )
     }
 
-    fn counted(&mut self, width: usize) -> Option<Cursor<'a>> {
+    fn counted(&mut self, width: usize) -> Option<Self> {
         let length = self.number(width)?;
-        self.take(length).map(Cursor)
+        self.take(length).map(Self)
     }
 }
 
@@ -352,7 +352,7 @@ pub fn read(bytes: &[u8]) -> Option<ServerWords> {
     is_tls.then_some(words)
 }
 
-/// Handshake messages; `None` where the first is no ServerHello.
+/// Handshake messages; `None` where the first is no `ServerHello`.
 fn messages(bytes: &[u8], words: &mut ServerWords) -> Option<()> {
     let mut cursor = Cursor(bytes);
     if cursor.number(1)? != 2 {
@@ -401,7 +401,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A ServerHello of TLS 1.2 and a certificate message with the bytes `cert`.
+    /// A `ServerHello` of TLS 1.2 and a certificate message with the bytes `cert`.
     fn flight() -> Vec<u8> {
         let mut record = Writer::default();
         record.u8(22);
