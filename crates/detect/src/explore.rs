@@ -456,7 +456,13 @@ impl<'a> Endpoint<'a> {
         let open = found.version.is_none() && !found.hidden;
         let probes = self.rules.probes().iter().filter(|probe| {
             let fits = probe.ports.contains(port);
-            let follows = probe.follows.iter().any(|followed| followed == service);
+            // `http` is every web server, `http/Grafana` that product.
+            let follows = probe.follows.iter().any(|followed| {
+                followed == service
+                    || followed.split_once('/').is_some_and(|(name, product)| {
+                        name == service && found.product.as_deref() == Some(product)
+                    })
+            });
             probe.protocol == Protocol::Tcp
                 && open
                 && probe.name != HTTP
