@@ -16,6 +16,7 @@ mod scenario;
 mod stage;
 mod table;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Request::Limit(job)) => limit::run(job),
+        Ok(Request::Web(options)) => web::run(&options),
         Ok(Request::Measure(options)) => measure_all(&options),
         Err(error) => Err(error.to_string()),
     };

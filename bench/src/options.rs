@@ -9,11 +9,13 @@ use lexopt::prelude::*;
 use crate::limit::Job;
 use crate::scenario::Scenario;
 use crate::table::Format;
+use crate::web::WebOptions;
 
 pub(crate) const HELP: &str = "\
 Measures Portolan next to other scanners, on networks of namespaces on this machine.
 
 cargo xtask bench [OPTIONS] [SCENARIO]...
+cargo xtask bench [OPTIONS] web
 
 Scenarios (all of them if none is named):
   loopback    65,535 ports of loopback, 60 of them open
@@ -22,12 +24,16 @@ Scenarios (all of them if none is named):
   list        `portolan list 0.0.0.0/0 -p-`
   delay       as firewall, with a round trip of 60 ms and 1 % of packets lost each way
 
+web measures the web app: its start, its memory, how soon a page hears of an open port, and what
+watchers cost the scan that they watch. It scans loopback alone.
+
 Options:
   --runs N               runs of each tool; by default 20, or 3 where it takes long
   --peer-runs N          runs of tools other than portolan, at the most as many as --runs
   --time-limit SECONDS   after which a run is stopped; 120 by default
   --tools NAME,...       only these: limit, portolan, nmap, rustscan, python
   --portolan PATH        the binary; by default the one built next to this program
+  --watchers N           of the web app; 100 by default
   --markdown             tables for docs/performance.md
   -h, --help             this text
 ";
@@ -36,6 +42,8 @@ Options:
 pub(crate) enum Request {
     Help,
     Measure(Options),
+    /// The web app.
+    Web(WebOptions),
     /// This program as the bare loop that the others are held against; started by itself.
     Limit(Job),
 }
@@ -61,6 +69,7 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error>
         portolan: None,
         format: Format::Terminal,
     };
+    let (mut watchers, mut is_web) = (100, false);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("runs") => options.runs = Some(count(&mut parser)?),
@@ -73,8 +82,10 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error>
                 options.tools = Some(names.split(',').map(str::to_owned).collect());
             }
             Long("portolan") => options.portolan = Some(parser.value()?.into()),
+            Long("watchers") => watchers = count(&mut parser)?,
             Long("markdown") => options.format = Format::Markdown,
             Long("help") | Short('h') => return Ok(Request::Help),
+            Value(word) if word == "web" => is_web = true,
             Value(word) if word == "limit" => {
                 return Ok(Request::Limit(Job {
                     address: parser.value()?.parse::<Ipv4Addr>()?,
@@ -92,6 +103,14 @@ pub(crate) fn read(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error>
             }
             Long(_) | Short(_) => return Err(argument.unexpected()),
         }
+    }
+    if is_web {
+        return Ok(Request::Web(WebOptions {
+            runs: options.runs.unwrap_or(5),
+            watchers,
+            portolan: options.portolan,
+            format: options.format,
+        }));
     }
     if options.scenarios.is_empty() {
         options.scenarios = Scenario::ALL.to_vec();

@@ -176,14 +176,14 @@ fn ratio(runs: &[Duration], limits: &[Duration]) -> String {
         .map_or_else(String::new, |ratio| format!("{ratio:.2}"))
 }
 
-fn sorted(times: &[Duration]) -> Vec<Duration> {
+pub(crate) fn sorted(times: &[Duration]) -> Vec<Duration> {
     let mut times = times.to_vec();
     times.sort();
     times
 }
 
 /// The middle one; of an even number, the later of the two in the middle.
-fn median(times: &[Duration]) -> Duration {
+pub(crate) fn median(times: &[Duration]) -> Duration {
     sorted(times)
         .get(times.len() / 2)
         .copied()

@@ -15,7 +15,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ndiff", "a reader of our XML"),
     ("nftables", "firewalls in network namespaces"),
     ("nmap", "the document type of our XML; comparisons"),
-    ("python3-venv", "readers of our XML from PyPI"),
+    (
+        "python3-venv",
+        "programs from PyPI: readers of our XML, a tester of our API",
+    ),
 ];
 
 /// Installs what is missing; needs root and Debian's tools, and asks nothing of the network when

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::process::{complain, say};
 use crate::tally::Tally;
-use crate::{apt, axe, features, fuzz, licenses, lints, readers, tests};
+use crate::{apt, axe, features, fuzz, licenses, lints, promtool, readers, tests};
 
 /// What a step does: counts its checks, or says why it could not do them.
 type Step = fn() -> Result<Tally, String>;
@@ -19,6 +19,8 @@ const STEPS: &[(&str, Step)] = &[
     ("licenses and sources", licenses::check),
     ("fuzz targets", fuzz::check),
     ("readers of our XML", readers::install),
+    ("tester of the API", readers::install_for_api),
+    ("reader of our metrics", promtool::install),
     ("accessibility checker", axe::install),
     ("tests", tests::run),
     ("documentation tests", tests::documentation),

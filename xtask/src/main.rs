@@ -11,6 +11,7 @@ mod lab;
 mod licenses;
 mod lints;
 mod process;
+mod promtool;
 mod readers;
 mod tally;
 

@@ -1,30 +1,38 @@
-//! Programs that read our XML, from `PyPI`, in an environment of their own.
+//! Programs from `PyPI` that read what we write, and that try our API; each kind in an environment
+//! of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::process::{command, is_root, root, run, say, succeeds_quietly, target_dir};
 use crate::tally::Tally;
 
-const REQUIREMENTS: &str = "crates/report/tests/readers/requirements.txt";
-
-/// The Python of the environment, whether or not it was made.
+/// The Python of the environment of readers, whether or not it was made.
 pub(crate) fn python() -> PathBuf {
-    environment().join("bin/python")
+    readers().join("bin/python")
 }
 
-fn environment() -> PathBuf {
+fn readers() -> PathBuf {
     target_dir().join("readers-venv")
 }
 
-/// Makes `target/readers-venv`, where the tests of the reports look for readers. It is made once
-/// for each version of the list of requirements.
+/// Makes `target/readers-venv`, where the tests of the reports look for readers.
 pub(crate) fn install() -> Result<Tally, String> {
-    let Ok(wanted) = fs::read(root().join(REQUIREMENTS)) else {
-        say(&format!("there is no {REQUIREMENTS}: nothing to install"));
+    make(&readers(), "crates/report/tests/readers/requirements.txt")
+}
+
+/// Makes `target/api-venv`, where the tests of the server look for schemathesis.
+pub(crate) fn install_for_api() -> Result<Tally, String> {
+    let venv = root().join("target/api-venv");
+    make(&venv, "crates/server/tests/conformance/requirements.txt")
+}
+
+/// Makes an environment, once for each version of its list of requirements.
+fn make(venv: &Path, requirements: &str) -> Result<Tally, String> {
+    let Ok(wanted) = fs::read(root().join(requirements)) else {
+        say(&format!("there is no {requirements}: nothing to install"));
         return Ok(Tally::default());
     };
-    let venv = environment();
     let stamp = venv.join("requirements.txt");
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         say("installed before");
@@ -34,15 +42,13 @@ pub(crate) fn install() -> Result<Tally, String> {
         say("skipped: Python lacks its module `venv` (Debian's python3-venv)");
         return Ok(Tally::SKIPPED);
     }
-    let made = run(command("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&venv))?;
+    let made = run(command("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
     if !made.success() {
         return Ok(Tally::FAILED);
     }
     let installed = run(command(venv.join("bin/pip"))
         .args(["install", "--quiet", "--disable-pip-version-check"])
-        .args(["--requirement", REQUIREMENTS]))?;
+        .args(["--requirement", requirements]))?;
     if installed.success() {
         fs::write(&stamp, wanted)
             .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;

@@ -56,4 +56,4 @@ mod sys;
 
 pub use error::{Error, Result};
 pub use link::{Link, Options};
-pub use rights::{Missing, Rights, drop_capabilities, rights};
+pub use rights::{Limit, Missing, Rights, drop_capabilities, limit_capabilities, rights};

@@ -112,9 +112,100 @@ pub fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
+/// What a thread may still do after [`limit_capabilities`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Read and write files of others, as root must who is to write results into the directory
+    /// of a user.
+    Files,
+    /// And open raw sockets.
+    FilesAndPackets,
+    /// And bind to ports below 1024: for a server.
+    Server,
+}
+
+impl Limit {
+    const fn kept(self) -> CapabilitySet {
+        let files = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
+        let packets = files.union(CapabilitySet::NET_RAW);
+        match self {
+            Self::Files => files,
+            Self::FilesAndPackets => packets,
+            Self::Server => packets.union(CapabilitySet::NET_BIND_SERVICE),
+        }
+    }
+}
+
+/// Gives up, for good, every capability of the calling thread but those that the limit leaves.
+/// None is gained. As with [`drop_capabilities`], threads that run already keep theirs.
+///
+/// # Errors
+/// What the system said; it lets every process give rights up.
+pub fn limit_capabilities(limit: Limit) -> io::Result<()> {
+    let now = rustix::thread::capabilities(None)?;
+    match clear_ambient_capability_set() {
+        // Kernels before 4.3 have no ambient set.
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let kept = limit.kept();
+    set_capabilities(
+        None,
+        CapabilitySets {
+            effective: now.effective.intersection(kept),
+            permitted: now.permitted.intersection(kept),
+            inheritable: CapabilitySet::empty(),
+        },
+    )?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The capabilities that the kernel shows of the calling thread: permitted and effective.
+    fn shown() -> [u64; 2] {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        ["CapPrm:", "CapEff:"].map(|name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
+        })
+    }
+
+    #[test]
+    fn the_kernel_shows_none_after_they_are_dropped_also_for_root() {
+        let after = std::thread::spawn(|| {
+            drop_capabilities().unwrap();
+            shown()
+        });
+        assert_eq!(after.join().unwrap(), [0, 0]);
+    }
+
+    #[test]
+    fn a_limit_leaves_no_more_than_it_says_and_gains_nothing() {
+        for limit in [Limit::Server, Limit::FilesAndPackets, Limit::Files] {
+            let (before, after) = std::thread::spawn(move || {
+                let before = shown();
+                limit_capabilities(limit).unwrap();
+                (before, shown())
+            })
+            .join()
+            .unwrap();
+            let kept = limit.kept().bits();
+            assert_eq!(after, before.map(|set| set & kept), "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_cannot_be_taken_back() {
+        let after = std::thread::spawn(|| {
+            limit_capabilities(Limit::Files).unwrap();
+            limit_capabilities(Limit::Server).unwrap();
+            rights()
+        });
+        assert!(!after.join().unwrap().may_send_packets());
+    }
 
     #[test]
     fn the_hint_is_the_command_to_run() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::mac::Mac;
 use crate::ports::{PortSet, PortSpec};
 use crate::service::Service;
 use crate::state::{PortState, Protocol, Reason, Technique};
@@ -34,6 +35,11 @@ pub enum ScanEvent {
     HostUp(HostUp),
     /// A host goes by a name.
     HostName(HostName),
+    /// Where a host is reached on the link that this machine shares with it.
+    HostLink(HostLink),
+    /// A host answers on every port, whether something listens there or not. Its ports that
+    /// answered like those are `open|filtered`.
+    AnswersAll(AnswersAll),
     /// What one port is.
     Port(PortFact),
     /// What many ports of one host are, all the same.
@@ -96,6 +102,48 @@ pub struct HostName {
     pub name: String,
     /// Where it comes from.
     pub kind: NameKind,
+}
+
+/// The MAC address of a host on the local link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostLink {
+    /// Whose.
+    pub address: IpAddr,
+    /// Its MAC address. A router that answers for others gives its own.
+    pub mac: Mac,
+}
+
+/// A host answers a SYN to any port: a SYN proxy or a tar-pit, say.
+///
+/// Ports were asked that were drawn by lot among those that no service is known for. Where they
+/// answer SYN/ACK too, a SYN/ACK of this host shows no listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswersAll {
+    /// The host.
+    pub address: IpAddr,
+    /// How many ports were drawn by lot.
+    pub asked: u32,
+    /// How many of them answered SYN/ACK.
+    pub answered: u32,
+    /// How many of these answers had a window of 0: no listener's own.
+    pub windowless: u32,
+    /// When it was known.
+    pub at: Timestamp,
+}
+
+impl AnswersAll {
+    /// What it rests on and what it means, in one line for people.
+    pub fn words(&self) -> String {
+        let window = match self.windowless {
+            0 => String::new(),
+            count => format!(", {count} of them with window 0"),
+        };
+        format!(
+            "answers on every port: {} of {} ports drawn by lot answered SYN/ACK{window}; \
+             its ports are shown as open|filtered, since an answer shows no listener",
+            self.answered, self.asked
+        )
+    }
 }
 
 /// Where a host's name comes from.
@@ -161,6 +209,18 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Whether something is missing from the result (exit status 1), or this is advice.
     pub left_out: bool,
+}
+
+impl Problem {
+    /// What happened and to what, in one line: what it is about stands before the message,
+    /// unless the message names it.
+    pub fn line(&self) -> std::borrow::Cow<'_, str> {
+        if self.about.is_empty() || self.message.contains(&self.about) {
+            self.message.as_str().into()
+        } else {
+            format!("{}: {}", self.about, self.message).into()
+        }
+    }
 }
 
 /// How far a scan is, and what its controller sees.

@@ -23,6 +23,7 @@ pub mod address;
 pub mod event;
 pub mod fuzz;
 pub mod hint;
+pub mod mac;
 pub mod ports;
 pub mod record;
 pub mod scope;
@@ -34,6 +35,7 @@ pub mod target;
 
 pub use address::AddressSet;
 pub use event::ScanEvent;
+pub use mac::Mac;
 pub use ports::{PortSet, PortSpec};
 pub use record::{HostRecord, PortRecord, ScanRecord};
 pub use scope::Scope;

@@ -381,6 +381,30 @@ pub enum PortError {
         /// The known name that is written most like it.
         nearest: Option<&'static str>,
     },
+    /// A dash between words that make no range.
+    #[error("`{item}` is no range of ports: a range goes from one number to another")]
+    NotARange {
+        /// The item as written.
+        item: String,
+        /// What may have been meant.
+        meant: Option<String>,
+    },
+    /// A port with its protocol, as results print it.
+    #[error("`{item}` is not how a port of a protocol is written")]
+    WithProtocol {
+        /// The item as written.
+        item: String,
+        /// The port.
+        port: String,
+        /// Its protocol.
+        protocol: Protocol,
+    },
+    /// nmap's brackets.
+    #[error("`{item}`: brackets in a list of ports are not known")]
+    Brackets {
+        /// The item as written.
+        item: String,
+    },
     /// A known name, but not of the protocol before it.
     #[error("the service `{name}` has no {protocol} port")]
     NotOfProtocol {
@@ -409,6 +433,19 @@ impl PortError {
                 Some(name) => Some(format!("did you mean `{name}`?")),
                 None => Some("write its number".to_owned()),
             },
+            Self::WithProtocol { port, protocol, .. } => {
+                let letter = match protocol {
+                    Protocol::Tcp => 'T',
+                    Protocol::Udp => 'U',
+                };
+                Some(format!("write `{letter}:{port}`, or `{port}` alone"))
+            }
+            Self::NotARange {
+                meant: Some(meant), ..
+            } => Some(format!("did you mean `{meant}`?")),
+            Self::Brackets { .. } => {
+                Some("leave them out: every port that is listed is scanned".to_owned())
+            }
             _ => None,
         }
     }
@@ -509,6 +546,21 @@ impl FromStr for PortSpec {
 }
 
 fn unknown_name(name: &str, protocols: &[Protocol]) -> PortError {
+    if name.contains(['[', ']']) {
+        return PortError::Brackets {
+            item: name.to_owned(),
+        };
+    }
+    if let Some((port, protocol)) = with_protocol(name) {
+        return PortError::WithProtocol {
+            item: name.to_owned(),
+            port: port.to_owned(),
+            protocol,
+        };
+    }
+    if let Some(error) = not_a_range(name) {
+        return error;
+    }
     let name = name.to_owned();
     let elsewhere = Protocol::ALL
         .iter()
@@ -520,6 +572,33 @@ fn unknown_name(name: &str, protocols: &[Protocol]) -> PortError {
             name,
         },
     }
+}
+
+/// `22/tcp` or `tcp:22` in its parts.
+fn with_protocol(item: &str) -> Option<(&str, Protocol)> {
+    let (before, after) = item.split_once(['/', ':'])?;
+    let protocol = |word: &str| word.to_ascii_lowercase().parse().ok();
+    let (port, protocol) = match (protocol(before), protocol(after)) {
+        (Some(protocol), None) => (after, protocol),
+        (None, Some(protocol)) => (before, protocol),
+        _ => return None,
+    };
+    port.parse::<PortSpec>().is_ok().then_some((port, protocol))
+}
+
+/// The error for words with dashes between them each of which is a port.
+fn not_a_range(item: &str) -> Option<PortError> {
+    let number = |word: &str| {
+        let by_name = || services::ports_of(word, Protocol::Tcp)?.first().copied();
+        port(word).ok().or_else(by_name)
+    };
+    let ends: Option<Vec<u16>> = item.split('-').map(number).collect();
+    let ends = ends.filter(|ends| ends.len() > 1)?;
+    let (first, last) = (ends.iter().min()?, ends.iter().max()?);
+    Some(PortError::NotARange {
+        item: item.to_owned(),
+        meant: (first < last).then(|| format!("{first}-{last}")),
+    })
 }
 
 impl Serialize for PortSpec {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::{
-    Endpoint, Finished, HostName, HostUp, NameKind, Outcome, PortFact, PortsFact, Problem,
-    ScanEvent, Started,
+    AnswersAll, Endpoint, Finished, HostName, HostUp, NameKind, Outcome, PortFact, PortsFact,
+    Problem, ScanEvent, Started,
 };
+use crate::mac::Mac;
 use crate::ports::{PortBits, PortSet};
 use crate::service::Service;
 use crate::state::{PortState, Protocol, Reason};
@@ -42,6 +43,10 @@ pub struct HostRecord {
     pub rtt: Option<Duration>,
     /// The TTL or hop limit of its first answer.
     pub ttl: Option<u8>,
+    /// Its MAC address, where it is on a link of this machine's.
+    pub mac: Option<Mac>,
+    /// What shows that it answers on every port, where it does.
+    pub answers_all: Option<AnswersAll>,
     /// When it was first heard of.
     pub first: Timestamp,
     /// When it was last heard of.
@@ -87,6 +92,8 @@ impl HostRecord {
             reason,
             rtt: None,
             ttl: None,
+            mac: None,
+            answers_all: None,
             first: at,
             last: at,
             ports: BTreeMap::new(),
@@ -143,6 +150,17 @@ impl ScanRecord {
             ScanEvent::Started(started) => self.started = Some(started.clone()),
             ScanEvent::HostUp(up) => self.host_up(up),
             ScanEvent::HostName(name) => self.host_name(name),
+            // Both are reported after `HostUp`.
+            ScanEvent::HostLink(link) => {
+                if let Some(host) = self.hosts.get_mut(&link.address) {
+                    host.mac = Some(link.mac);
+                }
+            }
+            ScanEvent::AnswersAll(found) => {
+                if let Some(host) = self.hosts.get_mut(&found.address) {
+                    host.answers_all = Some(*found);
+                }
+            }
             ScanEvent::Port(fact) => self.port(fact),
             ScanEvent::Ports(fact) => self.ports(fact),
             ScanEvent::Service(fact) => {

@@ -41,7 +41,7 @@ pub enum ScopeError {
 
 /// Addresses that a scan may not go to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{first} is outside the scope ({count} of {total} addresses are)")]
+#[error("{first} is outside the scope{}", of_how_many(*count, *total))]
 pub struct OutOfScope {
     /// The first of them.
     pub first: IpAddr,
@@ -49,6 +49,15 @@ pub struct OutOfScope {
     pub count: u128,
     /// Of how many that were asked for.
     pub total: u128,
+}
+
+/// How many addresses are meant, where they are several.
+fn of_how_many(count: u128, total: u128) -> String {
+    match (count, total) {
+        (_, 1) => String::new(),
+        (1, _) => format!(" (1 of {total} addresses is)"),
+        _ => format!(" ({count} of {total} addresses are)"),
+    }
 }
 
 impl Scope {

@@ -134,6 +134,20 @@ pub enum TargetError {
         /// What stands there.
         found: String,
     },
+    /// Nothing stands after the slash.
+    #[error("`{text}` has nothing after its slash, where a prefix length belongs")]
+    NoPrefix {
+        /// The word.
+        text: String,
+    },
+    /// Targets with commas between them.
+    #[error("`{text}` joins {count} targets by commas")]
+    List {
+        /// The word.
+        text: String,
+        /// How many.
+        count: usize,
+    },
     /// An address inside a network stands where the network belongs.
     #[error("`{text}` has host bits set: the network is `{network}/{prefix}`")]
     HostBits {
@@ -228,6 +242,21 @@ impl TargetError {
             )),
             Self::Reversed { first, last, .. } => Some(format!("did you mean `{last}-{first}`?")),
             Self::NotATarget { meant, .. } => Some(meant.clone()),
+            Self::NoPrefix { text } => {
+                let address = text.trim_end_matches('/');
+                Some(if address.parse::<IpAddr>().is_ok() {
+                    format!("write `{address}` for the one address, a network as `192.0.2.0/24`")
+                } else {
+                    format!("write `{address}`")
+                })
+            }
+            Self::List { text, .. } => Some(format!(
+                "targets are separated by spaces: `{}`",
+                text.replace(',', " ")
+            )),
+            Self::NotIpv4 { text, .. } if is_port(text) => {
+                Some(format!("to scan port {text}, write `-p {text}`"))
+            }
             Self::NameWithPrefix { .. } => {
                 Some("look the name up first, and write the network's address".to_owned())
             }
@@ -377,74 +406,114 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let text = text.trim();
-        if text.is_empty() {
-            return Err(TargetError::Empty);
-        }
-        if let Some((_, rest)) = text.split_once("://") {
-            let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-            return Err(TargetError::NotATarget {
-                text: text.to_owned(),
-                what: "a web address",
-                meant: format!("scan its host: `{host}`"),
-            });
-        }
-        if let Some((address, prefix)) = text.split_once('/') {
-            return network(text, address, prefix);
-        }
-        // An IPv6 address in brackets is how one stands in a web address.
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .filter(|inner| inner.contains(':'))
-            .unwrap_or(text);
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            return Ok(Self::Address(address));
-        }
-        if let Some((host, port)) = text.rsplit_once(':')
-            && !port.is_empty()
-            && port.bytes().all(|byte| byte.is_ascii_digit())
-            && (host.parse::<Ipv4Addr>().is_ok()
-                || host.parse::<HostName>().is_ok()
-                || (host.starts_with('[') && host.ends_with(']')))
-        {
-            return Err(TargetError::NotATarget {
-                text: text.to_owned(),
-                what: "an address with a port",
-                meant: format!("write `{host} -p {port}`"),
-            });
-        }
-        if let Some((first, last)) = text.split_once('-')
-            && let (Ok(first), Ok(last)) = (first.parse::<IpAddr>(), last.parse::<IpAddr>())
-        {
-            if first.is_ipv4() != last.is_ipv4() {
-                return Err(TargetError::MixedFamilies {
+        read(text).map_err(|error| {
+            // A comma belongs between octets alone; whoever writes a list with commas is told so.
+            let parts = || text.split(',').map(str::trim);
+            if parts().count() > 1 && parts().all(|part| read(part).is_ok()) {
+                TargetError::List {
                     text: text.to_owned(),
-                });
+                    count: parts().count(),
+                }
+            } else {
+                error
             }
-            if first > last {
-                return Err(TargetError::Reversed {
-                    text: text.to_owned(),
-                    first: first.to_string(),
-                    last: last.to_string(),
-                });
-            }
-            return Ok(Self::Range { first, last });
-        }
-        if text.contains(':') {
-            return Err(TargetError::NotIpv6 {
-                text: text.to_owned(),
-            });
-        }
-        let is_octets = |byte: u8| byte.is_ascii_digit() || b".-,*".contains(&byte);
-        if text.bytes().all(is_octets) {
-            return octets(text);
-        }
-        text.parse().map(Self::Name)
+        })
     }
+}
+
+/// Reads one word.
+fn read(text: &str) -> Result<Target, TargetError> {
+    if text.is_empty() {
+        return Err(TargetError::Empty);
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        let place = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let place = place.rsplit('@').next().unwrap_or(place);
+        return Err(TargetError::NotATarget {
+            text: text.to_owned(),
+            what: "a web address",
+            meant: match host_and_port(place) {
+                Some((host, "")) => format!("scan its host: `{host}`"),
+                Some((host, port)) => format!("scan its host: `{host} -p {port}`"),
+                None => format!("scan its host: `{place}`"),
+            },
+        });
+    }
+    if let Some((address, prefix)) = text.split_once('/') {
+        return network(text, address, prefix);
+    }
+    // An IPv6 address in brackets is how one stands in a web address.
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .filter(|inner| inner.contains(':'))
+        .unwrap_or(text);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(Target::Address(address));
+    }
+    if let Some((host, port)) = host_and_port(text) {
+        return Err(TargetError::NotATarget {
+            text: text.to_owned(),
+            what: "an address with a port",
+            meant: if port.is_empty() {
+                format!("write `{host}`")
+            } else {
+                format!("write `{host} -p {port}`")
+            },
+        });
+    }
+    if let Some((first, last)) = text.split_once('-')
+        && let (Ok(first), Ok(last)) = (first.parse::<IpAddr>(), last.parse::<IpAddr>())
+    {
+        if first.is_ipv4() != last.is_ipv4() {
+            return Err(TargetError::MixedFamilies {
+                text: text.to_owned(),
+            });
+        }
+        if first > last {
+            return Err(TargetError::Reversed {
+                text: text.to_owned(),
+                first: first.to_string(),
+                last: last.to_string(),
+            });
+        }
+        return Ok(Target::Range { first, last });
+    }
+    if text.contains(':') {
+        return Err(TargetError::NotIpv6 {
+            text: text.to_owned(),
+        });
+    }
+    let is_octets = |byte: u8| byte.is_ascii_digit() || b".-,*".contains(&byte);
+    if text.bytes().all(is_octets) {
+        return octets(text);
+    }
+    text.parse().map(Target::Name)
+}
+
+/// `host:port` in its parts, also where no port follows the colon.
+fn host_and_port(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let is_port = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_host = host.parse::<Ipv4Addr>().is_ok()
+        || host.parse::<HostName>().is_ok()
+        || (host.starts_with('[') && host.ends_with(']'));
+    (is_host && port.bytes().all(is_port)).then_some((host, port))
+}
+
+/// Whether a word that is no target would be a port.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// Reads `address/prefix`.
 fn network(text: &str, address: &str, prefix: &str) -> Result<Target, TargetError> {
+    let is_host = address.parse::<IpAddr>().is_ok() || address.parse::<HostName>().is_ok();
+    if prefix.is_empty() && is_host {
+        return Err(TargetError::NoPrefix {
+            text: text.to_owned(),
+        });
+    }
     let Ok(address) = address.parse::<IpAddr>() else {
         if address.contains(':') {
             return Err(TargetError::NotIpv6 {

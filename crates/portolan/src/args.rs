@@ -83,9 +83,9 @@ pub(crate) enum Command {
     ///
     /// Compare two results: files in XML or JSON lines, or numbers of scans in the history. The
     /// exit status is 0 if they are the same, 1 if they differ, 2 if one cannot be read, as with
-    /// ndiff.
+    /// ndiff. It is also 1 where a scan did not finish: what it did not come to may differ.
     Diff {
-        /// The earlier result: a file, or a scan's number
+        /// The earlier result: a file, `-` for standard input, or a scan's number
         #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
         old: PathBuf,
         /// The later one
@@ -120,8 +120,8 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Write completions for a shell to standard output
     Completions {
-        /// Which shell
-        #[arg(value_enum, value_name = "SHELL")]
+        /// Which shell: bash, elvish, fish, powershell, zsh
+        #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
         shell: Shell,
     },
     /// Write the manual page to standard output
@@ -173,7 +173,8 @@ pub(crate) struct PortArgs {
     pub(crate) ports: Option<String>,
 
     /// The N ports that are most often found open
-    #[arg(long, value_name = "N", help_heading = WHAT, conflicts_with = "ports")]
+    #[arg(long, value_name = "N", help_heading = WHAT, conflicts_with = "ports",
+          value_parser = top_ports, allow_hyphen_values = true)]
     pub(crate) top_ports: Option<u32>,
 
     /// The 100 ports that are most often found open
@@ -219,8 +220,8 @@ pub(crate) struct CommonArgs {
 
     /// When to use colour: auto, always, never
     ///
-    /// When to use colour. `auto` colours a terminal; `NO_COLOR` and `CLICOLOR_FORCE` are
-    /// obeyed.
+    /// When to use colour: `auto` colours a terminal and obeys `NO_COLOR` and
+    /// `CLICOLOR_FORCE`, `always` and `never` do as they say.
     #[arg(long, value_enum, value_name = "WHEN", help_heading = OUTPUT,
           hide_possible_values = true, hide_short_help = true)]
     pub(crate) color: Option<ColorChoice>,
@@ -243,11 +244,14 @@ pub(crate) enum ColorChoice {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct TechniqueArgs {
-    /// Scan by full TCP connections, which needs no rights: the default [-sT]
+    /// Scan by full TCP connections, which needs no rights [-sT]
     #[arg(long, help_heading = HOW, hide_short_help = true)]
     pub(crate) connect: bool,
 
-    /// Scan by TCP SYN packets, which needs the right to raw sockets [-sS]
+    /// Scan by TCP SYN packets [-sS]
+    ///
+    /// Scan by TCP SYN packets, which needs the right to raw sockets: the default where this
+    /// process has it and the targets are not this machine alone. `-sS` is the same.
     #[arg(long, help_heading = HOW, hide_short_help = true, conflicts_with = "connect")]
     pub(crate) syn: bool,
 
@@ -255,7 +259,9 @@ pub(crate) struct TechniqueArgs {
     #[arg(long, hide = true)]
     pub(crate) udp: bool,
 
-    /// Find out what runs on open ports: service and version [-sV]
+    /// Find out what runs on open ports [-sV]
+    ///
+    /// Find out what runs on open ports: service, product, version, what TLS and SSH show.
     #[arg(long, help_heading = HOW)]
     pub(crate) detect: bool,
 
@@ -305,8 +311,8 @@ pub(crate) struct PaceArgs {
 
     /// From 0, careful, to 5, hurried [default: 3]
     ///
-    /// nmap's timing templates, by number or name: 0 paranoid, 1 sneaky, 2 polite, 3 normal,
-    /// 4 aggressive, 5 insane. From 3 on the pace adapts to what the path carries.
+    /// nmap's timing templates, by number or name: 0 paranoid, 1 sneaky, 2 polite, 3 normal
+    /// (the default), 4 aggressive, 5 insane. From 3 on the pace adapts to what the path carries.
     #[arg(short = 'T', long = "timing", value_name = "0-5", help_heading = HOW,
           value_parser = template)]
     pub(crate) timing: Option<Template>,
@@ -342,7 +348,8 @@ pub(crate) struct PaceArgs {
     pub(crate) retries: Option<u8>,
 
     /// Decide the order; the same seed gives the same order
-    #[arg(long, value_name = "N", help_heading = HOW, hide_short_help = true)]
+    #[arg(long, value_name = "N", help_heading = HOW, hide_short_help = true,
+          value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: Option<u64>,
 }
 
@@ -369,10 +376,15 @@ pub(crate) struct ReverseArgs {
 
 /// What is written, and where to.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct OutputArgs {
     /// Show open ports only
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) open: bool,
+
+    /// Show what each state rests on, which every output always does
+    #[arg(long, help_heading = OUTPUT, hide_short_help = true)]
+    pub(crate) reason: bool,
 
     /// Write JSON lines to standard output, as `-oJ -`
     #[arg(long, help_heading = OUTPUT)]
@@ -464,8 +476,13 @@ pub(crate) struct ListArgs {
     pub(crate) ports: PortArgs,
 
     /// Show the order of this seed, as a scan with it has it
-    #[arg(long, value_name = "N", help_heading = HOW)]
+    #[arg(long, value_name = "N", help_heading = HOW, value_parser = seed,
+          allow_hyphen_values = true)]
     pub(crate) seed: Option<u64>,
+
+    /// Look up no names, which `list` never does
+    #[arg(short = 'n', long, help_heading = HOW, hide_short_help = true)]
+    pub(crate) no_dns: bool,
 
     /// Write one JSON object
     #[arg(long, help_heading = OUTPUT)]
@@ -532,7 +549,45 @@ pub(crate) enum RulesCommand {
 
 /// The whole definition, for help, completions and the manual page.
 pub(crate) fn command() -> clap::Command {
-    Cli::command()
+    tidy(Cli::command())
+}
+
+/// The definition, with what holds for all of its options and commands alike.
+fn tidy(command: clap::Command) -> clap::Command {
+    let command = match (command.get_about(), command.get_long_about()) {
+        (Some(short), Some(long)) => {
+            let long = without_first(&short.to_string(), &long.to_string());
+            command.long_about(long)
+        }
+        _ => command,
+    };
+    command
+        .mut_args(|option| {
+            let option = match (option.get_help(), option.get_long_help()) {
+                (Some(short), Some(long)) => {
+                    let long = without_first(&short.to_string(), &long.to_string());
+                    option.long_help(long)
+                }
+                _ => option,
+            };
+            // A flag that is given twice says the same twice.
+            if matches!(option.get_action(), ArgAction::SetTrue) {
+                let itself = option.get_id().clone();
+                option.overrides_with(itself)
+            } else {
+                option
+            }
+        })
+        .mut_subcommands(tidy)
+}
+
+/// A long help without the short one that it begins with: it stands by itself.
+fn without_first(short: &str, long: &str) -> String {
+    let rest = long.strip_prefix(short).map(str::trim_start);
+    match rest {
+        Some(rest) if !rest.is_empty() => rest.to_owned(),
+        _ => long.to_owned(),
+    }
 }
 
 /// Commands that stand in one line of the short help, which is to fit one screen.
@@ -551,10 +606,10 @@ const MORE: [&str; 9] = [
 /// The definition for the short help: the same, with some commands named and no more.
 pub(crate) fn brief() -> clap::Command {
     MORE.iter()
-        .fold(Cli::command(), |command, name| {
+        .fold(command(), |command, name| {
             command.mut_subcommand(*name, |command| command.hide(true))
         })
-        .after_help(format!("More commands: {}\n{REMINDER}", MORE.join(", ")))
+        .after_help(format!("More: {}\n{REMINDER}", MORE.join(", ")))
 }
 
 /// `-T`: a number from 0 to 5 or a name.
@@ -581,7 +636,28 @@ fn at_least_one_u32(text: &str) -> Result<NonZeroU32, String> {
 
 fn at_least_one_u64(text: &str) -> Result<NonZeroU64, String> {
     text.parse()
-        .map_err(|_| "expected a number of probes a second, at least 1".to_owned())
+        .map_err(|_| format!("expected a number of probes a second, 1 to {}", u64::MAX))
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+fn top_ports(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=65_535).contains(count))
+        .ok_or_else(|| "expected a number of ports, 1 to 65535".to_owned())
+}
+
+/// The number of a scan in the history.
+///
+/// # Errors
+/// For anything else.
+pub(crate) fn scan_id(text: &str) -> Result<portolan_store::ScanId, String> {
+    text.parse()
+        .map_err(|_| "expected the number of a scan, as `portolan history` shows it".to_owned())
 }
 
 fn retries(text: &str) -> Result<u8, String> {

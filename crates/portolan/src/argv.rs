@@ -44,6 +44,17 @@ pub(crate) fn rewrite(words: impl IntoIterator<Item = OsString>) -> Result<Vec<O
     Ok(rewritten)
 }
 
+/// `help` and `help COMMAND`, as `--help` and `COMMAND --help`. A host of this name is scanned by
+/// `portolan scan help`.
+pub(crate) fn help(words: Vec<OsString>) -> Vec<OsString> {
+    match &words[..] {
+        [first, rest @ ..] if first == "help" && rest.len() < 2 => {
+            rest.iter().cloned().chain(["--help".into()]).collect()
+        }
+        _ => words,
+    }
+}
+
 /// `-sT`, and several letters at once as in `-sTV`.
 fn techniques(word: &str) -> Result<Vec<OsString>> {
     let letters = word.strip_prefix("-s").unwrap_or(word);

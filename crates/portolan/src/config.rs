@@ -13,7 +13,7 @@ use portolan_model::spec::Template;
 use serde::{Deserialize, Deserializer};
 
 use crate::args::{self, ColorChoice};
-use crate::failure::{Failure, Result, io_reason};
+use crate::failure::{Failure, Result, io_reason, visible};
 use crate::{duration, names};
 
 /// What a configuration file can say; its keys are the names of the long options.
@@ -73,6 +73,28 @@ const KEYS: &[&str] = &[
     "xml-scanner",
 ];
 
+/// Other names of options, which are not keys, and the key of each.
+const ALIASES: &[(&str, &str)] = &[
+    ("max-parallelism", "concurrency"),
+    ("max-retries", "retries"),
+    ("threads", "concurrency"),
+];
+
+/// What each key takes.
+fn expected(key: &str) -> &'static str {
+    match key {
+        "ports" | "exclude-ports" => "ports in quotes, such as \"22,8000-8100\"",
+        "exclude" | "scope" => "a list such as [\"192.0.2.1\", \"198.51.100.0/24\"]",
+        "dns-servers" => "a list such as [\"192.0.2.53\"]",
+        "concurrency" => "a whole number from 1 to 4294967295",
+        "max-rate" | "min-rate" => "a whole number of probes a second, at least 1",
+        "retries" => "a whole number from 0 to 255",
+        "color" => "\"auto\", \"always\" or \"never\"",
+        "no-dns" | "open" | "resolve-all" | "skip-discovery" => "true or false",
+        _ => "text in quotes",
+    }
+}
+
 /// The largest file that is read: far more than anyone writes.
 const MOST_BYTES: u64 = 1 << 20;
 
@@ -115,13 +137,14 @@ impl Source {
     }
 }
 
-/// Reads the file of `source`; the defaults where there is none.
+/// Reads the file of `source`; the defaults where there is none. One that nobody named and that
+/// may not be read, such as that of the user whose rights were given up, is a warning.
 ///
 /// # Errors
 /// When it cannot be read, or holds what is not known, with its name, line and key.
-pub(crate) fn load(source: &Source) -> Result<Config> {
+pub(crate) fn load(source: &Source) -> Result<(Config, Option<Failure>)> {
     let path = match source {
-        Source::None => return Ok(Config::default()),
+        Source::None => return Ok((Config::default(), None)),
         Source::Named(path) | Source::Found(path) => path,
     };
     let shown = path.display();
@@ -139,12 +162,38 @@ pub(crate) fn load(source: &Source) -> Result<Config> {
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) =>
         {
-            return Ok(Config::default());
+            return Ok((Config::default(), None));
         }
-        Err(error) => return Err(refused(&io_reason(&error))),
+        Err(error)
+            if matches!(source, Source::Found(_))
+                && error.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            let warning = refused(&io_reason(&error));
+            return Ok((Config::default(), Some(warning)));
+        }
+        Err(error) => {
+            let failure = refused(&io_reason(&error));
+            return Err(match source {
+                Source::Found(_) => failure.hint("to go without it, use `--no-config`"),
+                _ => failure,
+            });
+        }
     };
-    let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text"))?;
-    parse(&text, &shown.to_string())
+    let parsed = String::from_utf8(bytes)
+        .map_err(|_| refused("it is not UTF-8 text"))
+        .and_then(|text| parse(&text, &shown.to_string()));
+    match parsed {
+        Ok(config) => Ok((config, None)),
+        // Who did not name it may not know of it.
+        Err(failure) if matches!(source, Source::Found(_)) => Err(Failure {
+            hint: Some(match failure.hint {
+                Some(hint) => format!("{hint} To go without the file, use `--no-config`"),
+                None => "correct the file, or go without it: `--no-config`".to_owned(),
+            }),
+            ..failure
+        }),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -170,18 +219,35 @@ fn explain(error: &toml::de::Error, text: &str, name: &str) -> Failure {
     let (number, line) = line_of(text, &span);
     let at = format!("`{name}`, line {number}");
     let key = line.split_once('=').map(|(key, _)| key.trim());
+    let value = text.get(span).unwrap_or(line).trim();
     if error.message().starts_with("unknown field") {
-        let wrong = text.get(span).unwrap_or(line).trim();
-        let failure = Failure::new(format!("{at}: unknown key `{wrong}`"));
-        return failure.hint(match nearest(wrong, KEYS.iter().copied()) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => format!("the keys are {}", KEYS.join(", ")),
-        });
+        let failure = Failure::new(format!("{at}: unknown key `{value}`"));
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == value);
+        let known = alias.map(|&(_, key)| key);
+        return failure.hint(
+            match known.or_else(|| nearest(value, KEYS.iter().copied())) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("the keys are {}", KEYS.join(", ")),
+            },
+        );
     }
     let message = error.message().lines().next().unwrap_or("it is not TOML");
-    match key {
-        Some(key) if !key.is_empty() => Failure::new(format!("{at}: `{key}`: {message}")),
-        _ => Failure::new(format!("{at}: {message}")),
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return Failure::new(format!("{at}: {message}"));
+    };
+    // The reader's own words are those of a programmer.
+    let is_plain = !["invalid type", "invalid value", "unknown variant"]
+        .iter()
+        .any(|words| message.starts_with(words));
+    if KEYS.contains(&key) && !is_plain {
+        let (value, expected) = (visible(value), expected(key));
+        return Failure::new(format!("{at}: `{key}` is {value}, expected {expected}"));
+    }
+    let failure = Failure::new(format!("{at}: `{key}`: {}", visible(message)));
+    let ports = value.trim_matches('"').parse::<PortSpec>();
+    match (key, ports.err().and_then(|error| error.hint())) {
+        ("ports" | "exclude-ports", Some(hint)) => failure.hint(hint),
+        _ => failure,
     }
 }
 
@@ -309,9 +375,52 @@ mod tests {
             refused("ports = \"0\"\n").0,
             "`config.toml`, line 1: `ports`: port 0 is out of range: ports are 1 to 65535"
         );
+        for (line, told) in [
+            (
+                "retries = \"many\"",
+                "`retries` is \"many\", expected a whole number from 0 to 255",
+            ),
+            (
+                "concurrency = 0",
+                "`concurrency` is 0, expected a whole number from 1 to 4294967295",
+            ),
+            (
+                "max-rate = -5",
+                "`max-rate` is -5, expected a whole number of probes a second, at least 1",
+            ),
+            (
+                "exclude = \"192.0.2.1\"",
+                "`exclude` is \"192.0.2.1\", expected a list such as \
+                 [\"192.0.2.1\", \"198.51.100.0/24\"]",
+            ),
+            (
+                "open = \"yes\"",
+                "`open` is \"yes\", expected true or false",
+            ),
+            (
+                "color = \"red\"",
+                "`color` is \"red\", expected \"auto\", \"always\" or \"never\"",
+            ),
+            (
+                "ports = 80",
+                "`ports` is 80, expected ports in quotes, such as \"22,8000-8100\"",
+            ),
+        ] {
+            assert_eq!(refused(line).0, format!("`config.toml`, line 1: {told}"));
+        }
         assert_eq!(
-            refused("retries = \"many\"\n").0,
-            "`config.toml`, line 1: `retries`: invalid type: string \"many\", expected u8"
+            refused("ports = \"htttp\"\n"),
+            (
+                "`config.toml`, line 1: `ports`: no service is named `htttp`".to_owned(),
+                Some("did you mean `http`?".to_owned())
+            )
+        );
+        assert_eq!(
+            refused("threads = 5\n"),
+            (
+                "`config.toml`, line 1: unknown key `threads`".to_owned(),
+                Some("did you mean `concurrency`?".to_owned())
+            )
         );
         assert!(
             refused("open = \n")
@@ -349,11 +458,33 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there_and_a_looked_for_one_need_not() {
         let missing = PathBuf::from("/nonexistent/portolan.toml");
-        assert_eq!(load(&Source::Found(missing.clone())), Ok(Config::default()));
+        assert_eq!(
+            load(&Source::Found(missing.clone())),
+            Ok((Config::default(), None))
+        );
         assert_eq!(
             load(&Source::Named(missing)).unwrap_err().message,
             "cannot read the configuration file `/nonexistent/portolan.toml`: \
              no such file or directory"
         );
+    }
+
+    #[test]
+    fn a_broken_file_that_was_not_named_says_how_to_go_without_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        let hint = |text: &str, source: fn(PathBuf) -> Source| {
+            fs::write(&file, text).unwrap();
+            load(&source(file.clone())).unwrap_err().hint
+        };
+        assert_eq!(
+            hint("ports = \"0\"", Source::Found).unwrap(),
+            "correct the file, or go without it: `--no-config`"
+        );
+        assert_eq!(
+            hint("opne = true", Source::Found).unwrap(),
+            "did you mean `open`? To go without the file, use `--no-config`"
+        );
+        assert_eq!(hint("ports = \"0\"", Source::Named), None);
     }
 }

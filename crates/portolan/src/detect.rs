@@ -2,11 +2,11 @@
 
 pub(crate) mod command;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -14,7 +14,7 @@ use portolan_detect::rules::{Fault, RuleSet, RuleSetBuilder};
 use portolan_detect::{Detector, Options, Target};
 use portolan_model::event::{Endpoint, PortFact, ServiceFact};
 use portolan_model::{PortSet, PortState, ScanEvent, Service};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::args::DetectionArgs;
@@ -46,7 +46,7 @@ pub(crate) fn detector(args: &DetectionArgs) -> Result<Detector> {
 }
 
 fn with_rules(directory: &Path) -> Result<RuleSet> {
-    let shown = visible(&directory.display().to_string()).clone();
+    let shown = visible(&directory.display().to_string());
     let failed = |error: io::Error| {
         Failure::new(format!(
             "cannot read rules in `{shown}`: {}",
@@ -235,19 +235,35 @@ impl Services {
     }
 }
 
+/// After so many ports of a host that accept connections and say nothing, and none that spoke,
+/// no more of it are asked: something before it answers in its name.
+const SILENT: u32 = 200;
+
+/// How many ports of a host were silent, and how many spoke.
+type Spoke = Mutex<HashMap<IpAddr, (u32, u32)>>;
+
 async fn work(
     detector: Detector,
     mut asked: mpsc::UnboundedReceiver<Target>,
     into: Sender<Answered>,
 ) {
     let mut running = JoinSet::new();
+    let room = Arc::new(Semaphore::new(detector.options().endpoints.max(1)));
+    let spoke = Arc::new(Spoke::default());
     loop {
         tokio::select! {
             target = asked.recv() => {
                 let Some(target) = target else { break };
                 let (detector, into) = (detector.clone(), into.clone());
+                let (room, spoke) = (Arc::clone(&room), Arc::clone(&spoke));
                 running.spawn(async move {
-                    let service = detector.detect(&target).await;
+                    let _room = room.acquire().await;
+                    let service = if is_mute(&spoke, target.address) {
+                        None
+                    } else {
+                        detector.detect(&target).await
+                    };
+                    count(&spoke, target.address, service.is_some());
                     let endpoint = Endpoint {
                         address: target.address,
                         protocol: target.protocol,
@@ -261,4 +277,40 @@ async fn work(
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+fn is_mute(spoke: &Spoke, address: IpAddr) -> bool {
+    let spoke = spoke.lock().unwrap_or_else(PoisonError::into_inner);
+    spoke
+        .get(&address)
+        .is_some_and(|&(silent, heard)| heard == 0 && silent >= SILENT)
+}
+
+fn count(spoke: &Spoke, address: IpAddr, heard: bool) {
+    let mut spoke = spoke.lock().unwrap_or_else(PoisonError::into_inner);
+    let counts = spoke.entry(address).or_default();
+    if heard {
+        counts.1 += 1;
+    } else {
+        counts.0 += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_silent_on_every_port_is_left_alone_and_one_that_spoke_is_not() {
+        let (mute, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let spoke = Spoke::default();
+        count(&spoke, other, true);
+        for _ in 0..SILENT {
+            assert!(!is_mute(&spoke, mute));
+            count(&spoke, mute, false);
+            count(&spoke, other, false);
+        }
+        assert!(is_mute(&spoke, mute));
+        assert!(!is_mute(&spoke, other));
+    }
 }

@@ -53,9 +53,7 @@ pub(crate) fn history(args: &HistoryArgs) -> Result<String> {
 
 fn row(scan: &ScanSummary) -> String {
     let asked = TimeZone::system().to_datetime(scan.created);
-    let changes = scan
-        .changes
-        .map_or_else(|| "-".to_owned(), |count| grouped(count.into()));
+    let changes = scan.changes.map_or_else(|| "-".to_owned(), grouped);
     let mut targets: String = visible(&scan.targets).chars().take(60).collect();
     if scan.targets.chars().count() > 60 {
         targets.push('…');
@@ -65,7 +63,7 @@ fn row(scan: &ScanSummary) -> String {
         scan.id,
         asked.strftime("%Y-%m-%d %H:%M"),
         scan.state,
-        grouped(scan.counts.open.into()),
+        grouped(scan.counts.open),
     )
 }
 

@@ -1,5 +1,7 @@
 //! The `list` command: what would be scanned, and how much, without a packet.
 
+mod wide;
+
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -14,6 +16,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Result};
 use crate::terminal::grouped;
 use crate::{request, runner};
+use wide::Wide;
 
 /// How many ranges are shown; a list of a million would help nobody.
 const RANGES: usize = 12;
@@ -65,34 +68,35 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
 }
 
 impl Listing {
-    fn probes(&self) -> u128 {
+    fn probes(&self) -> Wide {
         let ports = self.ports.of(Protocol::Tcp).len();
-        self.addresses
-            .len()
-            .saturating_mul(u128::try_from(ports).unwrap_or(u128::MAX))
+        Wide::addresses(&self.addresses).times(u32::try_from(ports).unwrap_or(u32::MAX))
     }
 
-    /// The first pairs in the order in which a scan with this seed asks them; none where names
-    /// are still to be looked up, and where there are more than a scan can hold.
-    fn first_pairs(&self) -> Vec<String> {
+    /// The first pairs in the order in which a scan with this seed asks them, or why they are
+    /// not known.
+    fn first_pairs(&self) -> std::result::Result<Vec<String>, &'static str> {
         if !self.names.is_empty() {
-            return Vec::new();
+            return Err("it depends on the addresses of the names");
         }
         let ports = self.ports.of(Protocol::Tcp);
-        let Ok(plan) = Plan::new(self.addresses.clone(), Protocol::Tcp, ports, self.seed) else {
-            return Vec::new();
-        };
-        (0..PAIRS)
+        let plan = Plan::new(self.addresses.clone(), Protocol::Tcp, ports, self.seed)
+            .map_err(|_| "these are more probes than one scan takes, which is 2^63")?;
+        Ok((0..PAIRS)
             .map_while(|position| plan.at(position))
             .map(|pair| SocketAddr::new(pair.address, pair.port).to_string())
-            .collect()
+            .collect())
     }
 
     fn text(&self) -> String {
         let ports = self.ports.of(Protocol::Tcp);
         let mut text = String::new();
         if !self.addresses.is_empty() {
-            let _ = writeln!(text, "addresses  {}", grouped(self.addresses.len()));
+            let _ = writeln!(
+                text,
+                "addresses  {}",
+                grouped(Wide::addresses(&self.addresses))
+            );
             text += &shortened(
                 self.addresses.ranges().map(range),
                 RANGES,
@@ -103,16 +107,12 @@ impl Listing {
             let _ = writeln!(
                 text,
                 "names      {}, to be looked up when the scan starts",
-                grouped(self.names.len().try_into().unwrap_or(u128::MAX))
+                grouped(self.names.len())
             );
             let names = self.names.iter().map(ToString::to_string);
             text += &shortened(names, RANGES, self.names.len());
         }
-        let _ = writeln!(
-            text,
-            "ports      {} of TCP",
-            grouped(ports.len().try_into().unwrap_or(u128::MAX))
-        );
+        let _ = writeln!(text, "ports      {} of TCP", grouped(ports.len()));
         let runs = ports.ranges();
         text += &wrapped(runs.iter().copied().map(range), PORT_RANGES, runs.len());
         let at_least = if self.names.is_empty() {
@@ -121,17 +121,21 @@ impl Listing {
             " beside those of the names"
         };
         let _ = writeln!(text, "probes     {}{at_least}", grouped(self.probes()));
-        let first = self.first_pairs();
-        if !first.is_empty() {
-            let _ = writeln!(text, "order      of seed {}, beginning with", self.seed);
-            text += &shortened(first.into_iter(), RANGES, 0);
+        match self.first_pairs() {
+            Ok(first) => {
+                let _ = writeln!(text, "order      of seed {}, beginning with", self.seed);
+                text += &shortened(first.into_iter(), RANGES, 0);
+            }
+            Err(why) => {
+                let _ = writeln!(text, "order      not shown: {why}");
+            }
         }
         text
     }
 
     fn json(&self) -> std::result::Result<String, serde_json::Error> {
         let shown = Shown {
-            addresses: self.addresses.len().to_string(),
+            addresses: Wide::addresses(&self.addresses).to_string(),
             ranges: self.addresses.ranges().take(RANGES).map(range).collect(),
             ranges_in_all: self.addresses.runs(),
             names: self.names.iter().map(HostName::as_str).collect(),
@@ -139,7 +143,8 @@ impl Listing {
             tcp_port_count: self.ports.of(Protocol::Tcp).len(),
             probes: self.probes().to_string(),
             seed: self.seed.to_string(),
-            first: self.first_pairs(),
+            first: self.first_pairs().unwrap_or_default(),
+            no_order: self.first_pairs().err(),
         };
         serde_json::to_string_pretty(&shown).map(|json| json + "\n")
     }
@@ -157,6 +162,9 @@ struct Shown<'a> {
     probes: String,
     seed: String,
     first: Vec<String>,
+    /// Why `first` is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_order: Option<&'static str>,
 }
 
 fn range<T: std::fmt::Display + PartialEq>((first, last): (T, T)) -> String {

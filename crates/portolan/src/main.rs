@@ -13,6 +13,7 @@ mod duration;
 mod failure;
 mod history;
 mod list;
+mod man;
 mod names;
 mod outputs;
 mod request;
@@ -35,6 +36,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use args::{Cli, ColorChoice, Command, CommonArgs};
 use config::Config;
 use failure::{Exit, Failure, io_reason, visible};
+use portolan_model::hint::nearest;
+use portolan_model::target::HostName;
 use runner::Engine;
 use terminal::Look;
 
@@ -54,7 +57,10 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
         Err(Refused::Failure(failure)) => return not_started(&failure),
     };
     match cli.command {
-        None => scan_with(&cli.scan, &typed, engine),
+        None => match mistyped(&cli.scan.targets.targets) {
+            Some(failure) => not_started(&failure),
+            None => scan_with(&cli.scan, &typed, engine),
+        },
         Some(Command::Scan(args)) => scan_with(&args, &typed, engine),
         Some(Command::List(args)) => {
             let listed = configured(&args.common)
@@ -64,13 +70,12 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
                 Err(failure) => not_started(&failure),
             }
         }
-        Some(Command::Diff { old, new, data }) => match compare::compare(&old, &new, &data) {
-            Ok((text, differ)) => match written(terminal::stdout(&text)) {
-                Exit::Done if differ => Exit::LeftOut,
-                exit => exit,
-            },
-            Err(failure) => not_started(&failure),
-        },
+        Some(Command::Diff { old, new, data }) => {
+            match compare::compare(&old, &new, &data, &mut io::stdin().lock()) {
+                Ok(compared) => compared_end(&compared),
+                Err(failure) => not_started(&failure),
+            }
+        }
         Some(Command::Detect(args)) => match configured(&args.common) {
             Ok(config) => detect::command::detect(&args, &config),
             Err(failure) => not_started(&failure),
@@ -101,7 +106,7 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
             clap_complete::generate(shell, &mut args::command(), NAME, &mut script);
             written(terminal::stdout(&String::from_utf8_lossy(&script)))
         }
-        Some(Command::Man { of }) => match man(of.as_deref()) {
+        Some(Command::Man { of }) => match man::page(of.as_deref()) {
             Ok(page) => written(terminal::stdout(&page)),
             Err(failure) => not_started(&failure),
         },
@@ -119,29 +124,35 @@ fn configured(args: &CommonArgs) -> failure::Result<Config> {
     let source = config::Source::new(args.config.as_deref(), args.no_config, |name| {
         std::env::var_os(name)
     });
-    config::load(&source)
+    let (config, warning) = config::load(&source)?;
+    if let Some(warning) = warning {
+        let look = Look::detect(ColorChoice::Auto);
+        terminal::stderr(&terminal::warning_lines(&warning, look.err_color));
+    }
+    Ok(config)
 }
 
-/// The manual page of the program, or of one of its commands.
-fn man(of: Option<&str>) -> failure::Result<String> {
-    let mut command = args::command();
-    command.build();
-    let command = match of {
-        None => command,
-        Some(name) => command.find_subcommand(name).cloned().ok_or_else(|| {
-            let known = command.get_subcommands().map(clap::Command::get_name);
-            let failure = Failure::new(format!("there is no command `{}`", visible(name)));
-            match portolan_model::hint::nearest(name, known) {
-                Some(known) => failure.hint(format!("did you mean `{known}`?")),
-                None => failure,
-            }
-        })?,
+/// What is said where the first target is a command's name, or nearly: before anyone is asked
+/// for the address of such a host. `portolan scan WORD` scans it all the same.
+fn mistyped(targets: &[String]) -> Option<Failure> {
+    let word = targets.first()?;
+    let host: HostName = word.parse().ok()?;
+    if word.contains('.') || names::is_known_here(&host) {
+        return None;
+    }
+    let command = args::command();
+    let known = || command.get_subcommands().map(clap::Command::get_name);
+    let begun = known().find(|name| word.len() > 2 && name.starts_with(word.as_str()));
+    let meant = begun.or_else(|| nearest(word, known()))?;
+    let failure = if meant == word {
+        Failure::new(format!("the command `{meant}` must be the first word"))
+    } else {
+        Failure::new(format!("`{word}` is no command"))
     };
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command)
-        .render(&mut page)
-        .map_err(|error| Failure::new(format!("cannot write the page: {}", io_reason(&error))))?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    Some(failure.hint(format!(
+        "did you mean the command `{meant}`? A host of this name is scanned by \
+         `portolan scan {word}`"
+    )))
 }
 
 /// The end of a command that prints one text.
@@ -166,6 +177,19 @@ fn not_started(failure: &Failure) -> Exit {
     Exit::NotStarted
 }
 
+/// The end of `diff`: what it found on standard output, what it cannot know beside it.
+fn compared_end(compared: &compare::Comparison) -> Exit {
+    let exit = written(terminal::stdout(&compared.text));
+    let look = Look::detect(ColorChoice::Auto);
+    for warning in &compared.warnings {
+        terminal::stderr(&terminal::warning_lines(warning, look.err_color));
+    }
+    match exit {
+        Exit::Done if compared.may_differ => Exit::LeftOut,
+        exit => exit,
+    }
+}
+
 /// The end of a command that only writes: a reader that has gone has had enough.
 fn written(result: io::Result<()>) -> Exit {
     match result {
@@ -185,10 +209,15 @@ enum Refused {
 }
 
 fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
-    let words = argv::rewrite(words).map_err(Refused::Failure)?;
+    let words = argv::rewrite(argv::help(words)).map_err(Refused::Failure)?;
     let words = std::iter::once(OsString::from(NAME)).chain(words);
     let look = Look::detect(ColorChoice::Auto);
     let words: Vec<_> = words.collect();
+    // Whose help says more.
+    let called = match words.get(1).and_then(|word| word.to_str()) {
+        Some(word) if args::command().find_subcommand(word).is_some() => format!("{NAME} {word}"),
+        _ => NAME.to_owned(),
+    };
     let is_brief = words.iter().any(|word| word == "-h");
     let command = if is_brief {
         args::brief()
@@ -208,18 +237,27 @@ fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
                     text.to_string()
                 })
             }
-            _ => Refused::Failure(explain(&error)),
+            _ => Refused::Failure(explain(&error, &called)),
         })
 }
 
 /// clap's error as one line and a hint, without the usage that it adds.
-fn explain(error: &clap::Error) -> Failure {
+fn explain(error: &clap::Error, called: &str) -> Failure {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let first = paragraphs.next().unwrap_or(&text);
     let message = first.strip_prefix("error: ").unwrap_or(first);
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let failure = Failure::new(visible(&message));
+    if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
+        && !values.is_empty()
+    {
+        let message = message
+            .split(" [possible values")
+            .next()
+            .unwrap_or(&message);
+        return Failure::new(visible(message)).hint(format!("write one of {}", values.join(", ")));
+    }
     let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     let meant = suggested
         .into_iter()
@@ -230,7 +268,12 @@ fn explain(error: &clap::Error) -> Failure {
         });
     match meant {
         Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-        None => failure.hint("see `portolan --help`"),
+        None if message.starts_with("the argument '--ports")
+            && message.contains("multiple times") =>
+        {
+            failure.hint("join them by a comma, as in `-p 22,80`")
+        }
+        None => failure.hint(format!("see `{called} --help`")),
     }
 }
 

@@ -114,6 +114,13 @@ impl LookupError {
     }
 }
 
+/// Whether this machine knows the name itself: its hosts file does, or it is settled for all.
+pub(crate) fn is_known_here(name: &HostName) -> bool {
+    Hosts::read(&Settings::default().hosts_file)
+        .addresses(name)
+        .is_some()
+}
+
 /// The addresses of each name, those of IPv4 first; or why there are none.
 pub(crate) type Forward = BTreeMap<HostName, Result<Vec<IpAddr>, LookupError>>;
 

@@ -62,6 +62,15 @@ pub(crate) fn plan(args: &OutputArgs) -> Result<Vec<Output>> {
                     .hint("give `-oA` the beginning of a file name"),
             );
         }
+        if base.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            let base = shown(base);
+            return Err(Failure::new(format!(
+                "`-oA {base}` names a directory, not the beginning of a file name"
+            ))
+            .hint(format!(
+                "write `-oA {base}scan` for `{base}scan.xml` and others"
+            )));
+        }
         for format in [
             Format::Xml,
             Format::JsonLines,
@@ -79,7 +88,7 @@ pub(crate) fn plan(args: &OutputArgs) -> Result<Vec<Output>> {
     }
     for (index, output) in outputs.iter().enumerate() {
         let again = outputs.iter().skip(index + 1);
-        if !again.clone().any(|other| other.to == output.to) {
+        if !again.clone().any(|other| is_same(&other.to, &output.to)) {
             continue;
         }
         return Err(match &output.to {
@@ -98,6 +107,21 @@ fn destination(file: &Path) -> Destination {
         Destination::Stdout
     } else {
         Destination::File(file.to_owned())
+    }
+}
+
+/// Whether two results would go to one place, however the files are written.
+fn is_same(one: &Destination, other: &Destination) -> bool {
+    let place = |file: &Path| {
+        let whole = followed(file);
+        let directory = followed(&directory(&whole));
+        whole.file_name().map(|name| directory.join(name))
+    };
+    match (one, other) {
+        (Destination::File(one), Destination::File(other)) => {
+            one == other || place(one).is_some_and(|one| Some(one) == place(other))
+        }
+        _ => one == other,
     }
 }
 
@@ -121,7 +145,8 @@ pub(crate) fn check(outputs: &[Output]) -> Result<()> {
                 match file.parent() {
                     Some(parent)
                         if error.kind() == io::ErrorKind::NotFound
-                            && !parent.as_os_str().is_empty() =>
+                            && !parent.as_os_str().is_empty()
+                            && !parent.exists() =>
                     {
                         failure.hint(format!("make the directory `{}` first", shown(parent)))
                     }
@@ -134,6 +159,9 @@ pub(crate) fn check(outputs: &[Output]) -> Result<()> {
 }
 
 fn check_file(file: &Path) -> io::Result<()> {
+    if file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         // A device or a pipe is written as it is; opening a pipe here could wait for ever.
@@ -147,6 +175,15 @@ fn check_file(file: &Path) -> io::Result<()> {
         .prefix(".portolan-")
         .tempfile_in(directory(&followed(file)))
         .map(drop)
+        .map_err(|error| {
+            // Such is the answer of file systems in which nobody can make a file, as of /proc.
+            let is_there = directory(&followed(file)).is_dir();
+            if error.kind() == io::ErrorKind::NotFound && is_there {
+                io::Error::other("no file can be made in this directory")
+            } else {
+                error
+            }
+        })
 }
 
 fn access(file: &Path) -> io::Result<()> {
@@ -293,6 +330,13 @@ mod tests {
             (
                 "cannot write `/nonexistent/scan.xml`: no such file or directory".to_owned(),
                 Some("make the directory `/nonexistent` first".to_owned())
+            )
+        );
+        assert_eq!(
+            checked("/proc/scan.xml"),
+            (
+                "cannot write `/proc/scan.xml`: no file can be made in this directory".to_owned(),
+                None
             )
         );
         assert_eq!(checked("/tmp").0, "cannot write `/tmp`: it is a directory");

@@ -17,12 +17,13 @@ use crate::targets;
 /// For the first thing that cannot be done, with a hint where one helps.
 pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Result<ScanSpec> {
     refuse_techniques(&args.technique)?;
-    let technique = technique(&args.technique)?;
+    let techniques = techniques(&args.technique)?;
     let Where {
         targets,
         exclude,
         ports,
     } = places(&args.targets, &args.ports, config, stdin)?;
+    of_family(&targets, &args.names)?;
     let discovery = if args.pace.hosts_only {
         Discovery::Only
     } else if args.pace.skip_discovery || config.skip_discovery {
@@ -34,7 +35,7 @@ pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Re
         targets,
         exclude,
         ports,
-        techniques: vec![technique],
+        techniques,
         pace: pace(&args.pace, config)?,
         discovery,
         names: names(&args.names, &args.reverse, config),
@@ -76,6 +77,11 @@ pub(crate) fn places(
     if words.is_empty() && target_args.input.is_empty() {
         return Err(Failure::new("no target is given")
             .hint("name one, as in `portolan 127.0.0.1`, or see `portolan --help`"));
+    }
+    if let [host, port] = &words[..]
+        && let Some(failure) = host_and_port(host, port, port_args)
+    {
+        return Err(failure);
     }
     let targets = targets::gather(&words, &target_args.input, stdin)?;
     if targets.is_empty() {
@@ -127,6 +133,42 @@ fn host_and_range(host: &str, first: &str, last: &str, args: &PortArgs) -> Resul
     format!("{first}-{last}")
         .parse()
         .map_err(|error| port_failure(&error))
+}
+
+/// What is said of a host and one number, which is no target.
+fn host_and_port(host: &str, port: &str, args: &PortArgs) -> Option<Failure> {
+    let is_host = !is_number(host) && host.parse::<Target>().is_ok();
+    let number: u16 = port.parse().ok().filter(|&number| number > 0)?;
+    is_host.then(|| {
+        Failure::new(format!("`{number}` is a port, not a target")).hint(match &args.ports {
+            Some(others) => format!("write `{host} -p {},{number}`", visible(others)),
+            None => format!("write `{host} -p {number}`"),
+        })
+    })
+}
+
+/// An address of the other family than the options ask for would be left out in silence.
+fn of_family(targets: &[Target], args: &NameArgs) -> Result<()> {
+    let (option, wanted) = match (args.ipv4, args.ipv6) {
+        (true, _) => ("-4", "IPv4"),
+        (_, true) => ("-6", "IPv6"),
+        _ => return Ok(()),
+    };
+    let other = targets.iter().find(|target| match target {
+        Target::Address(address)
+        | Target::Network {
+            network: address, ..
+        }
+        | Target::Range { first: address, .. } => address.is_ipv4() == args.ipv6,
+        Target::Octets(_) => args.ipv6,
+        Target::Name(_) => false,
+    });
+    other.map_or(Ok(()), |target| {
+        Err(Failure::new(format!(
+            "`{target}` is not {wanted}, which `{option}` asks for"
+        ))
+        .hint(format!("leave out `{option}`, or the target")))
+    })
 }
 
 fn target_failure(error: &portolan_model::target::TargetError) -> Failure {
@@ -181,14 +223,17 @@ fn without_excluded(ports: &PortSpec, args: &PortArgs, config: &Config) -> Resul
     }
 }
 
-/// How ports are asked. What needs rights that this process does not have is refused before
-/// anything is sent.
-fn technique(args: &TechniqueArgs) -> Result<Technique> {
+/// How ports are asked; nothing for the best way that the rights allow. What needs rights that
+/// this process does not have is refused before anything is sent.
+fn techniques(args: &TechniqueArgs) -> Result<Vec<Technique>> {
+    if args.connect {
+        return Ok(vec![Technique::Connect]);
+    }
     if !args.syn {
-        return Ok(Technique::Connect);
+        return Ok(Vec::new());
     }
     match portolan_link::rights() {
-        Rights::Raw => Ok(Technique::Syn),
+        Rights::Raw => Ok(vec![Technique::Syn]),
         Rights::Missing(missing) => Err(Failure::new(
             "`--syn`: this process may not send packets of its own",
         )
@@ -217,10 +262,17 @@ fn pace(args: &PaceArgs, config: &Config) -> Result<Pace> {
     if let (Some(min), Some(max)) = (pace.min_rate, pace.max_rate)
         && min > max
     {
-        return Err(
-            Failure::new(format!("--min-rate {min} is above --max-rate {max}"))
-                .hint("the lowest rate cannot be above the highest"),
-        );
+        let told = |name: &str, is_option: bool, rate| {
+            if is_option {
+                format!("--{name} {rate}")
+            } else {
+                format!("`{name} = {rate}` of the configuration file")
+            }
+        };
+        let min = told("min-rate", args.min_rate.is_some(), min);
+        let max = told("max-rate", args.max_rate.is_some(), max);
+        return Err(Failure::new(format!("{min} is above {max}"))
+            .hint("the lowest rate cannot be above the highest"));
     }
     Ok(pace)
 }

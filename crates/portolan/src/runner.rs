@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use jiff::Timestamp;
 use portolan_detect::Detector;
-use portolan_link::{Link, Options};
+use portolan_link::{Link, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{HostName, NameKind, Outcome, Problem};
 use portolan_model::scope::OutOfScope;
@@ -60,6 +60,8 @@ pub(crate) struct Prepared {
     pub(crate) typed: BTreeMap<IpAddr, Vec<Name>>,
     /// Names that led nowhere, and what else is left out.
     pub(crate) problems: Vec<Problem>,
+    /// What the user is told of how ports are asked, where that is not the best way.
+    pub(crate) note: Option<String>,
     /// Whether names of found hosts are looked up.
     pub(crate) reverse: bool,
 }
@@ -193,10 +195,11 @@ pub(crate) fn prepare(
     // against the scope.
     scope.check(&addresses)?;
     typed.retain(|address, _| addresses.contains(*address));
-    let techniques = if spec.techniques.is_empty() {
-        vec![Technique::Connect]
+    let (techniques, note) = if spec.techniques.is_empty() {
+        let (technique, note) = best_technique(&addresses, portolan_link::rights);
+        (vec![technique], note)
     } else {
-        spec.techniques.clone()
+        (spec.techniques.clone(), None)
     };
     Ok(Prepared {
         request: Request {
@@ -210,8 +213,33 @@ pub(crate) fn prepare(
         },
         typed,
         problems,
+        note,
         reverse: spec.names.reverse,
     })
+}
+
+/// The best way to ask that this process has the rights to, and what the user is told of it.
+fn best_technique(
+    addresses: &AddressSet,
+    rights: impl FnOnce() -> Rights,
+) -> (Technique, Option<String>) {
+    let is_own = addresses
+        .ranges()
+        .all(|(first, last)| first.is_loopback() && last.is_loopback());
+    if is_own {
+        // There is no path to spare, the kernel answers connections at once, and nothing has to
+        // be heard beside all else that goes over the loopback.
+        return (Technique::Connect, None);
+    }
+    match rights() {
+        Rights::Raw => (Technique::Syn, None),
+        Rights::Missing(missing) => {
+            let note = format!(
+                "scanning by connections; for SYN packets, which are quicker and quieter, {missing}"
+            );
+            (Technique::Connect, Some(note))
+        }
+    }
 }
 
 /// Of a name's addresses those that are scanned: all, or the first, of the family.

@@ -5,11 +5,13 @@ use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use portolan_link::Limit;
 use portolan_model::event::Outcome;
 use portolan_model::{ScanEvent, ScanRecord};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
 use portolan_scan::{Control, settled_in};
 use portolan_store::{Mode, NewScan};
+use rustix::io::Errno;
 
 use crate::args::{ColorChoice, DetectionArgs, OutputArgs, ScanArgs};
 use crate::config::Config;
@@ -49,6 +51,7 @@ fn start(
     engine: Engine,
     look: Look,
 ) -> Result<Exit, Failure> {
+    limit_rights(Limit::FilesAndPackets)?;
     let spec = request::scan(args, config, &mut io::stdin().lock())?;
     let scope = data::scope(&args.keep.scope, config)?;
     let detector = if args.technique.detect {
@@ -80,6 +83,7 @@ fn start(
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
+    tell_note(&prepared, &args.output, look);
     let mut sinks = Sinks::new(&args.output, config, &outputs, typed, look);
     if let Some(store) = store {
         let new = NewScan {
@@ -131,6 +135,7 @@ pub(crate) fn resume(args: &ResumeArgs, config: &Config, engine: Engine) -> Exit
 }
 
 fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Result<Exit, Failure> {
+    limit_rights(Limit::FilesAndPackets)?;
     let scope = data::scope(&args.scope, config)?;
     let outputs = outputs::plan(&args.output)?;
     outputs::check(&outputs)?;
@@ -156,6 +161,7 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
     let (writer, _) = store.resume(args.id).map_err(data::failure)?;
     let record = store.record(args.id).map_err(data::failure)?;
     prepared.request.settled = settled_in(&record);
+    tell_note(&prepared, &args.output, look);
     let mut sinks = Sinks::new(&args.output, config, &outputs, &scan.args, look);
     // What was found before belongs into the result too; what was left out is told anew.
     sinks.record.hosts = record.hosts;
@@ -184,6 +190,19 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
     }
 }
 
+/// Gives up what this process may do beyond the limit, before it starts a thread.
+fn limit_rights(limit: Limit) -> Result<(), Failure> {
+    portolan_link::limit_capabilities(limit)
+        .map_err(|error| Failure::new(format!("cannot give rights up: {}", io_reason(&error))))
+}
+
+/// Says how ports are asked, where another way would be better.
+fn tell_note(prepared: &runner::Prepared, output: &OutputArgs, look: Look) {
+    if let Some(note) = prepared.note.as_ref().filter(|_| !output.quiet) {
+        terminal::stderr(&terminal::note_line(note, look.err_color));
+    }
+}
+
 /// An error of the runner as a failure; names that led nowhere are said before it.
 fn told(error: &runner::Error, look: Look) -> Failure {
     if let runner::Error::Nothing { problems, .. } = error {
@@ -196,14 +215,41 @@ fn told(error: &runner::Error, look: Look) -> Failure {
 
 /// An error of the runner as a failure alone.
 pub(crate) fn plain(error: &runner::Error) -> Failure {
-    let failure = Failure::new(error.to_string());
+    let failure = Failure::new(chain(error));
     match error {
+        runner::Error::Engine(portolan_scan::Error::Sockets { source })
+            if matches!(
+                Errno::from_io_error(source),
+                Some(Errno::MFILE | Errno::NFILE)
+            ) =>
+        {
+            failure.hint(
+                "a scan needs some dozens of descriptors: allow more, as with `ulimit -n 1024`",
+            )
+        }
         runner::Error::Exclude { source, .. } => failure.hint(source.hint()),
         runner::Error::OutOfScope(_) => {
             failure.hint("the scope stands in `--scope` and in the configuration file")
         }
         _ => failure,
     }
+}
+
+/// What an error says, and what the errors that caused it say that is not said yet.
+fn chain(error: &runner::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let told = match error.downcast_ref::<io::Error>() {
+            Some(error) => io_reason(error),
+            None => error.to_string(),
+        };
+        if !message.contains(&told) {
+            message = format!("{message}: {told}");
+        }
+        cause = error.source();
+    }
+    message
 }
 
 /// Decides the order where the user does not: other at each run.
@@ -276,6 +322,8 @@ struct Sinks<'a> {
     table: bool,
     /// Set once standard output cannot be written.
     stdout_error: Option<io::Error>,
+    /// Set where that, and not the user, ended the scan.
+    reader_has_gone: bool,
     /// Where the scan is kept.
     keeper: Option<Keeper>,
 }
@@ -322,17 +370,25 @@ impl<'a> Sinks<'a> {
             streams: Vec::new(),
             table,
             stdout_error: None,
+            reader_has_gone: false,
             keeper: None,
         }
     }
 
     fn event(&mut self, event: &ScanEvent, control: &Control) {
         if matches!(event, ScanEvent::Started(_)) {
+            // The sockets are open: from here on files are all that this thread needs. Where the
+            // right to packets cannot be given up, it does no harm here either.
+            let _ = portolan_link::limit_capabilities(Limit::Files);
             // Files of an earlier scan are overwritten only now that this one has begun.
             for to in std::mem::take(&mut self.planned) {
                 let stream = Stream::open(&to, &self.typed, self.options.open_only);
                 self.streams.push(stream);
             }
+        }
+        if matches!(event, ScanEvent::Progress(_)) && self.look.err_is_terminal {
+            self.look = self.look.again();
+            self.live.resize(self.look);
         }
         self.record.apply(event);
         if let Some(keeper) = &mut self.keeper {
@@ -351,6 +407,7 @@ impl<'a> Sinks<'a> {
         }
         if self.stdout_error.is_some() && self.keeper.is_none() && !self.writes_files() {
             // Nobody is left to read what would be found.
+            self.reader_has_gone |= !control.is_stopped();
             control.stop();
         }
     }
@@ -420,7 +477,10 @@ impl<'a> Sinks<'a> {
             }
             None => false,
         };
-        if !self.output.quiet && !pipe_closed {
+        // Ctrl-C ends the other programs of a pipe too, and its user is still there.
+        let by_user = control.is_stopped() && !self.reader_has_gone;
+        let is_quiet_end = pipe_closed && !by_user;
+        if !self.output.quiet && !is_quiet_end {
             let verbose = self.output.verbose > 0;
             terminal::stderr(&terminal::summary(&self.record, verbose));
             if let Some(id) = kept {
@@ -434,7 +494,7 @@ impl<'a> Sinks<'a> {
             // What cannot be written stops a scan too, and nobody interrupted it.
             _ if !failures.is_empty() && (!control.is_stopped() || stdout_failed) => Exit::LeftOut,
             // It was stopped because its reader has gone, and that is its reader's right.
-            _ if pipe_closed => Exit::Done,
+            _ if is_quiet_end => Exit::Done,
             Outcome::Interrupted => Exit::Interrupted,
             Outcome::Incomplete => Exit::LeftOut,
             Outcome::Complete => Exit::Done,

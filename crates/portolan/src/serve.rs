@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use portolan_link::Rights;
+use portolan_link::{Limit, Rights};
 use portolan_model::{ScanEvent, Technique};
 use portolan_scan::Control;
 use portolan_server::serve::{Encryption, Options, Ready};
@@ -25,6 +25,10 @@ use crate::{data, detect, names, scan, terminal};
 /// # Errors
 /// When it cannot start.
 pub(crate) fn serve(args: &ServeArgs, config: &Config, engine: Engine) -> Result<()> {
+    // Each scan opens its own sockets, in a thread that then gives up the rest: what answers the
+    // web may open raw sockets, and nothing else.
+    portolan_link::limit_capabilities(Limit::Server)
+        .map_err(|error| Failure::new(format!("cannot give rights up: {}", io_reason(&error))))?;
     let scope = data::scope(&args.scope, config)?;
     let store = data::open(&args.data, Mode::Serve)?;
     let dir = store

@@ -217,7 +217,7 @@ pub(crate) struct HistoryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// The scan's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = crate::args::scan_id)]
     pub(crate) id: portolan_store::ScanId,
 
     /// Only results for which this holds: `port:22,80 state:open`
@@ -239,7 +239,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
     /// The scan's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = crate::args::scan_id)]
     pub(crate) id: portolan_store::ScanId,
 
     /// jsonl, xml, grepable, normal, csv, markdown or html
@@ -266,7 +266,7 @@ pub(crate) struct ExportArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The scan's number
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = crate::args::scan_id)]
     pub(crate) id: portolan_store::ScanId,
 
     #[command(flatten)]

@@ -25,6 +25,8 @@ pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
+            // It needs no right at all; where they cannot be given up, they are kept.
+            let _ = portolan_link::drop_capabilities();
             let clock = SystemClock::start();
             // Kept here: a scan can have been stopped by other means before the first.
             let mut first = None;

@@ -49,13 +49,20 @@ pub(crate) fn error_lines(failure: &Failure, color: bool) -> String {
     )
 }
 
+/// What does not keep the program from going on, as the user sees it.
+pub(crate) fn warning_lines(warning: &Failure, color: bool) -> String {
+    lines(
+        "warning",
+        YELLOW,
+        &warning.message,
+        warning.hint.as_deref(),
+        color,
+    )
+}
+
 /// Something that is left out, or advice, as the user sees it.
 pub(crate) fn problem_lines(problem: &portolan_model::event::Problem, color: bool) -> String {
-    let message = if problem.message.contains(&problem.about) || problem.about.is_empty() {
-        visible(&problem.message)
-    } else {
-        visible(&format!("{}: {}", problem.about, problem.message))
-    };
+    let message = visible(&problem.line());
     let hint = problem.hint.as_deref().map(visible);
     let (word, style) = if problem.left_out {
         ("error", RED)
@@ -65,7 +72,13 @@ pub(crate) fn problem_lines(problem: &portolan_model::event::Problem, color: boo
     lines(word, style, &message, hint.as_deref(), color)
 }
 
+/// Something that the user may want to know.
+pub(crate) fn note_line(note: &str, color: bool) -> String {
+    lines("note", CYAN, &visible(note), None, color)
+}
+
 const RED: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
 const CYAN: anstyle::Style = anstyle::AnsiColor::Cyan.on_default().bold();
 
 fn lines(

@@ -190,6 +190,13 @@ pub fn diff(old: &ScanRecord, new: &ScanRecord) -> Diff {
             }
         }
     }
+    for (side, which) in [(&old, "old"), (&new, "new")] {
+        if !has_end(side.record) {
+            diff.not_compared.push(format!(
+                "what the {which} scan did not come to: it did not finish"
+            ));
+        }
+    }
     for (count, has, lacks) in [(unsure[0], "old", "new"), (unsure[1], "new", "old")] {
         if count > 0 {
             diff.not_compared.push(format!(
@@ -198,6 +205,14 @@ pub fn diff(old: &ScanRecord, new: &ScanRecord) -> Diff {
         }
     }
     diff
+}
+
+/// Whether a scan came to its end: it was neither interrupted nor cut off, and does not run yet.
+pub fn has_end(record: &ScanRecord) -> bool {
+    record
+        .finished
+        .as_ref()
+        .is_some_and(|finished| finished.outcome != Outcome::Interrupted)
 }
 
 /// Notes where the two scans did not ask the same.
@@ -221,8 +236,10 @@ fn asked_alike(old: &Side<'_>, new: &Side<'_>, diff: &mut Diff) {
         && before.addresses != after.addresses
     {
         diff.not_compared.push(format!(
-            "the old scan covered {} addresses, the new one {}: hosts that only one found may not have been asked by the other",
-            before.addresses, after.addresses
+            "the old scan covered {} address{}, the new one {}: hosts that only one found may not have been asked by the other",
+            before.addresses,
+            if before.addresses == 1 { "" } else { "es" },
+            after.addresses
         ));
     }
 }

@@ -9,6 +9,9 @@ pub enum ReadError {
     /// The bytes could not be had.
     #[error("cannot read the result")]
     Io(#[from] io::Error),
+    /// Nothing stands there.
+    #[error("the input is empty, expected nmap XML or JSON lines of a scan")]
+    Empty,
     /// Neither of the two formats that are read.
     #[error("the input begins with {found}, expected nmap XML or JSON lines of a scan")]
     UnknownFormat {

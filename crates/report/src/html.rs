@@ -107,6 +107,16 @@ fn host(
         "<section>\n<h2>{title}</h2>\n<p>Up ({}){rtt}</p>",
         host.reason
     )?;
+    if let Some(mac) = host.mac {
+        writeln!(out, "<p>MAC address <code>{mac}</code></p>")?;
+    }
+    if let Some(found) = &host.answers_all {
+        writeln!(
+            out,
+            "<p><strong>It {}.</strong></p>",
+            markup(&found.words())
+        )?;
+    }
     let (rows, counted) = view::split(host, options.open_only);
     let is_folded = rows.len() > FOLDED;
     if is_folded {

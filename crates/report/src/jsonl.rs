@@ -11,7 +11,7 @@ use std::io;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use portolan_model::event::{HostName, HostUp, PortFact};
+use portolan_model::event::{HostLink, HostName, HostUp, PortFact};
 use portolan_model::ports::PortBits;
 use portolan_model::{PortState, Protocol, Reason, ScanEvent, ScanRecord};
 use serde::Serialize as _;
@@ -69,6 +69,8 @@ impl<W: io::Write> JsonLines<W> {
             }
             ScanEvent::HostUp(up) => self.line(Record::host_up(up))?,
             ScanEvent::HostName(name) => self.line(Record::host_name(name))?,
+            ScanEvent::HostLink(link) => self.line(Record::host_link(link))?,
+            ScanEvent::AnswersAll(found) => self.line(Record::answers_all(found))?,
             ScanEvent::Port(fact) if is_notable(fact) => self.line(Record::port(fact))?,
             ScanEvent::Port(fact) => {
                 let endpoint = fact.endpoint;
@@ -183,6 +185,12 @@ pub(crate) fn write(
             ttl: host.ttl,
             at: host.first,
         }))?;
+        if let Some(mac) = host.mac {
+            lines.event(&ScanEvent::HostLink(HostLink { address, mac }))?;
+        }
+        if let Some(found) = host.answers_all {
+            lines.event(&ScanEvent::AnswersAll(found))?;
+        }
         for (name, kind) in &host.names {
             lines.event(&ScanEvent::HostName(HostName {
                 address,

@@ -19,15 +19,16 @@ pub(crate) fn write(
     writeln!(out, "- Started: {started}")?;
     writeln!(out, "- Result: {}", view::summary(record))?;
     for problem in &record.problems {
-        writeln!(
-            out,
-            "- Problem: {}: {}",
-            markdown(&problem.about),
-            markdown(&problem.message)
-        )?;
+        writeln!(out, "- Problem: {}", markdown(&problem.line()))?;
     }
     for (&address, host) in &record.hosts {
         writeln!(out, "\n## {}\n", markdown(&view::title(address, host)))?;
+        if let Some(mac) = host.mac {
+            writeln!(out, "MAC address: {mac}\n")?;
+        }
+        if let Some(found) = &host.answers_all {
+            writeln!(out, "It {}.\n", markdown(&found.words()))?;
+        }
         let (rows, counted) = view::split(host, options.open_only);
         if !rows.is_empty() {
             writeln!(out, "| Port | State | Reason | Service | Version |")?;

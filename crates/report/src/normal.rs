@@ -33,6 +33,12 @@ pub(crate) fn write(
             )?,
             None => writeln!(out, "Host {is}, received {}.", host.reason)?,
         }
+        if let Some(mac) = host.mac {
+            writeln!(out, "MAC Address: {mac}")?;
+        }
+        if let Some(found) = &host.answers_all {
+            writeln!(out, "Host {}.", found.words())?;
+        }
         let (rows, counted) = view::split(host, options.open_only);
         for line in not_shown(&counted) {
             writeln!(out, "Not shown: {line}")?;
@@ -69,12 +75,7 @@ pub(crate) fn write(
         writeln!(out)?;
     }
     for problem in &record.problems {
-        writeln!(
-            out,
-            "# {}: {}",
-            visible(&problem.about),
-            visible(&problem.message)
-        )?;
+        writeln!(out, "# {}", visible(&problem.line()))?;
     }
     writeln!(
         out,

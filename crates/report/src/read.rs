@@ -16,7 +16,7 @@ use crate::{jsonl, xml};
 /// The input may be hostile: sizes and depths are bounded, entities are not expanded.
 ///
 /// # Errors
-/// [`ReadError::UnknownFormat`] for neither; [`ReadError::Malformed`] with the line and what
+/// [`ReadError::Empty`] for nothing, [`ReadError::UnknownFormat`] for neither; [`ReadError::Malformed`] with the line and what
 /// was expected there; [`ReadError::TooLarge`] past a bound; [`ReadError::Io`] of the input.
 pub fn read(input: &mut dyn BufRead) -> Result<ScanRecord> {
     let mut input = Limited::new(input);
@@ -26,9 +26,7 @@ pub fn read(input: &mut dyn BufRead) -> Result<ScanRecord> {
             Err(error) => return Err(input.exceeded().unwrap_or(ReadError::Io(error))),
         };
         let Some(&first) = available.first() else {
-            return Err(ReadError::UnknownFormat {
-                found: "nothing".to_owned(),
-            });
+            return Err(ReadError::Empty);
         };
         match first {
             b'<' => return xml::read(input),

@@ -3,6 +3,7 @@
 //! It is never wider than it is told, ends no line in blanks, and writes no escape code unless
 //! colour is asked for. A state is always a word; colour only repeats it.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use portolan_model::event::PortFact;
@@ -44,26 +45,48 @@ const SERVICE: usize = 20;
 /// # Errors
 /// Those of `out`.
 pub fn write(record: &ScanRecord, options: &TableOptions, out: &mut dyn Write) -> io::Result<()> {
+    // Hosts alone were looked for, so that of ports there is nothing to say.
+    let only_hosts = record
+        .started
+        .as_ref()
+        .is_some_and(|started| started.ports.tcp().is_empty() && started.ports.udp().is_empty());
     // Of many hosts, those without an open port are none that was asked for.
     let is_shown = |host: &HostRecord| {
-        !options.open_only || record.hosts.len() == 1 || host.count(PortState::Open) > 0
+        only_hosts
+            || !options.open_only
+            || record.hosts.len() == 1
+            || host.count(PortState::Open) > 0
     };
     let shown = record.hosts.iter().filter(|(_, host)| is_shown(host));
     for (position, (&address, host)) in shown.enumerate() {
         if position > 0 {
-            writeln!(out)?;
+            if !only_hosts {
+                writeln!(out)?;
+            }
         }
         let mut title = match host.name() {
             Some(name) => format!("{address} ({name})"),
             None => address.to_string(),
         };
-        let rtt = host
+        let mut rtt = host
             .rtt
             .map_or_else(String::new, |rtt| format!(", {}", view::round_trip(rtt)));
+        if let Some(mac) = host.mac {
+            let _ = write!(rtt, ", {mac}");
+        }
+        if only_hosts {
+            let _ = write!(rtt, ", up by {}", host.reason);
+        }
         title = visible(&title).into_owned();
         let room = options.width.saturating_sub(width(&rtt));
         let title = format!("{}{rtt}", truncate(&title, room));
         writeln!(out, "{}", truncate(&title, options.width))?;
+        if only_hosts {
+            continue;
+        }
+        if let Some(found) = &host.answers_all {
+            wrap(&format!("It {}.", found.words()), options.width, out)?;
+        }
         let (rows, counted) = view::split(host, options.open_only);
         let lines: Vec<Line> = rows
             .iter()

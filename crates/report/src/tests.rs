@@ -146,6 +146,8 @@ fn host() -> impl Strategy<Value = HostRecord> {
                 reason,
                 rtt,
                 ttl,
+                mac: None,
+                answers_all: None,
                 first: last - jiff::SignedDuration::from_secs(before),
                 last,
                 ports,
@@ -314,10 +316,7 @@ fn as_xml_holds(record: &ScanRecord) -> ScanRecord {
             .problems
             .iter()
             .filter(|problem| problem.left_out)
-            .map(|problem| match problem.about.as_str() {
-                "" => problem.message.clone(),
-                about => format!("{about}: {}", problem.message),
-            })
+            .map(|problem| problem.line().into_owned())
             .collect();
         let message = if left_out.is_empty() {
             "something is left out".to_owned()
@@ -505,7 +504,7 @@ fn refused(document: &str) -> String {
 fn what_is_no_result_is_said_to_be_none() {
     assert_eq!(
         refused(""),
-        "the input begins with nothing, expected nmap XML or JSON lines of a scan"
+        "the input is empty, expected nmap XML or JSON lines of a scan"
     );
     assert_eq!(
         refused("\u{1b}[31m"),

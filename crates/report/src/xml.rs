@@ -49,6 +49,10 @@ pub(crate) fn write(
         for technique in &started.techniques {
             let protocol = technique.protocol();
             let ports = started.ports.of(protocol);
+            if ports.is_empty() {
+                // Hosts alone were looked for.
+                continue;
+            }
             writeln!(
                 out,
                 r#"<scaninfo type="{technique}" protocol="{protocol}" numservices="{}" services="{ports}"/>"#,
@@ -84,6 +88,9 @@ fn host(
         host.ttl.unwrap_or(0),
     )?;
     writeln!(out, r#"<address addr="{address}" addrtype="{family}"/>"#)?;
+    if let Some(mac) = host.mac {
+        writeln!(out, r#"<address addr="{mac}" addrtype="mac"/>"#)?;
+    }
     writeln!(out, "<hostnames>")?;
     for (name, kind) in &host.names {
         let kind = match kind {
@@ -101,6 +108,20 @@ fn host(
             port(row, out)?;
         }
         writeln!(out, "</ports>")?;
+    }
+    if let Some(found) = &host.answers_all {
+        writeln!(
+            out,
+            concat!(
+                r#"<hostscript><script id="answers-all" output="{}">"#,
+                r#"<elem key="asked">{}</elem><elem key="answered">{}</elem>"#,
+                r#"<elem key="windowless">{}</elem></script></hostscript>"#
+            ),
+            markup(&found.words()),
+            found.asked,
+            found.answered,
+            found.windowless,
+        )?;
     }
     if let Some(rtt) = host.rtt {
         let srtt = rtt.as_micros();
@@ -224,13 +245,7 @@ fn left_out(record: &ScanRecord) -> String {
         .problems
         .iter()
         .filter(|problem| problem.left_out)
-        .map(|problem| {
-            if problem.about.is_empty() {
-                problem.message.clone()
-            } else {
-                format!("{}: {}", problem.about, problem.message)
-            }
-        })
+        .map(|problem| problem.line().into_owned())
         .collect();
     if problems.is_empty() {
         "something is left out".to_owned()

@@ -432,7 +432,15 @@ fn what_an_interrupted_scan_did_not_reach_is_no_change() {
     assert!(changes.is_empty());
     assert_eq!(
         changes.not_compared,
-        ["hosts that only the old scan found: 1; the new one did not finish"]
+        [
+            "what the new scan did not come to: it did not finish",
+            "hosts that only the old scan found: 1; the new one did not finish"
+        ]
+    );
+    assert!(
+        changes
+            .text()
+            .starts_with("no changes in what can be compared\nnot compared: what the new scan")
     );
 }
 
@@ -459,4 +467,25 @@ fn ports_that_only_one_scan_asked_are_not_compared() {
             "open ports of 192.0.2.1 that only one of the scans asked: 1"
         ]
     );
+}
+
+#[test]
+fn what_is_left_out_is_named_once_in_xml() {
+    let mut record = record();
+    for (about, message) in [
+        ("a.example", "`a.example` has no address"),
+        ("192.0.2.7", "no route"),
+    ] {
+        record.problems.push(Problem {
+            about: about.to_owned(),
+            message: message.to_owned(),
+            hint: None,
+            left_out: true,
+        });
+    }
+    let mut xml = Vec::new();
+    write(Format::Xml, &record, &WriteOptions::default(), &mut xml).unwrap();
+    let xml = String::from_utf8(xml).unwrap();
+    let expected = r#"errormsg="`a.example` has no address; 192.0.2.7: no route""#;
+    assert!(xml.contains(expected), "{xml}");
 }

@@ -8,9 +8,9 @@ pub enum Error {
     #[error("there is nothing to scan")]
     NothingToScan,
     /// More pairs of address and port than can be counted through.
-    #[error("{probes} probes are more than one scan can hold: the most is 2^63")]
+    #[error("{} more than one scan can hold: the most is 2^63", many(*probes))]
     TooLarge {
-        /// How many were asked for.
+        /// How many were asked for; the largest number stands for more than it.
         probes: u128,
     },
     /// Several techniques at once, or another than the one that was called.
@@ -28,6 +28,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+fn many(probes: u128) -> String {
+    if probes == u128::MAX {
+        "2^128 probes or more are".to_owned()
+    } else {
+        format!("{probes} probes are")
+    }
 }
 
 /// A result whose error says why a scan cannot start.

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod connect;
 mod control;
 pub mod device;
+pub mod discovery;
 mod engine;
 mod error;
 pub mod loss;

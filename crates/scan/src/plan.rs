@@ -16,6 +16,10 @@ use crate::permutation::{MAX_LEN, Permutation, mix};
 /// Pairs of host and port in a block, at the most: half a megabyte of bits.
 const BLOCK_PAIRS: u64 = 1 << 22;
 
+/// The same where hosts are looked for first: those that are not there cost no memory, since
+/// nobody writes into their bits, and each block that is looked through takes a few seconds.
+const DISCOVERED_PAIRS: u64 = 1 << 26;
+
 /// Hosts in a block, at the most.
 const BLOCK_HOSTS: u64 = 1 << 16;
 
@@ -65,6 +69,15 @@ impl Plan {
             block_hosts: (BLOCK_PAIRS / count).clamp(1, BLOCK_HOSTS).min(hosts),
             seed,
         })
+    }
+
+    /// The same plan in larger blocks, for a scan that looks for hosts first.
+    #[must_use]
+    pub fn for_discovery(mut self) -> Self {
+        let ports = self.ports.len() as u64;
+        let most = BLOCK_HOSTS.min(self.hosts.len());
+        self.block_hosts = (DISCOVERED_PAIRS / ports).clamp(1, most);
+        self
     }
 
     /// How many pairs of address and port it holds.

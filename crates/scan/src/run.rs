@@ -101,12 +101,14 @@ pub(crate) fn syn_options(request: &Request) -> Options {
 
 fn plan(request: &Request, technique: Technique) -> Result<Plan> {
     let protocol = technique.protocol();
-    Plan::new(
-        request.addresses.clone(),
-        protocol,
-        request.ports.of(protocol),
-        request.seed,
-    )
+    let plan =
+        |ports: &PortSet| Plan::new(request.addresses.clone(), protocol, ports, request.seed);
+    match request.discovery {
+        // Its ports are not asked, so that as many hosts as can be are looked for at once.
+        Discovery::Only => Ok(plan(&PortSet::from_range(443, 443))?.for_discovery()),
+        Discovery::Auto => Ok(plan(request.ports.of(protocol))?.for_discovery()),
+        Discovery::Skip => plan(request.ports.of(protocol)),
+    }
 }
 
 /// The ports that are asked: those of the other protocol are not.
@@ -127,16 +129,20 @@ fn carry_out<T: Transport, C: Clock>(
     sink: &mut dyn FnMut(ScanEvent),
     options: Options,
 ) -> Finished {
+    let only_hosts = request.discovery == Discovery::Only;
     sink(ScanEvent::Started(Started {
         at: clock.timestamp(clock.now()),
         techniques: request.techniques.clone(),
-        ports: asked_ports(request, plan.protocol()),
+        ports: if only_hosts {
+            PortSpec::new(PortSet::EMPTY, PortSet::EMPTY)
+        } else {
+            asked_ports(request, plan.protocol())
+        },
         addresses: request.addresses.len(),
-        probes: plan.len().into(),
+        probes: if only_hosts { 0 } else { plan.len().into() },
         seed: request.seed,
     }));
     let settled = &request.settled;
-    let only_hosts = request.discovery == Discovery::Only;
     let mut pass = |event: ScanEvent| {
         // Some ports were asked to find hosts; a host with these alone would look scanned.
         let is_of_ports = matches!(

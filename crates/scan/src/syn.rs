@@ -16,15 +16,16 @@ use portolan_model::event::Endpoint;
 use portolan_model::{PortState, Protocol, Reason};
 use portolan_wire::tcp::{self, Flags, Options, TcpOption};
 use portolan_wire::{
-    Addresses, Quoted, SeqNumber, SynPath, SynTemplate, Verified, icmpv4, icmpv6, ipv4, ipv6,
-    quoted,
+    Addresses, MacAddress, Quoted, SeqNumber, SynPath, SynTemplate, Verified, icmpv4, icmpv6, ipv4,
+    ipv6, quoted,
 };
 use siphasher::sip::SipHasher13;
 
 use crate::clock::Clock;
-use crate::device::{Batch, ChecksumStatus, Device, DeviceError, Heard, RouteError};
+use crate::device::{self, Batch, ChecksumStatus, Device, DeviceError, Reach, Route, RouteError};
+use crate::discovery::{self, Asker, Look};
 use crate::pace::Kind;
-use crate::transport::{Answer, Finding, Job, Transport, unreachable_means};
+use crate::transport::{Answer, Finding, Job, Seen, Shape, Transport, unreachable_means};
 
 /// The ports that probes are sent from, above those that Linux gives to connections by default.
 pub const SOURCE_PORTS: RangeInclusive<u16> = 61_000..=65_095;
@@ -75,7 +76,9 @@ pub struct Syn<D, C> {
     next: usize,
     quickest: Option<Duration>,
     templates: HashMap<IpAddr, Templates>,
-    routes: HashMap<IpAddr, Result<IpAddr, Finding>>,
+    routes: HashMap<IpAddr, Result<Route, Finding>>,
+    /// Neighbours that are asked for, and the job of each.
+    asking: HashMap<IpAddr, Job>,
     batch: Batch,
     /// What could not be sent.
     refused: Vec<Answer>,
@@ -86,7 +89,7 @@ pub struct Syn<D, C> {
 
 /// What proves an answer.
 #[derive(Debug, Clone, Copy)]
-struct Secret(u64, u64);
+pub(crate) struct Secret(pub(crate) u64, pub(crate) u64);
 
 impl Secret {
     /// The sequence number of a probe.
@@ -98,6 +101,18 @@ impl Secret {
         }
         hasher.write_u32((u32::from(own) << 16) | u32::from(port));
         SeqNumber(u32::try_from(hasher.finish() >> 32).unwrap_or(0))
+    }
+
+    /// The hash that a packet carries which looks for a host in the way of `tag`.
+    pub(crate) fn token(self, own: u16, address: IpAddr, tag: u8) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        match address {
+            IpAddr::V4(v4) => hasher.write(&v4.octets()),
+            IpAddr::V6(v6) => hasher.write(&v6.octets()),
+        }
+        hasher.write_u16(own);
+        hasher.write_u8(tag);
+        hasher.finish()
     }
 }
 
@@ -120,6 +135,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
             quickest: None,
             templates: HashMap::new(),
             routes: HashMap::new(),
+            asking: HashMap::new(),
             batch: Batch::new(),
             refused: Vec::new(),
             resets: Vec::new(),
@@ -154,35 +170,36 @@ impl<D: Device, C: Clock> Syn<D, C> {
         SOURCE_PORTS.start() + u16::try_from(self.current[slot]).unwrap_or(0)
     }
 
-    /// The address that probes to `destination` leave from.
-    fn source(&mut self, destination: IpAddr) -> Result<IpAddr, Finding> {
+    /// How probes to `destination` leave.
+    fn route(&mut self, destination: IpAddr) -> Result<Route, Finding> {
         if let Some(known) = self.routes.get(&destination) {
             return known.clone();
         }
         if self.routes.len() >= REMEMBERED {
             self.routes.clear();
         }
-        let found = self
-            .device
-            .source(destination)
-            .map_err(|error| match error {
-                RouteError::NoRoute { .. } => Finding::NoRoute,
-                RouteError::NotAHost { .. } => Finding::NoHost,
-                other => Finding::Failed(other.to_string()),
-            });
+        let found = self.device.route(destination).map_err(|error| match error {
+            RouteError::NoRoute { .. } => Finding::NoRoute,
+            RouteError::NotAHost { .. } => Finding::NoHost,
+            other => Finding::Failed(other.to_string()),
+        });
         self.routes.insert(destination, found.clone());
         found
     }
 
     fn ask(&mut self, job: &Job) {
         let Endpoint { address, port, .. } = job.endpoint;
-        let source = match self.source(address) {
-            Ok(source) => source,
+        let source = match self.route(address) {
+            Ok(route) => route.source,
             Err(finding) => {
                 self.refuse(job.endpoint, job.round, job.kind, finding);
                 return;
             }
         };
+        if let Some(look) = job.look {
+            self.look(job, look, source);
+            return;
+        }
         let own = self.source_port(job);
         let number = self.secret.number(own, address, port);
         let Some(templates) = templates(&mut self.templates, source) else {
@@ -198,6 +215,35 @@ impl<D: Device, C: Clock> Syn<D, C> {
         }
     }
 
+    /// Asks whether a host is there.
+    fn look(&mut self, job: &Job, look: Look, source: IpAddr) {
+        let address = job.endpoint.address;
+        if look != Look::Neighbour {
+            let own = self.source_port(job);
+            let asker = Asker {
+                source,
+                own,
+                secret: self.secret,
+            };
+            discovery::write(look, asker, address, &mut self.batch);
+            return;
+        }
+        match self.device.solicit(address) {
+            Ok(()) => {
+                self.asking.insert(address, *job);
+            }
+            Err(error) if error.is_final() => self.fail(&error),
+            Err(error) => {
+                let finding = match error {
+                    DeviceError::Route(RouteError::NoRoute { .. }) => Finding::NoRoute,
+                    DeviceError::Route(RouteError::NotAHost { .. }) => Finding::NoHost,
+                    other => Finding::Failed(other.to_string()),
+                };
+                self.refuse(job.endpoint, job.round, job.kind, finding);
+            }
+        }
+    }
+
     fn refuse(&mut self, endpoint: Endpoint, round: u32, kind: Kind, finding: Finding) {
         self.refused.push(Answer {
             endpoint,
@@ -205,6 +251,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
             kind,
             rtt: None,
             ttl: None,
+            seen: Seen::by(false),
             at: self.clock.now(),
             finding,
         });
@@ -310,27 +357,36 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
             moments,
             quickest,
             resets,
+            routes,
+            asking,
             ..
         } = self;
         let received = device.receive(until, &mut |received| {
             let answer = match received.heard {
-                Heard::Packet {
-                    bytes, checksum, ..
-                } => understand(bytes, checksum, *secret, moments, received.at, resets),
-                Heard::NoNeighbour { address } => Some(Answer {
-                    endpoint: Endpoint {
-                        address,
-                        protocol: Protocol::Tcp,
-                        port: 0,
-                    },
-                    round: u32::MAX,
-                    kind: Kind::Probe,
-                    rtt: None,
-                    ttl: None,
-                    at: received.at,
-                    finding: Finding::NoNeighbour,
-                }),
-                Heard::Neighbour { .. } => None,
+                device::Heard::Packet {
+                    bytes,
+                    checksum,
+                    link,
+                } => {
+                    let heard = understand(bytes, checksum, *secret, resets);
+                    heard.and_then(|heard| {
+                        let moment = moment(moments, heard.own)?;
+                        let mac = link.filter(|_| heard.by_host);
+                        let mac = mac.filter(|_| {
+                            let route = routes.get(&heard.address);
+                            matches!(route, Some(Ok(route)) if route.reach == Reach::Link)
+                        });
+                        Some(heard.answer(moment, mac, received.at))
+                    })
+                }
+                device::Heard::NoNeighbour { address } => {
+                    let job = asking.remove(&address);
+                    Some(of_neighbour(address, job, received.at, None))
+                }
+                device::Heard::Neighbour { address, link } => {
+                    let job = asking.remove(&address);
+                    Some(of_neighbour(address, job, received.at, Some(link)))
+                }
             };
             if let Some(answer) = answer {
                 if let Some(rtt) = answer.rtt {
@@ -346,6 +402,17 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
         }
         if !self.resets.is_empty() {
             self.flush();
+        }
+    }
+
+    fn looks(&mut self, address: IpAddr) -> &'static [Look] {
+        match self.route(address).map(|route| route.reach) {
+            Ok(Reach::Host) => discovery::OWN,
+            Ok(Reach::Link) => discovery::ON_LINK,
+            Ok(Reach::Beyond) if address.is_ipv4() => discovery::BEYOND_V4,
+            Ok(Reach::Beyond) => discovery::BEYOND_V6,
+            // To ask once is to hear why it cannot be asked.
+            Err(_) => discovery::ON_LINK,
         }
     }
 
@@ -398,7 +465,7 @@ enum Segment {
         ports: (u16, u16),
         flags: Flags,
         acknowledges: SeqNumber,
-        ttl: u8,
+        shape: Shape,
         verified: bool,
     },
     Unreachable {
@@ -406,8 +473,97 @@ enum Segment {
         kind: u8,
         code: u8,
         quoted: Quoted,
+        from: IpAddr,
         ttl: u8,
     },
+}
+
+/// What a packet says that proves to be an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Of whom.
+    pub(crate) address: IpAddr,
+    /// Of which port; 0 where none was asked.
+    pub(crate) port: u16,
+    /// The port or identifier that the question left from.
+    pub(crate) own: u16,
+    pub(crate) ttl: u8,
+    /// Whether `address` itself says it.
+    pub(crate) by_host: bool,
+    pub(crate) shape: Option<Shape>,
+    pub(crate) finding: Finding,
+}
+
+impl Heard {
+    /// What the host itself says, about no port.
+    pub(crate) const fn of_host(address: IpAddr, own: u16, ttl: u8, finding: Finding) -> Self {
+        Self {
+            address,
+            port: 0,
+            own,
+            ttl,
+            by_host: true,
+            shape: None,
+            finding,
+        }
+    }
+
+    fn answer(self, moment: Moment, mac: Option<MacAddress>, at: Duration) -> Answer {
+        Answer {
+            endpoint: Endpoint {
+                address: self.address,
+                protocol: Protocol::Tcp,
+                port: self.port,
+            },
+            round: moment.round,
+            kind: moment.kind,
+            rtt: Some(at.saturating_sub(moment.at)),
+            ttl: Some(self.ttl),
+            seen: Seen {
+                by_host: self.by_host,
+                shape: self.shape,
+                mac,
+            },
+            at,
+            finding: self.finding,
+        }
+    }
+}
+
+/// What a neighbour's answer or silence means; `job` is the one that asked for it.
+fn of_neighbour(
+    address: IpAddr,
+    job: Option<Job>,
+    at: Duration,
+    mac: Option<MacAddress>,
+) -> Answer {
+    let reason = if address.is_ipv4() {
+        Reason::ArpResponse
+    } else {
+        Reason::NdpResponse
+    };
+    Answer {
+        endpoint: Endpoint {
+            address,
+            protocol: Protocol::Tcp,
+            port: 0,
+        },
+        // Without a job it was asked for so that a probe could leave: that counts for no round.
+        round: job.map_or(u32::MAX, |job| job.round),
+        kind: job.map_or(Kind::Probe, |job| job.kind),
+        rtt: job.map(|job| at.saturating_sub(job.at)),
+        ttl: None,
+        seen: Seen {
+            by_host: mac.is_some(),
+            shape: None,
+            mac,
+        },
+        at,
+        finding: match mac {
+            Some(_) => Finding::Host(reason),
+            None => Finding::NoNeighbour,
+        },
+    }
 }
 
 const fn destination(addresses: &Addresses) -> IpAddr {
@@ -448,6 +604,7 @@ fn read(bytes: &[u8]) -> Option<Segment> {
                         kind: icmp.message_type(),
                         code,
                         quoted: Quoted::parse(quoted).ok()?,
+                        from: packet.source().into(),
                         ttl,
                     })
                 }
@@ -475,6 +632,7 @@ fn read(bytes: &[u8]) -> Option<Segment> {
                         kind: icmp.message_type(),
                         code,
                         quoted: Quoted::parse(quoted).ok()?,
+                        from: packet.source().into(),
                         ttl,
                     })
                 }
@@ -487,14 +645,37 @@ fn read(bytes: &[u8]) -> Option<Segment> {
 
 fn segment(payload: &[u8], addresses: Addresses, ttl: u8) -> Option<Segment> {
     let packet = tcp::Packet::new(payload).ok()?;
+    let mut options = [0; 8];
+    // Of the answers alone that are held against each other.
+    if packet.flags().contains(Flags::SYN) {
+        for (kind, option) in options.iter_mut().zip(packet.options()) {
+            *kind = option_kind(&option);
+        }
+    }
     Some(Segment::Tcp {
         ports: (packet.source_port(), packet.destination_port()),
         flags: packet.flags(),
         acknowledges: packet.acknowledgment_number(),
-        ttl,
+        shape: Shape {
+            window: packet.window(),
+            options,
+            ttl,
+        },
         verified: packet.verify(&addresses) == Verified::Yes,
         addresses,
     })
+}
+
+/// The kind of an option, as it stands in the header.
+const fn option_kind(option: &TcpOption<'_>) -> u8 {
+    match option {
+        TcpOption::NoOperation => 1,
+        TcpOption::MaximumSegmentSize(_) => 2,
+        TcpOption::WindowScale(_) => 3,
+        TcpOption::SackPermitted => 4,
+        TcpOption::Timestamps { .. } => 8,
+        TcpOption::Unknown { kind, .. } => *kind,
+    }
 }
 
 fn moment(moments: &[Option<Moment>], port: u16) -> Option<Moment> {
@@ -507,17 +688,18 @@ fn understand(
     bytes: &[u8],
     checksum: ChecksumStatus,
     secret: Secret,
-    moments: &[Option<Moment>],
-    at: Duration,
     resets: &mut Vec<(IpAddr, IpAddr, u16, u16, SeqNumber)>,
-) -> Option<Answer> {
-    let (address, port, own, ttl, finding) = match read(bytes)? {
+) -> Option<Heard> {
+    let Some(segment) = read(bytes) else {
+        return discovery::hear(bytes, secret);
+    };
+    match segment {
         Segment::Tcp {
             addresses,
             ports: (port, own),
             flags,
             acknowledges,
-            ttl,
+            shape,
             verified,
         } => {
             if checksum == ChecksumStatus::Unchecked && !verified {
@@ -526,55 +708,60 @@ fn understand(
             let address = source(&addresses);
             let number = secret.number(own, address, port);
             if !flags.contains(Flags::ACK) || acknowledges != SeqNumber(number.0.wrapping_add(1)) {
-                return None;
+                return discovery::hear(bytes, secret);
             }
-            let finding = if flags.contains(Flags::RST) {
-                Finding::Port(PortState::Closed, Reason::Reset)
+            let ttl = shape.ttl;
+            let (finding, shape) = if flags.contains(Flags::RST) {
+                (Finding::Port(PortState::Closed, Reason::Reset), None)
             } else if flags.contains(Flags::SYN) {
                 // Taken back at once, so that the other side does not wait for the rest.
                 resets.push((destination(&addresses), address, own, port, acknowledges));
-                Finding::Port(PortState::Open, Reason::SynAck)
+                let finding = Finding::Port(PortState::Open, Reason::SynAck);
+                (finding, Some(shape))
             } else {
                 return None;
             };
-            (address, port, own, ttl, finding)
+            Some(Heard {
+                address,
+                port,
+                own,
+                ttl,
+                by_host: true,
+                shape,
+                finding,
+            })
         }
         Segment::Unreachable {
             v6,
             kind,
             code,
             quoted,
+            from,
             ttl,
         } => {
-            let quoted::Transport::Tcp {
-                src_port: own,
-                dst_port: port,
-                sequence,
-            } = quoted.transport
-            else {
-                return None;
-            };
             let address = destination(&quoted.addresses);
-            if sequence != secret.number(own, address, port) {
-                return None;
-            }
-            (address, port, own, ttl, unreachable_means(v6, kind, code)?)
+            let proven = match quoted.transport {
+                quoted::Transport::Tcp {
+                    src_port: own,
+                    dst_port: port,
+                    sequence,
+                } if sequence == secret.number(own, address, port) => Some((own, port)),
+                _ => None,
+            };
+            let Some((own, port)) = proven else {
+                return discovery::hear(bytes, secret);
+            };
+            Some(Heard {
+                address,
+                port,
+                own,
+                ttl,
+                by_host: from == address,
+                shape: None,
+                finding: unreachable_means(v6, kind, code)?,
+            })
         }
-    };
-    let moment = moment(moments, own)?;
-    Some(Answer {
-        endpoint: Endpoint {
-            address,
-            protocol: Protocol::Tcp,
-            port,
-        },
-        round: moment.round,
-        kind: moment.kind,
-        rtt: Some(at.saturating_sub(moment.at)),
-        ttl: Some(ttl),
-        at,
-        finding,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! What carries probes out and answers back: sockets, packets, or a simulated network.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portolan_model::event::Endpoint;
 use portolan_model::{PortState, Reason};
+use portolan_wire::MacAddress;
 
+use crate::discovery::{self, Look};
 use crate::pace::Kind;
 
 /// A port to ask, once.
@@ -16,6 +19,8 @@ pub struct Job {
     pub round: u32,
     /// Whether its state is being asked, or the path's.
     pub kind: Kind,
+    /// How the host is looked for; `None` where the port's state is asked.
+    pub look: Option<Look>,
     /// When it was handed over.
     pub at: Duration,
     /// How long an answer is worth waiting for, if room allows.
@@ -35,10 +40,45 @@ pub struct Answer {
     pub rtt: Option<Duration>,
     /// The TTL or hop limit of the answer, where it can be seen.
     pub ttl: Option<u8>,
+    /// What is seen of the packet, where packets are seen.
+    pub seen: Seen,
     /// When it came.
     pub at: Duration,
     /// What it says.
     pub finding: Finding,
+}
+
+/// What is seen of the packet that an answer came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether the host that was asked sent it, as far as can be told, and not one on the way.
+    pub by_host: bool,
+    /// Of a SYN/ACK: how it looks.
+    pub shape: Option<Shape>,
+    /// The MAC address of the host, where it is on a link of this machine's.
+    pub mac: Option<MacAddress>,
+}
+
+impl Seen {
+    /// Nothing but who sent it.
+    pub const fn by(by_host: bool) -> Self {
+        Self {
+            by_host,
+            shape: None,
+            mac: None,
+        }
+    }
+}
+
+/// What SYN/ACKs of one TCP implementation have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// The receive window.
+    pub window: u16,
+    /// The kinds of its options in their order, as far as eight of them.
+    pub options: [u8; 8],
+    /// The TTL or hop limit that it came with.
+    pub ttl: u8,
 }
 
 /// What an answer says.
@@ -46,6 +86,8 @@ pub struct Answer {
 pub enum Finding {
     /// The port's state.
     Port(PortState, Reason),
+    /// The host is there; of its ports this says nothing.
+    Host(Reason),
     /// This machine has no route to the address.
     NoRoute,
     /// The address is on a network of this machine's, and nothing there answers to it.
@@ -86,6 +128,12 @@ pub trait Transport {
     /// Waits until an answer has come or `until` has passed, and adds to `answers` what has
     /// come.
     fn poll(&mut self, until: Duration, answers: &mut Vec<Answer>);
+
+    /// How to look whether a host is at `address`, the best way first; at most
+    /// [`MOST_LOOKS`](crate::discovery::MOST_LOOKS).
+    fn looks(&mut self, _address: IpAddr) -> &'static [Look] {
+        discovery::BY_CONNECTING
+    }
 
     /// Why nothing can be sent or heard any more, once that is so.
     fn failure(&self) -> Option<&str> {

@@ -51,7 +51,10 @@ impl Unreached {
             }
         });
         let failed = self.failed.iter().map(|(why, (endpoint, count))| {
-            let about = format!("{} port {}", endpoint.address, endpoint.port);
+            let about = match endpoint.port {
+                0 => endpoint.address.to_string(),
+                port => format!("{} port {port}", endpoint.address),
+            };
             let others = match count {
                 1 => String::new(),
                 _ => format!(" and {} more", count - 1),

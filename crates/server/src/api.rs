@@ -51,6 +51,7 @@ fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(scans::resume))
         .routes(routes!(scans::results))
         .routes(routes!(scans::problems))
+        .routes(routes!(scans::course))
         .routes(routes!(scans::changes))
         .routes(routes!(scans::hosts))
         .routes(routes!(scans::ports))

@@ -194,7 +194,16 @@ pub(crate) async fn authenticate(
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let client = client(peer, request.headers(), state.settings().behind_proxy);
-    match find(&state, request.headers(), client).await {
+    let found = find(&state, request.headers(), client.clone()).await;
+    let caller = found.as_ref().ok().and_then(Option::as_ref);
+    // Files that never change cost nothing, and a probe of life must always be answered.
+    let is_free = path.starts_with("/assets/") || path == "/healthz";
+    if let Err(problem) = state.count_request(caller, &client)
+        && !is_free
+    {
+        return problem.into_response();
+    }
+    match found {
         Ok(Some(caller)) => {
             let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
             let is_preview = path == "/api/v1/scans/preview";

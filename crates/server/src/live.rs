@@ -2,13 +2,15 @@
 //!
 //! A scan writes each of its messages here once. A listener reads at its own pace and
 //! remembers where it is: a slow one costs the scan nothing, and one that was away goes on where
-//! it was. What no longer fits is dropped, oldest first; who missed it is told so.
+//! it was. What no longer fits is dropped, oldest first; who missed it finds it in the history, or
+//! is told so.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::body::Bytes;
 use tokio::sync::watch;
 
 /// The most bytes of messages that a log keeps: 20 hosts with all their ports.
@@ -50,10 +52,17 @@ impl FromStr for Place {
 pub struct Message {
     /// Where one is after it.
     pub place: Place,
-    /// Its kind.
-    pub event: &'static str,
-    /// Its JSON.
-    pub data: Arc<str>,
+    /// Its kind and its JSON as they go out (WHATWG HTML, 9.2.6), written once for all who
+    /// listen.
+    pub text: Bytes,
+}
+
+impl Message {
+    /// A message as it goes out, but for its id and the blank line that ends it.
+    pub fn written(event: &str, data: &str) -> Bytes {
+        debug_assert!(!data.contains(['\n', '\r']), "JSON is written on one line");
+        format!("event: {event}\ndata: {data}\n").into()
+    }
 }
 
 /// What a listener gets.
@@ -61,8 +70,8 @@ pub struct Message {
 pub enum Heard {
     /// What came since.
     Messages(Vec<Message>),
-    /// Some of what came since is gone; to go on from here.
-    Missed(Place),
+    /// Some of what came since is gone, or the place is none of this log.
+    Missed,
 }
 
 /// How long a message is worth keeping.
@@ -87,6 +96,8 @@ pub struct Log {
     kept: Mutex<State>,
     head: watch::Sender<u64>,
     most_bytes: usize,
+    /// Held while a message is kept elsewhere and pushed: who listens never waits for it.
+    turn: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +122,7 @@ impl Log {
             kept: Mutex::default(),
             head: watch::Sender::new(0),
             most_bytes,
+            turn: Mutex::default(),
         }
     }
 
@@ -120,7 +132,32 @@ impl Log {
     }
 
     /// Adds a message and wakes who listens.
-    pub fn push(&self, event: &'static str, data: String, worth: Worth) {
+    pub fn push(&self, event: &str, data: &str, worth: Worth) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.add(event, data, worth);
+    }
+
+    /// The same after `keep` has kept it elsewhere, under the place that it will have. It is told
+    /// whether or not it could be kept.
+    ///
+    /// # Errors
+    /// That of `keep`.
+    pub fn push_kept<E>(
+        &self,
+        event: &str,
+        data: &str,
+        worth: Worth,
+        keep: impl FnOnce(Place) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let seq = self.state().next + 1;
+        let kept = keep(Place { log: self.id, seq });
+        self.add(event, data, worth);
+        kept
+    }
+
+    fn add(&self, event: &str, data: &str, worth: Worth) {
+        let text = Message::written(event, data);
         let mut state = self.state();
         if state.ended {
             return;
@@ -130,16 +167,15 @@ impl Log {
                 .messages
                 .pop_back_if(|last| last.worth == Worth::Moment)
         {
-            state.bytes -= last.message.data.len();
+            state.bytes -= last.message.text.len();
         }
         state.next += 1;
         let seq = state.next;
-        state.bytes += data.len();
+        state.bytes += text.len();
         state.messages.push_back(Kept {
             message: Message {
                 place: Place { log: self.id, seq },
-                event,
-                data: data.into(),
+                text,
             },
             worth,
         });
@@ -147,7 +183,7 @@ impl Log {
             && state.messages.len() > 1
             && let Some(oldest) = state.messages.pop_front()
         {
-            state.bytes -= oldest.message.data.len();
+            state.bytes -= oldest.message.text.len();
             state.dropped = oldest.message.place.seq;
         }
         drop(state);
@@ -188,10 +224,7 @@ impl Log {
     pub fn after(&self, place: Place, most: usize) -> Heard {
         let state = self.state();
         if place.log != self.id || place.seq < state.dropped || place.seq > state.next {
-            return Heard::Missed(Place {
-                log: self.id,
-                seq: state.next,
-            });
+            return Heard::Missed;
         }
         let first = state
             .messages
@@ -217,8 +250,15 @@ mod tests {
 
     fn texts(heard: &Heard) -> Vec<String> {
         match heard {
-            Heard::Messages(messages) => messages.iter().map(|m| m.data.to_string()).collect(),
-            Heard::Missed(place) => vec![format!("missed, at {place}")],
+            Heard::Messages(messages) => messages
+                .iter()
+                .map(|message| {
+                    let text = std::str::from_utf8(&message.text).unwrap();
+                    let data = text.strip_prefix("event: update\ndata: ").unwrap();
+                    data.trim_end().to_owned()
+                })
+                .collect(),
+            Heard::Missed => vec!["missed".to_owned()],
         }
     }
 
@@ -226,7 +266,7 @@ mod tests {
     fn who_comes_back_goes_on_where_it_was() {
         let log = Log::new(7);
         for text in ["a", "b", "c"] {
-            log.push("update", text.to_owned(), Worth::Fact);
+            log.push("update", text, Worth::Fact);
         }
         assert_eq!(texts(&log.after(log.start(), 9)), ["a", "b", "c"]);
         let place: Place = "00000007-2".parse().unwrap();
@@ -237,32 +277,46 @@ mod tests {
     #[test]
     fn a_moment_is_replaced_by_the_next_and_facts_stay() {
         let log = Log::new(0);
-        log.push("update", "fact".to_owned(), Worth::Fact);
-        log.push("update", "10 %".to_owned(), Worth::Moment);
+        log.push("update", "fact", Worth::Fact);
+        log.push("update", "10 %", Worth::Moment);
         let there = log.head();
-        log.push("update", "20 %".to_owned(), Worth::Moment);
+        log.push("update", "20 %", Worth::Moment);
         assert_eq!(texts(&log.after(log.start(), 9)), ["fact", "20 %"]);
         assert_eq!(texts(&log.after(there, 9)), ["20 %"]);
     }
 
     #[test]
     fn who_was_away_too_long_is_told_so() {
-        let log = Log::with_room(1, 10);
+        let log = Log::with_room(1, 60);
         for _ in 0..5 {
-            log.push("update", "1234".to_owned(), Worth::Fact);
+            log.push("update", "1234", Worth::Fact);
         }
-        assert_eq!(texts(&log.after(log.start(), 9)), ["missed, at 00000001-5"]);
+        assert_eq!(texts(&log.after(log.start(), 9)), ["missed"]);
         let there = Place { log: 1, seq: 3 };
         assert_eq!(texts(&log.after(there, 9)), ["1234", "1234"]);
     }
 
     #[test]
+    fn a_message_is_kept_under_the_place_that_it_is_told_at() {
+        let log = Log::new(3);
+        log.push("update", "a", Worth::Fact);
+        let mut kept = None;
+        let failed = log.push_kept("update", "b", Worth::Fact, |place| {
+            kept = Some(place);
+            Err("the disk is full")
+        });
+        assert_eq!(failed, Err("the disk is full"));
+        assert_eq!(kept, Some(log.head()));
+        assert_eq!(texts(&log.after(log.start(), 9)), ["a", "b"]);
+    }
+
+    #[test]
     fn a_place_of_another_log_is_not_taken_for_one_of_this() {
         let log = Log::new(1);
-        log.push("update", "a".to_owned(), Worth::Fact);
+        log.push("update", "a", Worth::Fact);
         let other = Place { log: 2, seq: 0 };
-        assert_eq!(texts(&log.after(other, 9)), ["missed, at 00000001-1"]);
+        assert_eq!(texts(&log.after(other, 9)), ["missed"]);
         let ahead = Place { log: 1, seq: 9 };
-        assert_eq!(texts(&log.after(ahead, 9)), ["missed, at 00000001-1"]);
+        assert_eq!(texts(&log.after(ahead, 9)), ["missed"]);
     }
 }

@@ -19,12 +19,12 @@ use jiff::Timestamp;
 use portolan_model::Scope;
 use portolan_model::event::Progress;
 use portolan_scan::Control;
-use portolan_store::{NewScan, Queued, ScanId, ScanState, ScanWriter, Store};
+use portolan_store::{NewScan, Queued, Said, ScanId, ScanState, ScanWriter, Store};
 use serde_json::json;
 
 use crate::api::views;
 use crate::error::{Problem, Result};
-use crate::live::{Log, Worth};
+use crate::live::{Log, Place, Worth};
 use crate::runner::Runner;
 
 /// How many ended scans keep what they said for who comes back.
@@ -314,6 +314,7 @@ impl Manager {
             self.inner.store.cancel(id, at)?;
         }
         self.tell(id);
+        self.retire(id);
         self.tell_queue();
         Ok(())
     }
@@ -340,7 +341,7 @@ impl Manager {
         state.ended.retain(|ended| *ended != id);
         drop(state);
         let data = json!({"topic": "scans", "id": id.0}).to_string();
-        self.inner.scans.push("deleted", data, Worth::Fact);
+        self.inner.scans.push("deleted", &data, Worth::Fact);
         Ok(())
     }
 
@@ -403,15 +404,25 @@ impl Manager {
             return;
         };
         let all = json!({"topic": "scans", "scan": &scan}).to_string();
-        self.inner.scans.push("scan", all, Worth::Fact);
+        self.inner.scans.push("scan", &all, Worth::Fact);
         let update = crate::update::Update {
             topic: format!("scan:{id}"),
             state: scan.state.clone(),
             scan: Some(scan),
             ..Default::default()
         };
-        self.log_of(id)
-            .push("update", update.to_json(), Worth::Fact);
+        self.say(id, "update", &update.to_json());
+    }
+
+    /// Tells listeners of a scan something, and keeps it for who comes back.
+    fn say(&self, id: ScanId, event: &'static str, data: &str) {
+        // What cannot be kept is told all the same: who comes back too late reads anew.
+        let _ = self
+            .log_of(id)
+            .push_kept(event, data, Worth::Fact, |place| {
+                let said = said(place, Some((event, data)));
+                self.inner.store.say(id, said)
+            });
     }
 
     /// Tells those that wait of their new places.
@@ -478,8 +489,18 @@ impl Manager {
 
     /// Takes a scan off the list of those that run, and starts the next.
     fn left(&self, id: ScanId) {
+        self.state().running.remove(&id);
+        self.tell(id);
+        self.retire(id);
+        self.inner.idle.notify_all();
+        self.fill();
+    }
+
+    /// Ends what a scan says; the history keeps it when the log is gone.
+    fn retire(&self, id: ScanId) {
         let mut state = self.state();
-        state.running.remove(&id);
+        let log = state.logs.get(&id).cloned();
+        state.ended.retain(|ended| *ended != id);
         state.ended.push_back(id);
         if state.ended.len() > ENDED_LOGS
             && let Some(oldest) = state.ended.pop_front()
@@ -487,12 +508,9 @@ impl Manager {
             state.logs.remove(&oldest);
         }
         drop(state);
-        self.tell(id);
-        if let Some(log) = self.log(id) {
+        if let Some(log) = log {
             log.end();
         }
-        self.inner.idle.notify_all();
-        self.fill();
     }
 
     /// Ends in order: what runs is paused and goes on after the next start. Waits until all have
@@ -510,5 +528,14 @@ impl Manager {
             .wait_timeout_while(state, LAST_WAIT, |state| !state.running.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         !waited.1.timed_out()
+    }
+}
+
+/// A message as the store keeps it; one without words only counts.
+fn said(place: Place, words: Option<(&'static str, &str)>) -> Said {
+    Said {
+        log: place.log,
+        seq: place.seq,
+        kept: words.map(|(event, data)| (event, data.to_owned())),
     }
 }

@@ -4,6 +4,7 @@
 mod headers;
 mod host;
 mod origin;
+pub(crate) mod rate;
 
 pub(crate) use headers::protect;
 pub use host::HostNames;

@@ -1,5 +1,6 @@
 //! The application on a socket: connections, encryption, time-outs, and an end in order.
 
+mod patience;
 mod tls;
 
 use std::future::Future;
@@ -24,7 +25,9 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use crate::auth::Peer;
+use self::patience::Patience;
+use self::tls::Certificate;
+use crate::auth::{Client, Peer};
 use crate::error::ServeError;
 use crate::runner::Runner;
 use crate::settings::Settings;
@@ -128,7 +131,11 @@ pub async fn serve(
     ready(&told);
 
     let graceful = GracefulShutdown::new();
-    let acceptor = secured.map(|tls| TlsAcceptor::from(tls.config));
+    let way = Way {
+        state: state.clone(),
+        router,
+        tls: secured.map(|tls| (TlsAcceptor::from(tls.config), tls.certificate)),
+    };
     let mut stop = pin!(stop);
     loop {
         // A connection more than there is room for waits in the system's queue.
@@ -145,11 +152,11 @@ pub async fn serve(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (router, acceptor) = (router.clone(), acceptor.clone());
+        let way = way.clone();
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _turn = turn;
-            connect(stream, peer, router, acceptor, watcher).await;
+            connect(stream, peer, way, watcher).await;
         });
     }
     drop(listener);
@@ -162,24 +169,46 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connect(
-    stream: TcpStream,
-    peer: SocketAddr,
+/// What every connection is served by.
+#[derive(Clone)]
+struct Way {
+    state: AppState,
     router: Router,
-    acceptor: Option<TlsAcceptor>,
-    watcher: Watcher,
-) {
+    tls: Option<(TlsAcceptor, Arc<Certificate>)>,
+}
+
+async fn connect(stream: TcpStream, peer: SocketAddr, way: Way, watcher: Watcher) {
     // Small messages must not wait for acknowledgements; a system that cannot is as good.
     let _ = stream.set_nodelay(true);
-    match acceptor {
-        None => converse(stream, peer, router, watcher).await,
-        Some(acceptor) => {
+    let stream = Patience::new(stream, way.state.settings().limits.write_time);
+    match way.tls {
+        None => converse(stream, peer, way.router, watcher).await,
+        Some((acceptor, certificate)) => {
+            refresh(&way.state, certificate).await;
             let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream));
             if let Ok(Ok(stream)) = handshake.await {
-                converse(stream, peer, router, watcher).await;
+                converse(stream, peer, way.router, watcher).await;
             }
         }
     }
+}
+
+/// Takes over a certificate whose files have changed; the audit log says so, and why not.
+async fn refresh(state: &AppState, certificate: Arc<Certificate>) {
+    let files = Arc::clone(&certificate);
+    let Ok(Some(outcome)) = tokio::task::spawn_blocking(move || files.refresh()).await else {
+        return;
+    };
+    let detail = outcome.map_or_else(
+        |error| format!("{error}; the one before stays in use"),
+        |()| "the new one is in use".to_owned(),
+    );
+    let path = certificate.path().display().to_string();
+    let server = Client::default();
+    // A log that cannot be written keeps nobody from connecting.
+    let _ = state
+        .audit("", &server, "certificate", &path, None, detail)
+        .await;
 }
 
 async fn converse<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)

@@ -1,6 +1,7 @@
 //! How a server is set up.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use portolan_model::Scope;
 
@@ -41,6 +42,12 @@ pub struct Limits {
     pub streams_each: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Requests a second of one user, token or address, over time; 0 for any number.
+    pub requests_per_second: u32,
+    /// Requests that one may send at once before that counts.
+    pub request_burst: u32,
+    /// How long an answer may wait for its reader, before the connection ends.
+    pub write_time: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +57,10 @@ impl Default for Limits {
             streams: 512,
             streams_each: 256,
             body_bytes: 1 << 20,
+            requests_per_second: 200,
+            // A page of a large network asks for hundreds of maps at once.
+            request_burst: 4000,
+            write_time: Duration::from_secs(30),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::error::{Problem, Result};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::runner::{Abilities, Runner};
+use crate::security::rate::{self, Rates};
 use crate::settings::Settings;
 
 pub use query::{
@@ -42,6 +43,7 @@ struct Inner {
     settings: Settings,
     abilities: Abilities,
     throttle: Throttle,
+    rates: Rates,
     hashing: Semaphore,
     streams: Arc<Semaphore>,
     streams_by: Arc<Mutex<HashMap<String, usize>>>,
@@ -69,6 +71,14 @@ impl Drop for StreamPass {
     }
 }
 
+/// A number for the first log, that no earlier start is likely to have used.
+fn first_log() -> u32 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library's hasher is keyed by the system's random numbers.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    u32::try_from(random >> 32).unwrap_or_default()
+}
+
 impl AppState {
     /// The state of a server over a history, with what runs its scans.
     ///
@@ -81,8 +91,7 @@ impl AppState {
     ) -> portolan_store::Result<Self> {
         let abilities = runner.abilities();
         // A log's number tells it from those before the last start.
-        let micros = Timestamp::now().as_microsecond();
-        let first_log = u32::try_from(micros.rem_euclid(1 << 32)).unwrap_or(0);
+        let first_log = first_log();
         let manager = Manager::new(
             store.clone(),
             runner,
@@ -96,6 +105,7 @@ impl AppState {
                 manager,
                 abilities,
                 throttle: Throttle::default(),
+                rates: Rates::default(),
                 hashing: Semaphore::new(HASHING),
                 streams: Arc::new(Semaphore::new(settings.limits.streams)),
                 streams_by: Arc::default(),
@@ -133,6 +143,25 @@ impl AppState {
 
     pub(crate) fn throttle(&self) -> &Throttle {
         &self.inner.throttle
+    }
+
+    /// Counts a request of a caller, or of an address that did not say who it is.
+    ///
+    /// # Errors
+    /// 429 when there were too many.
+    pub(crate) fn count_request(&self, caller: Option<&Caller>, client: &Client) -> Result<()> {
+        let limits = &self.settings().limits;
+        let key = match caller.map(Caller::who).filter(|who| !who.is_empty()) {
+            Some(who) => format!("user {who}"),
+            None => rate::key(client.address),
+        };
+        let (most, burst) = (limits.requests_per_second, limits.request_burst);
+        self.inner
+            .rates
+            .take(&key, Timestamp::now(), most, burst)
+            .map_err(|seconds| {
+                Problem::too_many(format!("more than {most} requests a second"), seconds)
+            })
     }
 
     pub(crate) fn hashing(&self) -> &Semaphore {

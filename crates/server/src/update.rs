@@ -1,6 +1,6 @@
 //! Many events of a scan as one message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use portolan_model::{PortSet, PortState, Protocol, Reason, ScanEvent, Service as Known};
@@ -75,11 +75,19 @@ pub(crate) struct FoundService {
     pub(crate) service: Service,
 }
 
+/// Where a port is.
+pub(crate) type Place = (IpAddr, Protocol, u16);
+
 type Same = (IpAddr, Protocol, PortState, Reason);
 
 impl Update {
-    /// What `events` say together.
-    pub(crate) fn gather(topic: String, state: String, events: &[ScanEvent]) -> Self {
+    /// What `events` say together, and which of their open ports are new.
+    pub(crate) fn gather(
+        topic: String,
+        state: String,
+        events: &[ScanEvent],
+        new: &BTreeSet<Place>,
+    ) -> Self {
         let mut update = Self {
             topic,
             state,
@@ -110,6 +118,7 @@ impl Update {
                             rtt_ms: fact.rtt.map(millis),
                             ttl: fact.ttl,
                             at: fact.at,
+                            new: new.contains(&(place.address, place.protocol, place.port)),
                             service: guess.map(Service::from),
                         });
                     } else {
@@ -131,6 +140,7 @@ impl Update {
                             rtt_ms: None,
                             ttl: None,
                             at: fact.at,
+                            new: new.contains(&(fact.address, fact.protocol, port)),
                             service: Known::by_number(port, fact.protocol).map(Service::from),
                         }));
                 }
@@ -182,6 +192,25 @@ impl Update {
     }
 }
 
+/// The open ports that events tell of.
+pub(crate) fn open_in(events: &[ScanEvent]) -> Vec<Place> {
+    let mut open = Vec::new();
+    for event in events {
+        match event {
+            ScanEvent::Port(fact) if fact.state == PortState::Open => {
+                let place = fact.endpoint;
+                open.push((place.address, place.protocol, place.port));
+            }
+            ScanEvent::Ports(fact) if fact.state == PortState::Open => {
+                let ports = fact.ports.iter();
+                open.extend(ports.map(|port| (fact.address, fact.protocol, port)));
+            }
+            _ => {}
+        }
+    }
+    open
+}
+
 /// Whether a port stands alone in a result: open, or open or filtered by an answer.
 fn is_notable(state: PortState, reason: Reason) -> bool {
     state == PortState::Open || (state == PortState::OpenFiltered && reason != Reason::NoResponse)
@@ -215,7 +244,9 @@ mod tests {
             .map(|number| port(number, PortState::Closed, Reason::ConnRefused))
             .into();
         events.push(port(22, PortState::Open, Reason::SynAck));
-        let update = Update::gather("scan:1".to_owned(), "running".to_owned(), &events);
+        let new = BTreeSet::from_iter(open_in(&events));
+        let update = Update::gather("scan:1".to_owned(), "running".to_owned(), &events, &new);
+        assert!(update.ports[0].new);
         assert_eq!(update.rest.len(), 1);
         assert_eq!(update.rest[0].ports, "3-5,9");
         assert_eq!(update.ports.len(), 1);
@@ -226,7 +257,8 @@ mod tests {
     #[test]
     fn progress_alone_is_a_moment() {
         let events = [ScanEvent::Progress(Far::default())];
-        let update = Update::gather("scan:1".to_owned(), "running".to_owned(), &events);
+        let none = BTreeSet::new();
+        let update = Update::gather("scan:1".to_owned(), "running".to_owned(), &events, &none);
         assert!(update.is_moment() && update.progress.is_some());
     }
 }

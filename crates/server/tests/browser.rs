@@ -273,7 +273,7 @@ fn more_tabs_than_connections_share_one_stream() {
         &browser,
         &server,
         "127.0.0.1",
-        &format!("1-12000,{port}"),
+        &format!("1-6000,{port}"),
         "400",
     );
     for _ in 0..8 {
@@ -361,18 +361,35 @@ fn every_page_is_for_everybody_and_has_its_picture() {
     let port = open[0].local_addr().expect("it is bound").port();
     let one = scan(&browser, &server, "127.0.0.1", "all", "");
     until_over(&browser);
-    drop(open.into_iter().nth(3));
+    let mut open = open;
+    drop(open.swap_remove(3));
     let other = scan(&browser, &server, "127.0.0.1", "all", "");
     until_over(&browser);
+    // A network with something on it: on each address some of these ports, as far as they are free.
+    let network: Vec<_> = (2..=20u8)
+        .flat_map(|host| {
+            [22u16, 80, 443, 3000, 5432, 8080]
+                .into_iter()
+                .enumerate()
+                .filter(move |(number, _)| usize::from(host) * 7 % (number + 2) == 0)
+                .filter_map(move |(_, port)| {
+                    std::net::TcpListener::bind((std::net::Ipv4Addr::new(127, 0, 0, host), port))
+                        .ok()
+                })
+        })
+        .collect();
+    let busy: Vec<_> = (0..60)
+        .filter_map(|_| std::net::TcpListener::bind("127.0.0.2:0").ok())
+        .collect();
     let many = scan(
         &browser,
         &server,
         "127.0.0.1-20",
-        &format!("1-100,{port}"),
+        &format!("1-100,443,3000,5432,8080,{port}"),
         "",
     );
     until_over(&browser);
-    let slow = scan(&browser, &server, "127.0.0.2", "1-60000", "500");
+    let slow = scan(&browser, &server, "127.0.0.2", "1-65000", "500");
     let pages = [
         ("start", "/?target=127.0.0.1&ports=all".to_owned()),
         (
@@ -411,7 +428,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
             browser.until("document.readyState === 'complete'");
             browser.until("!document.querySelector('live-scan:not(.ready)')");
             if *name == "scan-running" {
-                browser.until("document.querySelector('progress-chart').course.points.length > 12");
+                browser.until("document.querySelector('.chart-done').getAttribute('points').split(' ').length > 12");
             }
             browser.picture(&pictures().join(format!("{name}-{device}.png")));
             let wider = browser.run("return document.documentElement.scrollWidth - innerWidth");
@@ -432,6 +449,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
             }
         }
     }
+    drop((network, busy));
     let complaints: Vec<_> = browser.complaints();
     broken.extend(
         complaints

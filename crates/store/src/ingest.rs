@@ -11,11 +11,13 @@ use crate::codec::{
     Code, Fact, Notable, Run, address_bytes, encode_facts, protocol_number, reason_number,
     state_number,
 };
+use crate::course::Course;
 use crate::error::{Error, Result};
-use crate::fold;
+use crate::messages::Said;
 use crate::scan::{ScanId, ScanState, outcome_word};
 use crate::time::{micros, span_micros};
 use crate::writer::Writer;
+use crate::{fold, messages};
 
 /// After this many batches, what they found of a host is put together, so that a reader never
 /// has more to gather.
@@ -30,6 +32,8 @@ pub(crate) struct Running {
     parts: HashMap<IpAddr, u32>,
     /// Whether ports may have been told twice, so that counts are to be made anew at the end.
     resumed: bool,
+    /// How it went so far; `None` until something is told of that.
+    course: Option<Course>,
 }
 
 impl Running {
@@ -55,6 +59,7 @@ struct PendingScan {
     finished: Option<Finished>,
     problems: Vec<Problem>,
     progress: Option<Progress>,
+    said: Vec<Said>,
     checkpoint: Option<(i64, Vec<u8>)>,
     hosts: HashMap<IpAddr, PendingHost>,
     /// By the state's number.
@@ -102,6 +107,10 @@ impl Batch {
 
     pub(crate) fn checkpoint(&mut self, scan: ScanId, at: i64, position: Vec<u8>) {
         self.scans.entry(scan).or_default().checkpoint = Some((at, position));
+    }
+
+    pub(crate) fn say(&mut self, scan: ScanId, said: Said) {
+        self.scans.entry(scan).or_default().said.push(said);
     }
 
     pub(crate) fn take(&mut self, scan: ScanId, events: Vec<ScanEvent>) {
@@ -274,6 +283,11 @@ fn write_scan(writer: &mut Writer, scan: ScanId, pending: &PendingScan) -> Resul
                 problem.left_out
             ])?;
     }
+    messages::write(writer, scan, &pending.said)?;
+    if let Some(progress) = &pending.progress {
+        write_course(writer, scan, progress)?;
+    }
+    let connection = &writer.connection;
     if let Some((at, position)) = &pending.checkpoint {
         connection
             .prepare_cached(
@@ -285,6 +299,17 @@ fn write_scan(writer: &mut Writer, scan: ScanId, pending: &PendingScan) -> Resul
         finish(writer, scan, finished)?;
     }
     Ok(())
+}
+
+fn write_course(writer: &mut Writer, scan: ScanId, progress: &Progress) -> Result<()> {
+    let running = writer.running.entry(scan).or_default();
+    // A batch may be tried again: what was taken before is taken over by itself.
+    let course = match &mut running.course {
+        Some(course) => course,
+        empty => empty.insert(Course::load(&writer.connection, scan)?),
+    };
+    course.take(progress);
+    course.save(&writer.connection, scan)
 }
 
 fn write_start(connection: &Connection, scan: ScanId, started: &Started) -> Result<()> {
@@ -545,7 +570,7 @@ pub(crate) fn end(
     if matches!(state, ScanState::Done | ScanState::Incomplete) {
         fold::drop_older_indexes(connection, scan)?;
     }
-    Ok(())
+    messages::forget_old(connection)
 }
 
 /// Marks a scan whose process was cut off.

@@ -25,17 +25,19 @@
 //! a scan), `writer` and `ingest` (how events become rows), `codec` (the compact picture of a
 //! host's ports), `fold` (the end of a host: its picture, and spans of time over scans),
 //! [`query`] (the language of filters), [`results`], [`hosts`], [`changes`] (questions),
-//! `retention`, [`accounts`]. The tables are described in `docs/schema.md`.
+//! `course` (how a scan went), `messages` (what was told of it), `retention`, [`accounts`]. The tables are described in `docs/schema.md`.
 
 #![forbid(unsafe_code)]
 
 pub mod accounts;
 pub mod changes;
 mod codec;
+mod course;
 mod error;
 mod fold;
 pub mod hosts;
 mod ingest;
+mod messages;
 pub mod page;
 pub mod query;
 mod record;
@@ -51,8 +53,10 @@ mod writer;
 pub use accounts::{AuditEntry, NewAudit, NewToken, Role, Session, Token, User};
 pub use changes::{Change, ChangeKind, Interval, PortValue};
 pub use codec::Code;
+pub use course::Moment;
 pub use error::{Error, Result};
 pub use hosts::{HostFilter, KnownHost, KnownPort, ScanHost};
+pub use messages::{Said, Told};
 pub use page::{Cursor, Page};
 pub use query::{Query, QueryError};
 pub use results::{Order, ResultRow, ResultsRequest, Sort, SortKey};

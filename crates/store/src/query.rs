@@ -3,6 +3,7 @@
 //! ```text
 //! query  = { [ "-" ] ( field ":" value { "," value } | value { "," value } ) }
 //! field  = "port" | "host" | "state" | "proto" | "reason" | "service" | "product" | "version"
+//!        | "seen" | "new"
 //! value  = word | '"' { any character; \" and \\ for the two } '"'
 //! ```
 //!
@@ -10,10 +11,12 @@
 //! term round. `port:` takes numbers and ranges `8000-8999`, `host:` what a scan takes as a
 //! target and the names of hosts, `state:`, `proto:` and `reason:` their words; `service:`,
 //! `product:` and `version:`, and values without a field, are looked for within the text, in
-//! any case (of ASCII letters).
+//! any case (of ASCII letters). `seen:` takes a day, `>` or `<` and a day or a moment, or an age
+//! `7d`; `new:true` are the open ports that were not known to be open before this scan.
 
 mod eval;
 mod parse;
+mod seen;
 mod sql;
 
 use std::fmt;
@@ -23,6 +26,7 @@ use portolan_model::{PortState, Protocol, Reason, Target};
 
 pub(crate) use eval::{Candidate, service_words};
 pub use parse::{FIELDS, QueryError};
+pub use seen::{Point, Seen, Unit};
 
 /// Which results to show. The empty query shows all.
 ///
@@ -70,6 +74,10 @@ pub enum Filter {
     Product(Vec<String>),
     /// `version:`: within its version.
     Version(Vec<String>),
+    /// `seen:`: when it was found.
+    Seen(Vec<Seen>),
+    /// `new:`: whether it is open and was not known to be before this scan.
+    New(Vec<bool>),
     /// Within anything that is shown of the result.
     Text(Vec<String>),
 }
@@ -128,6 +136,8 @@ impl fmt::Display for Filter {
             Self::Service(_) => "service:",
             Self::Product(_) => "product:",
             Self::Version(_) => "version:",
+            Self::Seen(_) => "seen:",
+            Self::New(_) => "new:",
             Self::Text(_) => "",
         };
         let values: Vec<String> = match self {
@@ -151,6 +161,8 @@ impl fmt::Display for Filter {
             Self::Service(texts) | Self::Product(texts) | Self::Version(texts) => {
                 texts.iter().map(|text| quoted(text)).collect()
             }
+            Self::Seen(spans) => spans.iter().map(Seen::to_string).collect(),
+            Self::New(answers) => answers.iter().map(bool::to_string).collect(),
             Self::Text(texts) => texts
                 .iter()
                 .map(|text| {

@@ -121,6 +121,8 @@ pub struct ResultRow {
     pub at: Timestamp,
     /// What runs there, by what it said.
     pub service: Option<Service>,
+    /// Whether it is open and was not known to be before this scan.
+    pub is_new: bool,
 }
 
 impl ResultRow {
@@ -259,11 +261,33 @@ impl Store {
             let mut page = Page::cut(found, request.limit, |(position, _)| position.clone());
             for (_, row) in &mut page.items {
                 names(row)?;
+                row.is_new = row.state == PortState::Open
+                    && is_new(connection, id, row.address, row.protocol, row.port)?;
             }
             Ok(Page {
                 items: page.items.into_iter().map(|(_, row)| row).collect(),
                 next: page.next,
             })
+        })
+    }
+
+    /// Which of these ports, found open by a scan, were not known to be open before it.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn new_ports(
+        &self,
+        id: ScanId,
+        open: &[(IpAddr, Protocol, u16)],
+    ) -> Result<Vec<(IpAddr, Protocol, u16)>> {
+        self.read(|connection| {
+            let mut new = Vec::new();
+            for &(address, protocol, port) in open {
+                if is_new(connection, id, address, protocol, port)? {
+                    new.push((address, protocol, port));
+                }
+            }
+            Ok(new)
         })
     }
 
@@ -309,6 +333,27 @@ impl Store {
     }
 }
 
+/// Whether a port was not known to be open before a scan.
+fn is_new(
+    connection: &Connection,
+    id: ScanId,
+    address: IpAddr,
+    protocol: Protocol,
+    port: u16,
+) -> Result<bool> {
+    // Both while the scan runs and once its own finds are in these intervals.
+    Ok(connection
+        .prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM port_state
+                 WHERE address = ?2 AND protocol = ?3 AND port = ?4 AND first_scan < ?1
+                     AND (end_scan IS NULL OR end_scan >= ?1) AND (code - 1) / 16 = 0)",
+        )?
+        .query_row(
+            params![id, address_bytes(address), protocol_number(protocol), port],
+            |row| row.get(0),
+        )?)
+}
+
 /// Where the results of a query come from.
 struct Source<'a> {
     connection: &'a Connection,
@@ -320,6 +365,10 @@ struct Source<'a> {
     indexed: bool,
     /// Whether the query asks for names of hosts.
     asks_names: bool,
+    /// Whether the query asks what was known before.
+    asks_new: bool,
+    /// When it was asked.
+    now: i64,
 }
 
 impl<'a> Source<'a> {
@@ -347,6 +396,8 @@ impl<'a> Source<'a> {
             after,
             indexed: indexed && query.is_notable_only(),
             asks_names,
+            asks_new: query.asks_new(),
+            now: crate::time::micros(Timestamp::now()),
         })
     }
 
@@ -429,6 +480,9 @@ impl<'a> Source<'a> {
                 port: row.port,
                 code,
                 service: row.service.as_ref(),
+                at: crate::time::micros(row.at),
+                now: self.now,
+                is_new: self.is_new(row.address, row.protocol, row.port, code)?,
             };
             if self.query.matches(&candidate) && take(row)? == Next::Enough {
                 break;
@@ -450,8 +504,17 @@ impl<'a> Source<'a> {
             ttl: row.get(5)?,
             at: timestamp(row.get(6)?)?,
             service: services.find(self.connection, row.get(7)?)?,
+            is_new: false,
         };
         Ok((row, code))
+    }
+
+    /// Whether a port is new, where the query asks for that.
+    fn is_new(&self, address: IpAddr, protocol: Protocol, port: u16, code: Code) -> Result<bool> {
+        if !self.asks_new || code.state() != PortState::Open {
+            return Ok(false);
+        }
+        is_new(self.connection, self.id, address, protocol, port)
     }
 
     fn each_picture(&self, take: &mut dyn FnMut(ResultRow) -> Result<Next>) -> Result<()> {
@@ -520,6 +583,9 @@ impl<'a> Source<'a> {
                 port,
                 code,
                 service: service.as_ref(),
+                at: known.map_or(crate::time::micros(host.last), |known| known.at),
+                now: self.now,
+                is_new: self.is_new(host.address, protocol, port, code)?,
             };
             if !self.query.matches(&candidate) {
                 return Ok(Next::More);
@@ -537,6 +603,7 @@ impl<'a> Source<'a> {
                 ttl: known.and_then(|known| known.ttl),
                 at: known.map_or(Ok(host.last), |known| timestamp(known.at))?,
                 service,
+                is_new: false,
             })
         };
         let runs = picture

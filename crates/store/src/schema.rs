@@ -8,7 +8,10 @@ use rusqlite_migration::{M, Migrations};
 use crate::error::{Error, Result};
 
 /// The steps from an empty file to today's tables, in order; a step never changes again.
-pub(crate) const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001-history.sql"))];
+pub(crate) const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001-history.sql")),
+    M::up(include_str!("migrations/0002-course-and-messages.sql")),
+];
 
 /// Which schema a database has: the number of steps taken.
 pub(crate) fn version(connection: &Connection) -> Result<usize> {

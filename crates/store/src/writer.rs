@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::ingest::{self, Batch};
+use crate::messages::Said;
 use crate::scan::{ScanId, ScanState};
 use crate::store::Store;
 use crate::time::micros;
@@ -31,7 +32,9 @@ const TRIES: u32 = 3;
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 enum Command {
-    Events(ScanId, Vec<ScanEvent>),
+    /// Facts of a scan, and what is told of them: both are written together.
+    Events(ScanId, Vec<ScanEvent>, Option<Said>),
+    Say(ScanId, Said),
     Checkpoint(ScanId, i64, Vec<u8>),
     Run(Job),
 }
@@ -58,6 +61,7 @@ impl Handle {
             owner,
             services: HashMap::new(),
             running: HashMap::new(),
+            said: HashMap::new(),
             data_version: 0,
             lost: Arc::clone(&lost),
         };
@@ -81,6 +85,11 @@ impl Handle {
             .as_ref()
             .and_then(|sender| sender.send(command).ok())
             .ok_or(Error::WriterStopped)
+    }
+
+    /// Takes a message about a scan.
+    pub(crate) fn say(&self, id: ScanId, said: Said) -> Result<()> {
+        self.send(Command::Say(id, said))
     }
 
     /// Runs `work` in a transaction, after everything that was sent before, and waits for it.
@@ -138,6 +147,8 @@ pub(crate) struct Writer {
     /// The numbers of services that were met.
     services: HashMap<Service, i64>,
     pub(crate) running: HashMap<ScanId, ingest::Running>,
+    /// Bytes of messages that are kept, by scan.
+    pub(crate) said: HashMap<ScanId, i64>,
     /// Changes when another process has written.
     data_version: i64,
     lost: Lost,
@@ -155,7 +166,13 @@ impl Writer {
                 Some(left) => receiver.recv_timeout(left),
             };
             match next {
-                Ok(Command::Events(scan, events)) => batch.take(scan, events),
+                Ok(Command::Events(scan, events, said)) => {
+                    batch.take(scan, events);
+                    if let Some(said) = said {
+                        batch.say(scan, said);
+                    }
+                }
+                Ok(Command::Say(scan, said)) => batch.say(scan, said),
                 Ok(Command::Checkpoint(scan, at, position)) => {
                     batch.checkpoint(scan, at, position);
                 }
@@ -227,6 +244,7 @@ impl Writer {
                 let _ = self.connection.execute_batch("ROLLBACK");
             }
             self.services.clear();
+            self.said.clear();
         }
         result
     }
@@ -292,9 +310,21 @@ impl ScanWriter {
     /// # Errors
     /// [`Error::Lost`] when something that was sent before could not be written.
     pub fn send(&self, events: Vec<ScanEvent>) -> Result<()> {
+        self.send_all(events, None)
+    }
+
+    /// The same together with what is told of these events: both are kept, or neither.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when something that was sent before could not be written.
+    pub fn send_and_say(&self, events: Vec<ScanEvent>, said: Said) -> Result<()> {
+        self.send_all(events, Some(said))
+    }
+
+    fn send_all(&self, events: Vec<ScanEvent>, said: Option<Said>) -> Result<()> {
         let writer = self.store.writer()?;
         writer.check(self.id)?;
-        writer.send(Command::Events(self.id, events))
+        writer.send(Command::Events(self.id, events, said))
     }
 
     /// Takes the place from which the scan can go on, in the engine's own bytes. It is written

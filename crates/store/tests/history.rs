@@ -9,6 +9,7 @@
 mod common;
 
 use common::*;
+use jiff::Timestamp;
 use portolan_model::{PortState, Protocol, Reason, ScanRecord};
 use portolan_store::{
     ChangeKind, Cursor, Error, HostFilter, Mode, Order, Query, ResultsRequest, Retention,
@@ -649,4 +650,78 @@ fn an_older_scan_answers_as_it_did_when_it_had_an_index() {
     keep(&store, 100, host(1), &[22]);
     assert_eq!(with_index, ask());
     assert_eq!(with_index[0].len(), 3);
+}
+
+#[test]
+fn new_ports_are_those_that_were_not_open_when_last_looked_at() {
+    let (_dir, store) = open_store();
+    let first = keep(&store, 0, host(1), &[22, 80]);
+    let second = keep(&store, 100, host(1), &[22, 443]);
+    let third = keep(&store, 200, host(1), &[22, 80, 443]);
+    let ports = |id, query: &str| -> Vec<u16> {
+        let request = ResultsRequest::new(query.parse().unwrap());
+        let page = store.results(id, &request).unwrap();
+        page.items.iter().map(|row| row.port).collect()
+    };
+    // Of a host that nothing was known of, all are; a port that opens again is new again.
+    assert_eq!(ports(first, "new:true"), [22, 80]);
+    assert_eq!(ports(second, "new:true"), [443]);
+    assert_eq!(ports(third, "new:true"), [80]);
+    assert_eq!(ports(third, "state:open new:false"), [22, 443]);
+    assert_eq!(ports(third, "state:open -new:true,false"), [0; 0]);
+    let marked: Vec<_> = store
+        .results(third, &ResultsRequest::new("state:open".parse().unwrap()))
+        .unwrap()
+        .items
+        .iter()
+        .map(|row| (row.port, row.is_new))
+        .collect();
+    assert_eq!(marked, [(22, false), (80, true), (443, false)]);
+
+    // While a scan runs, its own finds do not make a port known.
+    let writer = store.begin(new_scan("10.0.0.1", 300)).unwrap();
+    writer
+        .send(vec![
+            started(300),
+            up(host(1), 300),
+            open(host(1), 22, 301),
+            open(host(1), 8080, 301),
+        ])
+        .unwrap();
+    writer.flush().unwrap();
+    assert_eq!(ports(writer.id(), "new:true"), [8080]);
+    let told = [(host(1), Protocol::Tcp, 22), (host(1), Protocol::Tcp, 9)];
+    assert_eq!(
+        store.new_ports(writer.id(), &told).unwrap(),
+        [(host(1), Protocol::Tcp, 9)]
+    );
+}
+
+#[test]
+fn results_are_found_by_the_time_of_their_finding() {
+    let (_dir, store) = open_store();
+    let writer = store.begin(new_scan("10.0.0.1", 0)).unwrap();
+    let now = Timestamp::now().as_second();
+    writer
+        .send(vec![
+            started(0),
+            up(host(1), 0),
+            open(host(1), 22, 0),
+            open(host(1), 80, now - at(0).as_second() - 60),
+            finished(100),
+        ])
+        .unwrap();
+    writer.flush().unwrap();
+    let ports = |query: &str| -> Vec<u16> {
+        let request = ResultsRequest::new(query.parse().unwrap());
+        let page = store.results(writer.id(), &request).unwrap();
+        page.items.iter().map(|row| row.port).collect()
+    };
+    assert_eq!(ports("seen:1h"), [80]);
+    assert_eq!(ports("seen:30w,1h"), [80]);
+    assert_eq!(ports("state:open -seen:1h"), [22]);
+    let day = at(0).strftime("%Y-%m-%d").to_string();
+    assert_eq!(ports(&format!("seen:{day}")), [22]);
+    assert_eq!(ports(&format!("seen:<{day}")), [0; 0]);
+    assert_eq!(ports(&format!("seen:>{day}")), [22, 80]);
 }

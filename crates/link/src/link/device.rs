@@ -43,9 +43,9 @@ impl<C: Clock> Device for Link<C> {
         let now = self.clock.now();
         match self.neighbours.look_up((index, neighbour), now) {
             Known::At(mac) => self.add_news(neighbour, Some(mac)),
-            Known::Silent => self.add_news(neighbour, None),
             Known::Asking => {}
-            Known::Nothing => {
+            // Whoever asks again wants it asked again.
+            Known::Silent | Known::Nothing => {
                 if !self.neighbours.ask((index, neighbour), now) {
                     self.add_news(neighbour, None);
                 }

@@ -134,6 +134,10 @@ fn start(settings: &Settings, into: Sender<Found>) -> Option<Worker> {
     let thread = thread::Builder::new()
         .name("names".to_owned())
         .spawn(move || {
+            // What name servers say comes from the network: no right meets it.
+            if portolan_link::drop_capabilities().is_err() {
+                return;
+            }
             let Ok(runtime) = dns::runtime() else {
                 return;
             };

@@ -259,20 +259,33 @@ fn ctrl_c_prints_and_writes_what_was_found() {
     }
 }
 
-#[test]
-fn a_reader_that_has_gone_ends_it_quietly() {
-    let mut child = start(&["127.0.0.1", "--seed", "1", "--json"]);
+/// Reads what a child writes up to `word`, and no further.
+fn read_until(child: &mut Child, word: &str) {
     let mut out = child.stdout.take().unwrap();
     let mut begun = Vec::new();
     let mut byte = [0];
-    while !String::from_utf8_lossy(&begun).contains("443") {
+    while !String::from_utf8_lossy(&begun).contains(word) {
         out.read_exact(&mut byte).unwrap();
         begun.push(byte[0]);
     }
-    drop(out);
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_it_quietly() {
+    let mut child = start(&["127.0.0.1", "--json"]);
+    read_until(&mut child, "=====\n");
     let (exit, _, err) = end(child);
     assert_eq!((exit, err.contains("error")), (0, false), "{err}");
+}
+
+#[test]
+fn ctrl_c_that_ends_the_reader_of_a_pipe_too_is_still_told() {
+    let mut child = start(&["127.0.0.1", "--seed", "1", "--json"]);
+    read_until(&mut child, "443");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let (exit, _, err) = end(child);
+    assert_eq!((exit, err.contains("error")), (130, false), "{err}");
+    assert!(err.contains("interrupted: "), "{err}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use portolan_model::event::{PortFact, Problem};
 use portolan_model::{PortState, ScanEvent};
 use portolan_report::table::{self, TableOptions};
 
-use super::{Look, problem_lines, progress};
+use super::{Look, note_line, problem_lines, progress};
 
 /// Back to the first column, and clear from there to the end of the line.
 const CLEAR: &str = "\r\x1b[K";
@@ -64,7 +64,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
         match event {
             ScanEvent::Started(started) if self.shown.details => {
                 let text = format!(
-                    "scanning {} of port and address, at {}, by {}, seed {}\n",
+                    "scanning {} of port and address, at {}, by {}\nthe order is that of `--seed {}`\n",
                     plural(started.probes, "pair"),
                     plural(started.addresses, "address"),
                     started
@@ -83,6 +83,10 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             ScanEvent::Port(fact) if self.shown.rows && fact.state == PortState::Open => {
                 self.row(fact)?;
             }
+            ScanEvent::AnswersAll(found) if self.shown.notes => {
+                let note = format!("{} {}", found.address, found.words());
+                self.tell(&note_line(&note, self.look.err_color));
+            }
             ScanEvent::Problem(problem) => self.problem(problem),
             ScanEvent::Progress(now) if self.shown.progress => {
                 let line = progress::line(now, self.look.width);
@@ -96,6 +100,13 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The terminal may have another size now. Then nobody knows on how many of its lines the
+    /// rows stand, and they stay.
+    pub(crate) fn resize(&mut self, look: Look) {
+        self.is_mixed |= self.rows > 0 && look != self.look;
+        self.look = look;
     }
 
     /// Takes the rows away again, where they all still stand on the screen, so that the table
@@ -176,7 +187,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use portolan_model::event::{Endpoint, Finished, HostUp, Outcome, Progress};
+    use portolan_model::event::{AnswersAll, Endpoint, Finished, HostUp, Outcome, Progress};
     use portolan_model::{Protocol, Reason};
 
     use super::*;
@@ -266,6 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn rows_on_a_terminal_of_another_size_stay() {
+        let mut live = live();
+        live.event(&open(22)).unwrap();
+        live.resize(Look {
+            width: 40,
+            ..live.look
+        });
+        live.make_room().unwrap();
+        assert!(texts(&live).0.ends_with("ssh\n\n"), "{:?}", texts(&live));
+        live.event(&ScanEvent::Progress(Progress {
+            total: 16_776_960,
+            hosts_up: 64,
+            ..Progress::default()
+        }))
+        .unwrap();
+        assert!(texts(&live).1.chars().count() < 40 + CLEAR.len());
+    }
+
+    #[test]
     fn an_error_among_the_rows_keeps_them() {
         let mut live = live();
         live.event(&open(22)).unwrap();
@@ -297,6 +327,24 @@ mod tests {
         live.shown.hosts = true;
         live.event(&up).unwrap();
         assert_eq!(texts(&live).1, "192.0.2.1 is up: conn-refused\n");
+    }
+
+    #[test]
+    fn a_host_that_answers_everything_is_told_once_with_its_evidence() {
+        let mut live = live();
+        let found = AnswersAll {
+            address: "192.0.2.1".parse().unwrap(),
+            asked: 12,
+            answered: 11,
+            windowless: 0,
+            at: Timestamp::UNIX_EPOCH,
+        };
+        live.event(&ScanEvent::AnswersAll(found)).unwrap();
+        assert_eq!(
+            texts(&live).1,
+            "note: 192.0.2.1 answers on every port: 11 of 12 ports drawn by lot answered SYN/ACK; \
+             its ports are shown as open|filtered, since an answer shows no listener\n"
+        );
     }
 
     #[test]

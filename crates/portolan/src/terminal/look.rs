@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
-use rustix::termios::tcgetwinsize;
+use rustix::termios::{Winsize, tcgetwinsize};
 
 use crate::args::ColorChoice;
 
@@ -35,9 +35,7 @@ impl Look {
     pub(crate) fn detect(choice: ColorChoice) -> Self {
         let env = |name: &str| std::env::var_os(name);
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        let size = tcgetwinsize(io::stdout())
-            .or_else(|_| tcgetwinsize(io::stderr()))
-            .ok();
+        let size = size();
         let extent = |said: Option<u16>, name: &str, fallback: usize| {
             said.map(usize::from)
                 .filter(|&said| said > 0)
@@ -53,6 +51,27 @@ impl Look {
             height: extent(size.map(|size| size.ws_row), "LINES", HEIGHT),
         }
     }
+}
+
+impl Look {
+    /// The same with the terminal's size of now: windows are drawn larger and smaller.
+    pub(crate) fn again(self) -> Self {
+        match size() {
+            Some(size) if size.ws_col > 0 && size.ws_row > 0 => Self {
+                width: size.ws_col.into(),
+                height: size.ws_row.into(),
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// What the terminal says of its size.
+fn size() -> Option<Winsize> {
+    tcgetwinsize(io::stdout())
+        .or_else(|_| tcgetwinsize(io::stderr()))
+        .ok()
 }
 
 /// Whether a stream is coloured: the user's choice, then `NO_COLOR` (no-color.org), then

@@ -7,7 +7,7 @@ use crate::duration;
 /// The line, without an end, in at most `width` columns: what matters least is left out first.
 pub(super) fn line(progress: &Progress, width: usize) -> String {
     let mut parts = vec![percent(progress)];
-    parts.push(format!("open {}", grouped(progress.open.into())));
+    parts.push(format!("open {}", grouped(progress.open)));
     if let Some(left) = progress.left {
         parts.push(format!("{} left", duration::show(left)));
     }
@@ -18,7 +18,7 @@ pub(super) fn line(progress: &Progress, width: usize) -> String {
     ));
     parts.push(format!("{}/s", rate(progress.rate)));
     if progress.hosts_up > 1 {
-        parts.push(format!("{} hosts up", grouped(progress.hosts_up.into())));
+        parts.push(format!("{} hosts up", grouped(progress.hosts_up)));
     }
     if progress.pass > 1 {
         parts.push(format!("pass {}", progress.pass));
@@ -61,11 +61,11 @@ pub(super) fn rate(rate: f64) -> String {
         reason = "a cast of a float saturates, and a rate is not negative"
     )]
     let whole = rate.max(0.0).round() as u64;
-    grouped(whole.into())
+    grouped(whole)
 }
 
 /// A number with commas between groups of three digits.
-pub(crate) fn grouped(number: u128) -> String {
+pub(crate) fn grouped(number: impl std::fmt::Display) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -43,6 +43,13 @@ fn found(record: &ScanRecord, finished: &Finished) -> String {
     if finished.hosts_down > 0 {
         let _ = write!(hosts, ", {} down", grouped(finished.hosts_down));
     }
+    let only_hosts = record
+        .started
+        .as_ref()
+        .is_some_and(|started| started.ports.tcp().is_empty() && started.ports.udp().is_empty());
+    if only_hosts {
+        return hosts;
+    }
     let states = [
         (PortState::Open, "open"),
         (PortState::OpenFiltered, "open|filtered"),
@@ -76,7 +83,11 @@ fn effort(finished: &Finished) -> String {
     let mut line = format!(
         "{} in {}",
         count(finished.sent, "probe"),
-        duration::show(finished.elapsed)
+        if finished.elapsed.as_millis() == 0 {
+            "less than 1 ms".to_owned()
+        } else {
+            duration::show(finished.elapsed)
+        }
     );
     // Below a tenth of a second the figure says more about the clock than about the scan.
     if seconds >= 0.1 {

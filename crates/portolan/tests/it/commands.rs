@@ -8,6 +8,12 @@ fn the_short_help() {
 }
 
 #[test]
+fn help_as_a_word_is_the_long_help() {
+    assert_eq!(run(&["help"]), run(&["--help"]));
+    assert_eq!(run(&["help", "list"]), run(&["list", "--help"]));
+}
+
+#[test]
 fn the_long_help() {
     insta::assert_snapshot!(run(&["--help"]));
 }
@@ -28,6 +34,11 @@ fn list_shows_targets_ports_and_how_many() {
 #[test]
 fn list_counts_all_of_ipv4_at_once() {
     insta::assert_snapshot!(run(&["list", "0.0.0.0/0", "-p-", "--seed", "1"]));
+}
+
+#[test]
+fn list_counts_all_of_ipv6_exactly_and_says_that_it_has_no_order() {
+    insta::assert_snapshot!(run(&["list", "::/0", "-p-", "--seed", "1"]));
 }
 
 #[test]

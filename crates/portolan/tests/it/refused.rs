@@ -32,8 +32,8 @@ refuses! {
         "error: `192.0.2.1.1` is no IPv4 address or range: it has 5 parts where four belong\n",
     a_misspelt_ipv6_address: ["2001:db8::g"] =>
         "error: `2001:db8::g` is no IPv6 address\n",
-    a_misspelt_name: ["server,example"] =>
-        "error: `server,example` is no address and no host name: only letters, digits, `-` and `_` may stand between its dots\n",
+    a_misspelt_name: ["server!example"] =>
+        "error: `server!example` is no address and no host name: only letters, digits, `-` and `_` may stand between its dots\n",
     host_bits: ["192.0.2.1/24"] =>
         "error: `192.0.2.1/24` has host bits set: the network is `192.0.2.0/24`\nhint: write `192.0.2.0/24` for the network, or `192.0.2.1` for the one address\n",
     a_prefix_over_32: ["192.0.2.0/33"] =>
@@ -52,6 +52,72 @@ refuses! {
         "error: no service is named `htpps`\nhint: did you mean `https`?\n",
     a_missing_target_file: ["-iL", "/nonexistent/hosts"] =>
         "error: cannot read targets from `/nonexistent/hosts`: no such file or directory\n",
+    a_host_and_one_number: ["127.0.0.1", "80"] =>
+        "error: `80` is a port, not a target\nhint: write `127.0.0.1 -p 80`\n",
+    a_number_alone: ["80"] =>
+        "error: `80` is no IPv4 address or range: it has 1 part where four belong\nhint: to scan port 80, write `-p 80`\n",
+    targets_with_a_comma: ["127.0.0.1,127.0.0.2"] =>
+        "error: `127.0.0.1,127.0.0.2` joins 2 targets by commas\nhint: targets are separated by spaces: `127.0.0.1 127.0.0.2`\n",
+    a_web_address: ["http://localhost:8000/"] =>
+        "error: `http://localhost:8000/` is a web address, not a target\nhint: scan its host: `localhost -p 8000`\n",
+    a_web_address_with_a_user: ["ftp://me@[::1]/x"] =>
+        "error: `ftp://me@[::1]/x` is a web address, not a target\nhint: scan its host: `[::1]`\n",
+    an_address_with_a_colon: ["127.0.0.1:"] =>
+        "error: `127.0.0.1:` is an address with a port, not a target\nhint: write `127.0.0.1`\n",
+    a_name_with_a_service: ["localhost:http"] =>
+        "error: `localhost:http` is an address with a port, not a target\nhint: write `localhost -p http`\n",
+    a_slash_without_a_prefix: ["192.0.2.0/"] =>
+        "error: `192.0.2.0/` has nothing after its slash, where a prefix length belongs\nhint: write `192.0.2.0` for the one address, a network as `192.0.2.0/24`\n",
+    a_name_with_a_slash: ["localhost/"] =>
+        "error: `localhost/` has nothing after its slash, where a prefix length belongs\nhint: write `localhost`\n",
+    an_ipv4_address_under_6: ["-6", "127.0.0.1"] =>
+        "error: `127.0.0.1` is not IPv6, which `-6` asks for\nhint: leave out `-6`, or the target\n",
+    octets_under_6: ["-6", "::1", "127.0.0.1-3"] =>
+        "error: `127.0.0.1-3` is not IPv6, which `-6` asks for\nhint: leave out `-6`, or the target\n",
+    an_ipv6_network_under_4: ["-4", "localhost", "2001:db8::/126"] =>
+        "error: `2001:db8::/126` is not IPv4, which `-4` asks for\nhint: leave out `-4`, or the target\n",
+    a_range_of_names: ["127.0.0.1", "-p", "http-https"] =>
+        "error: `http-https` is no range of ports: a range goes from one number to another\nhint: did you mean `80-443`?\n",
+    a_range_of_three: ["127.0.0.1", "-p", "80-81-82"] =>
+        "error: `80-81-82` is no range of ports: a range goes from one number to another\nhint: did you mean `80-82`?\n",
+    ports_in_brackets: ["127.0.0.1", "-p", "[1-100]"] =>
+        "error: `[1-100]`: brackets in a list of ports are not known\nhint: leave them out: every port that is listed is scanned\n",
+    a_seed_that_is_no_number: ["127.0.0.1", "--seed", "x"] =>
+        "error: invalid value 'x' for '--seed <N>': expected a whole number from 0 to 18446744073709551615\nhint: see `portolan --help`\n",
+    a_rate_that_is_too_large: ["127.0.0.1", "--max-rate", "99999999999999999999"] =>
+        "error: invalid value '99999999999999999999' for '--max-rate <N>': expected a number of probes a second, 1 to 18446744073709551615\nhint: see `portolan --help`\n",
+    too_many_top_ports: ["127.0.0.1", "--top-ports", "70000"] =>
+        "error: invalid value '70000' for '--top-ports <N>': expected a number of ports, 1 to 65535\nhint: see `portolan --help`\n",
+    a_scan_that_is_no_number: ["show", "x"] =>
+        "error: invalid value 'x' for '<ID>': expected the number of a scan, as `portolan history` shows it\nhint: see `portolan show --help`\n",
+    a_result_is_missing: ["diff", "a.xml"] =>
+        "error: the following required arguments were not provided: <NEW>\nhint: see `portolan diff --help`\n",
+    ports_in_two_options: ["127.0.0.1", "-p", "22", "-p", "80"] =>
+        "error: the argument '--ports <PORTS>' cannot be used multiple times\nhint: join them by a comma, as in `-p 22,80`\n",
+    a_port_with_its_protocol: ["127.0.0.1", "-p", "22/tcp"] =>
+        "error: `22/tcp` is not how a port of a protocol is written\nhint: write `T:22`, or `22` alone\n",
+    a_protocol_in_full: ["127.0.0.1", "-p", "80,udp:53"] =>
+        "error: `udp:53` is not how a port of a protocol is written\nhint: write `U:53`, or `53` alone\n",
+    one_more_port_as_a_target: ["127.0.0.1", "-p", "22", "80"] =>
+        "error: `80` is a port, not a target\nhint: write `127.0.0.1 -p 22,80`\n",
+    two_results_in_one_file: ["127.0.0.1", "-oX", "/tmp/scan", "-oJ", "/tmp/./scan"] =>
+        "error: two results cannot both go to `/tmp/scan`\n",
+    an_address_outside_the_scope: ["127.0.0.1", "-n", "--scope", "192.0.2.0/24"] =>
+        "error: 127.0.0.1 is outside the scope\nhint: the scope stands in `--scope` and in the configuration file\n",
+    a_shell_without_completions: ["completions", "tcsh"] =>
+        "error: invalid value 'tcsh' for '<SHELL>'\nhint: write one of bash, elvish, fish, powershell, zsh\n",
+    a_command_that_is_cut_short: ["complet", "bash"] =>
+        "error: `complet` is no command\nhint: did you mean the command `completions`? A host of this name is scanned by `portolan scan complet`\n",
+    a_misspelt_command: ["lst", "127.0.0.1"] =>
+        "error: `lst` is no command\nhint: did you mean the command `list`? A host of this name is scanned by `portolan scan lst`\n",
+    a_command_after_an_option: ["-n", "list", "127.0.0.1"] =>
+        "error: the command `list` must be the first word\nhint: did you mean the command `list`? A host of this name is scanned by `portolan scan list`\n",
+    a_directory_as_the_beginning_of_files: ["127.0.0.1", "-oA", "/tmp/"] =>
+        "error: `-oA /tmp/` names a directory, not the beginning of a file name\nhint: write `-oA /tmp/scan` for `/tmp/scan.xml` and others\n",
+    an_output_in_a_directory_that_takes_no_files: ["127.0.0.1", "-oX", "/proc/x"] =>
+        "error: cannot write `/proc/x`: no file can be made in this directory\n",
+    an_output_that_ends_like_a_directory: ["127.0.0.1", "-oX", "scans/"] =>
+        "error: cannot write `scans/`: it is a directory\n",
     threads_0: ["127.0.0.1", "--threads", "0"] =>
         "error: invalid value '0' for '--concurrency <N>': expected a number from 1 to 4294967295\nhint: see `portolan --help`\n",
     a_negative_time: ["127.0.0.1", "--timeout", "-1"] =>
@@ -76,8 +142,18 @@ refuses! {
         "error: the argument '--syn' cannot be used with '--connect'\nhint: see `portolan --help`\n",
     udp_scans: ["-sU", "127.0.0.1"] =>
         "error: `--udp` (`-sU`): there are no UDP scans yet\nhint: this build scans TCP ports, by connect or by SYN: leave the option out\n",
-    detection: ["-sV", "127.0.0.1"] =>
-        "error: `--detect` (`-sV`): there is no service detection yet\nhint: this build scans TCP ports, by connect or by SYN: leave the option out\n",
+    detection_of: ["detect", "192.0.2.1"] =>
+        "error: `192.0.2.1` is no host with a port
+hint: write `192.0.2.1:22`, `[2001:db8::1]:443` or `192.0.2.1:53/udp`
+",
+    intensity: ["-sV", "--version-intensity", "10", "127.0.0.1"] =>
+        "error: invalid value '10' for '--detect-intensity <0-9>': 10 is not in 0..=9
+hint: see `portolan --help`
+",
+    no_rules: ["-sV", "--rules", "/nonexistent", "127.0.0.1"] =>
+        "error: cannot read rules in `/nonexistent`: no such file or directory
+hint: `--rules` takes a directory that holds files named `*.toml`
+",
     udp_ports_alone: ["127.0.0.1", "-p", "U:53"] =>
         "error: there is nothing to scan: `U:53` holds no TCP port\nhint: this build scans TCP ports only\n",
     every_port_excluded: ["127.0.0.1", "-p", "80", "--exclude-ports", "http"] =>
@@ -107,5 +183,48 @@ fn a_reversed_range_of_addresses() {
         refused(&["192.0.2.50-192.0.2.1"]),
         "error: the range `192.0.2.50-192.0.2.1` in `192.0.2.50-192.0.2.1` is reversed\n\
          hint: did you mean `192.0.2.1-192.0.2.50`?\n"
+    );
+}
+
+#[test]
+fn rates_that_cross_name_the_file_that_holds_one_of_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    std::fs::write(&file, "max-rate = 5\n").unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(
+        refused(&["127.0.0.1", "--config", file, "--min-rate", "9"]),
+        "error: --min-rate 9 is above `max-rate = 5` of the configuration file\n\
+         hint: the lowest rate cannot be above the highest\n"
+    );
+}
+
+#[test]
+fn a_limit_of_8_descriptors() {
+    let mut limited = std::process::Command::new("prlimit");
+    limited.args(["--nofile=8:8", env!("CARGO_BIN_EXE_portolan")]);
+    let output = limited
+        .args(["127.0.0.1", "-n", "-p", "9", "--no-config"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: cannot make sockets: too many open files\n\
+         hint: a scan needs some dozens of descriptors: allow more, as with `ulimit -n 1024`\n"
+    );
+}
+
+#[test]
+fn a_failed_start_leaves_earlier_results_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    std::fs::write(&file, "of an earlier scan\n").unwrap();
+    let to = file.to_str().unwrap();
+    refused(&["a.invalid", "-oJ", to]);
+    refused(&["127.0.0.1", "-oJ", to, "--scope", "192.0.2.0/24"]);
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "of an earlier scan\n"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::run;
+use super::{run, run_with};
 
 #[test]
 fn an_open_port_is_found_and_a_closed_one_is_not() {
@@ -66,4 +66,118 @@ fn a_port_that_closed_between_two_scans_is_what_differs() {
         run(&["diff", &new, &new]),
         "exit 0\n--- stdout\nno changes\n--- stderr\n"
     );
+}
+
+/// A scan of one closed port in each format that is read back.
+fn results(directory: &std::path::Path) -> [String; 2] {
+    let file = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let files = [file("a.xml"), file("a.jsonl")];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let [xml, lines] = &files;
+    let ended = run(&[
+        "127.0.0.1",
+        "-n",
+        "-q",
+        "-p",
+        &port,
+        "-oX",
+        xml,
+        "-oJ",
+        lines,
+    ]);
+    assert!(ended.starts_with("exit 0\n"), "{ended}");
+    files
+}
+
+/// What `diff` says of a whole result and one without its end.
+fn compared_with_a_part(whole: &str, part: &str) {
+    let shown = run(&["diff", whole, part]);
+    assert_eq!(
+        shown,
+        format!(
+            "exit 1\n--- stdout\nno changes in what can be compared\n\
+             not compared: what the new scan did not come to: it did not finish\n--- stderr\n\
+             warning: `{part}` is incomplete: its scan was cut off, or is still running: there is \
+             no `scan.done` or `runstats` at its end\n\
+             hint: what it lacks is not compared; scan again to be sure\n"
+        )
+    );
+}
+
+#[test]
+fn json_lines_that_were_cut_off_are_not_called_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let [_, lines] = results(directory.path());
+    let text = std::fs::read_to_string(&lines).unwrap();
+    let (before, _) = text.split_once("{\"type\":\"scan.done\"").unwrap();
+    let part = directory.path().join("part.jsonl");
+    let part = part.to_str().unwrap();
+    for cut in [before.to_owned(), format!("{before}{{\"type\":\"sca")] {
+        std::fs::write(part, cut).unwrap();
+        compared_with_a_part(&lines, part);
+    }
+}
+
+#[test]
+fn xml_without_its_statistics_is_not_called_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let [xml, _] = results(directory.path());
+    let text = std::fs::read_to_string(&xml).unwrap();
+    let (before, rest) = text.split_once("<runstats>").unwrap();
+    let (_, after) = rest.split_once("</runstats>").unwrap();
+    let part = directory.path().join("part.xml");
+    let part = part.to_str().unwrap();
+    std::fs::write(part, format!("{before}{after}")).unwrap();
+    compared_with_a_part(&xml, part);
+}
+
+#[test]
+fn one_of_two_results_may_come_from_standard_input() {
+    let directory = tempfile::tempdir().unwrap();
+    let [xml, lines] = results(directory.path());
+    let text = std::fs::read(&lines).unwrap();
+    assert_eq!(
+        run_with(&["diff", &xml, "-"], &text),
+        "exit 0\n--- stdout\nno changes\n--- stderr\n"
+    );
+    assert_eq!(
+        run(&["diff", "-", "-"]),
+        "exit 2\n--- stdout\n--- stderr\nerror: standard input cannot be both results\n\
+         hint: give one of them a file\n"
+    );
+}
+
+#[test]
+fn a_port_is_connected_to_once() {
+    // Not one that the system gives to connections: there, a connection to itself is possible,
+    // and a second one makes sure.
+    let listener = (20_000..21_000)
+        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+        .unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let shown = run(&["127.0.0.1", "-n", "-p", &port]);
+    assert!(shown.starts_with("exit 0\n"), "{shown}");
+    listener.set_nonblocking(true).unwrap();
+    let connections = std::iter::from_fn(|| listener.accept().ok()).count();
+    assert_eq!(connections, 1, "{shown}");
+}
+
+#[test]
+fn a_flag_may_be_given_twice() {
+    let shown = run(&[
+        "127.0.0.1",
+        "-n",
+        "-n",
+        "--open",
+        "--open",
+        "--reason",
+        "-p",
+        "9",
+        "-v",
+        "-v",
+    ]);
+    assert!(shown.starts_with("exit 0\n"), "{shown}");
+    let shown = run(&["list", "127.0.0.1", "-n", "-p", "9"]);
+    assert!(shown.starts_with("exit 0\n"), "{shown}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use portolan_model::{PortState, Reason};
 
@@ -58,20 +59,21 @@ fn with_10_outgoing_ports_no_port_is_lost() {
     is_whole(&lab.scan(&RANGE), THERE);
 }
 
-#[test]
-#[ignore = "needs CAP_NET_ADMIN"]
-fn a_user_without_rights_finds_the_same() {
-    let lab = Lab::new();
-    let _listeners = lab.listen(open_ports());
-    // Where the project stands, that user may not be let in.
-    let directory = tempfile::tempdir().unwrap();
-    let program = directory.path().join("portolan");
+/// A copy of the program that everyone may run: where the project stands, others may not be let
+/// in.
+fn for_all(directory: &Path) -> PathBuf {
+    let program = directory.join("portolan");
     std::fs::copy(PORTOLAN, &program).unwrap();
-    for path in [directory.path(), &program] {
+    for path in [directory, &program] {
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(path, mode).unwrap();
     }
-    let nobody = [
+    program
+}
+
+/// What starts a program as a user without any rights.
+fn nobody(program: &Path) -> Vec<String> {
+    let words = [
         "setpriv",
         "--reuid=65534",
         "--regid=65534",
@@ -79,6 +81,53 @@ fn a_user_without_rights_finds_the_same() {
         "--no-new-privs",
         program.to_str().unwrap(),
     ];
+    words.map(str::to_owned).to_vec()
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_configuration_that_may_not_be_read_is_a_warning_unless_it_was_named() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    let directory = tempfile::tempdir().unwrap();
+    let mut words = nobody(&for_all(directory.path()));
+    let home = directory.path().join("home");
+    let file = home.join("portolan").join("config.toml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "ports = \"81\"\n").unwrap();
+    let closed = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(&home, closed).unwrap();
+    words.insert(0, format!("XDG_CONFIG_HOME={}", home.display()));
+    words.insert(0, "env".to_owned());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let refused = format!(
+        "cannot read the configuration file `{}`: permission denied\n",
+        file.display()
+    );
+
+    let scan = through(&lab.here, &words, &[THERE, "-p80", "-n", "--json"]);
+    assert_eq!(
+        (scan.status, scan.open(THERE)),
+        (0, [80].into()),
+        "{scan:?}"
+    );
+    assert_eq!(scan.complaints(), format!("warning: {refused}"));
+
+    let named = ["--config", file.to_str().unwrap(), THERE, "-p80", "-n"];
+    let scan = through(&lab.here, &words, &named);
+    assert_eq!((scan.status, scan.out.as_str()), (2, ""), "{scan:?}");
+    assert_eq!(scan.complaints(), format!("error: {refused}"));
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_user_without_rights_finds_the_same() {
+    let lab = Lab::new();
+    let _listeners = lab.listen(open_ports());
+    let directory = tempfile::tempdir().unwrap();
+    let program = for_all(directory.path());
+    let nobody = nobody(&program);
+    let nobody: Vec<&str> = nobody.iter().map(String::as_str).collect();
     is_whole(&through(&lab.here, &nobody, &RANGE), THERE);
 
     let forbidden = directory.path().join("scan.xml");

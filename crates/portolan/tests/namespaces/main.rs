@@ -13,5 +13,6 @@ mod lab;
 mod limits;
 mod names;
 mod own;
+mod packets;
 mod readers;
 mod refusals;

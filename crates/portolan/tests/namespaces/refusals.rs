@@ -94,6 +94,27 @@ fn what_the_own_routes_prohibit_is_filtered_and_said_to_be_prohibited() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn a_connection_without_permission_is_told_word_for_word() {
+    let namespace = Namespace::new().unwrap();
+    let words = ["route", "add", "prohibit", "198.51.100.0/24"];
+    namespace.run("ip", &words).unwrap();
+    // The system refuses it with EACCES before a packet leaves.
+    let scan = scan(&namespace, &["198.51.100.7", "-p80", "-n"]);
+    assert_eq!(scan.status, 0, "{scan:?}");
+    // Above them is how long the refusal took.
+    let rows: Vec<&str> = scan.out.lines().skip(1).collect();
+    assert_eq!(
+        rows,
+        [
+            "PORT    STATE     REASON            SERVICE",
+            "80/tcp  filtered  admin-prohibited  http"
+        ]
+    );
+    assert_eq!(scan.complaints(), "");
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn what_the_own_routes_call_unreachable_is_filtered() {
     let scan = turned_away("unreachable");
     assert_eq!(

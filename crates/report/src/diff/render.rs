@@ -18,7 +18,11 @@ impl Diff {
             line_of(&mut text, format_args!("{sign} {}", visible(&line)));
         }
         if self.is_empty() {
-            text.push_str("no changes\n");
+            text.push_str(if self.not_compared.is_empty() {
+                "no changes\n"
+            } else {
+                "no changes in what can be compared\n"
+            });
         }
         for line in &self.not_compared {
             line_of(&mut text, format_args!("not compared: {}", visible(line)));
@@ -38,7 +42,11 @@ impl Diff {
             line_of(&mut text, format_args!("- **{word}** {}", markdown(&line)));
         }
         if self.is_empty() {
-            text.push_str("No changes.\n");
+            text.push_str(if self.not_compared.is_empty() {
+                "No changes.\n"
+            } else {
+                "No changes in what can be compared.\n"
+            });
         }
         if !self.not_compared.is_empty() {
             text.push_str("\n## Not compared\n\n");

@@ -4,8 +4,8 @@ use std::io::BufRead;
 use std::net::IpAddr;
 
 use portolan_model::event::{
-    Endpoint, Finished, HostName, HostUp, NameKind, Outcome, PortFact, PortsFact, Problem,
-    ServiceFact, Started,
+    AnswersAll, Endpoint, Finished, HostLink, HostName, HostUp, NameKind, Outcome, PortFact,
+    PortsFact, Problem, ServiceFact, Started,
 };
 use portolan_model::{PortSpec, ScanEvent, ScanRecord};
 use serde_json::Value;
@@ -17,10 +17,12 @@ use crate::escape::{truncate, visible};
 use crate::limits::{Budget, Limited, port_set};
 
 /// Every type of line that is known; others come from later versions and are passed over.
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 11] = [
     "scan.started",
     "host.up",
     "host.name",
+    "host.link",
+    "host.answers_all",
     "port",
     "ports",
     "service",
@@ -158,6 +160,26 @@ fn event(fact: Fact, line: u64, budget: &mut Budget) -> Result<ScanEvent> {
             reason,
             rtt: rtt_ms.map(time).transpose()?,
             ttl,
+            at,
+        }),
+        Fact::HostLink { address, mac } => ScanEvent::HostLink(HostLink {
+            address,
+            mac: mac.parse().map_err(|_| {
+                let found = format!("the MAC address `{mac}`");
+                malformed(line, &found, "six pairs of hexadecimal digits")
+            })?,
+        }),
+        Fact::HostAnswersAll {
+            at,
+            address,
+            asked,
+            answered,
+            windowless,
+        } => ScanEvent::AnswersAll(AnswersAll {
+            address,
+            asked,
+            answered,
+            windowless,
             at,
         }),
         Fact::HostName {

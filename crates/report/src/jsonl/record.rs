@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{
-    Finished, HostName, HostUp, NameKind, Outcome, PortFact, Problem, ServiceFact, Started,
+    AnswersAll, Finished, HostLink, HostName, HostUp, NameKind, Outcome, PortFact, Problem,
+    ServiceFact, Started,
 };
 use portolan_model::service::{Evidence, Method};
 use portolan_model::{PortSet, PortState, Protocol, Reason, Service, Technique, services};
@@ -83,6 +84,31 @@ pub(crate) enum Fact {
         name: String,
         /// Where it comes from.
         kind: Kind,
+    },
+    /// A host is on a link of the scanning machine's, at this MAC address.
+    #[serde(rename = "host.link")]
+    HostLink {
+        /// Whose.
+        address: IpAddr,
+        /// Its MAC address: `02:00:5E:10:00:01`.
+        #[schemars(regex(pattern = "^([0-9A-F]{2}:){5}[0-9A-F]{2}$"))]
+        mac: String,
+    },
+    /// A host answers on every port: those of its ports that answered like the ones drawn by
+    /// lot are reported as `open|filtered`.
+    #[serde(rename = "host.answers_all")]
+    HostAnswersAll {
+        /// When it was known.
+        #[schemars(schema_with = "time_schema")]
+        at: Timestamp,
+        /// The host.
+        address: IpAddr,
+        /// How many ports were drawn by lot and asked.
+        asked: u32,
+        /// How many of them answered SYN/ACK.
+        answered: u32,
+        /// How many of these answers had a window of 0.
+        windowless: u32,
     },
     /// An open port, or one that may be open and answered.
     #[serde(rename = "port")]
@@ -398,6 +424,23 @@ impl Record {
                 NameKind::User => Kind::User,
                 NameKind::Ptr => Kind::Ptr,
             },
+        })
+    }
+
+    pub(super) fn host_link(link: &HostLink) -> Self {
+        Self::new(Fact::HostLink {
+            address: link.address,
+            mac: link.mac.to_string(),
+        })
+    }
+
+    pub(super) const fn answers_all(found: &AnswersAll) -> Self {
+        Self::new(Fact::HostAnswersAll {
+            at: found.at,
+            address: found.address,
+            asked: found.asked,
+            answered: found.answered,
+            windowless: found.windowless,
         })
     }
 

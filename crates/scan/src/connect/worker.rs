@@ -20,7 +20,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::BATCH;
 use super::errors::{Icmp, Meaning, at_once, later, words};
 use crate::clock::{Clock, SystemClock};
-use crate::transport::{Answer, Finding, Job};
+use crate::transport::{Answer, Finding, Job, Seen};
 
 /// The number that stands for the bell among the events of sockets.
 const BELL: u64 = u64::MAX;
@@ -401,6 +401,8 @@ impl Worker {
             kind: job.kind,
             rtt: Some(now.saturating_sub(job.at)),
             ttl: None,
+            // An ICMP error came from wherever the packet could not go on.
+            seen: Seen::by(!matches!(finding, Finding::Port(PortState::Filtered, _))),
             at: now,
             finding,
         });

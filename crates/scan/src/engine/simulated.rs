@@ -14,7 +14,7 @@ use portolan_model::{PortState, Reason};
 use crate::clock::Clock;
 use crate::pace::Kind;
 use crate::permutation::mix;
-use crate::transport::{Answer, Finding, Job, Transport};
+use crate::transport::{self, Answer, Finding, Job, Transport};
 
 /// A clock that the network moves.
 #[derive(Debug, Clone, Default)]
@@ -291,6 +291,7 @@ impl Transport for Sim {
                 },
                 rtt: Some(due.rtt),
                 ttl: None,
+                seen: transport::Seen::by(true),
                 at: due.at,
                 finding: match due.what {
                     Some((state, reason)) => Finding::Port(state, reason),

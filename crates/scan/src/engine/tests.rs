@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use portolan_model::spec::{Pace as PaceSpec, Template};
-use portolan_model::{AddressSet, PortSpec, ScanRecord, Target, Technique};
+use portolan_model::{AddressSet, PortSet, PortSpec, PortState, ScanRecord, Target, Technique};
 
 use super::simulated::{Others, Path, Seen, Sim};
 use super::*;
@@ -104,6 +105,19 @@ fn every_port_of_an_answering_host_is_asked_about_once() {
     assert_eq!(run.finished.loss, Some(0.0));
     assert!(run.seen.probes < 67_500, "{}", run.seen.probes);
     assert!(run.seconds() < 0.6, "{}", run.seconds());
+}
+
+#[test]
+fn a_small_scan_asks_each_port_once_also_where_answers_take_their_time() {
+    for (target, ports, probes) in [
+        ("192.0.2.1", "22", 1),
+        ("192.0.2.1", "22,80,443,8080,9999", 5),
+        ("192.0.2.0/30", "22,80", 8),
+        ("192.0.2.1", "1-200", 200),
+    ] {
+        let run = run(Path::new(80, [22, 80, 443]), &request(target, ports));
+        assert_eq!(run.seen.probes, probes, "{target} -p {ports}");
+    }
 }
 
 #[test]
@@ -311,6 +325,7 @@ fn looking_for_hosts_only_asks_no_other_ports() {
     let run = run(path, &request);
     assert_eq!(run.finished.hosts_up, 1);
     assert_eq!(run.finished.hosts_down, 15);
+    // Eight ports each, twice.
     assert!(run.seen.probes <= 16 * 16, "{}", run.seen.probes);
 }
 

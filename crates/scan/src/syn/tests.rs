@@ -61,7 +61,7 @@ impl Device for SimDevice {
             wait = self.clock.now();
             each(Received {
                 at,
-                heard: Heard::Packet {
+                heard: device::Heard::Packet {
                     bytes: &bytes,
                     checksum: ChecksumStatus::Unchecked,
                     link: None,

@@ -174,6 +174,7 @@ customElements.define("live-scan", class extends HTMLElement {
         if (tcp && tcp !== "-") this.guesses.set(Number(port), tcp);
         if (udp) this.guesses.set(Number(port) + 65536, udp);
       }
+      this.rows.forget();
       this.rows.version += 1;
       this.update();
     }, () => {});
@@ -234,6 +235,7 @@ customElements.define("live-scan", class extends HTMLElement {
     const running = !OVER.includes(this.dataset.state);
     box.hidden = shown > 0;
     this.table.hidden = shown === 0 && !running;
+    box.parentElement.classList.toggle("waits", shown === 0 && running);
     if (shown > 0) return;
     const all = this.rows.length;
     setText(box.querySelector("h2"), all ? `Nothing matches ${this.query}` : running ? "Nothing found yet" : "Nothing was found");
@@ -278,12 +280,16 @@ customElements.define("live-scan", class extends HTMLElement {
       chip.parentElement.hidden = !total && chip.dataset.value !== "open";
     }
     const facets = { service: new Map(), host: new Map() };
+    let fresh = 0;
     for (const [row] of this.rows.details) {
       if ((this.rows.code[row] - 1) >> 4) continue;
+      if (this.rows.isNew(row)) fresh += 1;
       const add = (map, key) => key && map.set(key, (map.get(key) ?? 0) + 1);
       add(facets.service, this.rows.serviceName(row));
       add(facets.host, this.rows.hosts[this.rows.host[row]].address);
     }
+    const chip = this.querySelector('a.chip[data-field="new"]');
+    if (chip) setText(chip.querySelector("b"), count(fresh));
     for (const [field, found] of Object.entries(facets)) {
       const list = this.querySelector(`[data-chips="${field}"]`);
       if (!list) continue;
@@ -349,7 +355,7 @@ customElements.define("live-scan", class extends HTMLElement {
     figure("rtt", progress.rtt_ms === undefined || progress.rtt_ms === null ? "–" : roundTrip(progress.rtt_ms));
     figure("loss", percent(progress.loss));
     figure("flight", count(progress.in_flight));
-    this.chart?.add(progress);
+    this.chart?.update();
     document.title = `(${percent(share)}) ${this.dataset.title} · Portolan`;
     announce(`${percent(share)} done, ${plural(progress.open, "open port")}`);
   }
@@ -365,6 +371,7 @@ customElements.define("live-scan", class extends HTMLElement {
       this.stop = null;
       document.title = `${this.dataset.title} · Portolan`;
       this.load();
+      this.chart?.draw();
       this.refresh("#overview");
     } else {
       this.follow();

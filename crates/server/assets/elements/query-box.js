@@ -3,7 +3,7 @@
 import { FIELDS, parse, STATES } from "../lib/query.js";
 import { make, setText } from "../lib/page.js";
 
-const VALUES = { state: STATES, proto: ["tcp", "udp"] };
+const VALUES = { state: STATES, proto: ["tcp", "udp"], new: ["true", "false"], seen: ["1h", "1d", "7d"] };
 
 customElements.define("query-box", class extends HTMLElement {
   connectedCallback() {

@@ -5,7 +5,7 @@
 
 import { addressKey } from "./text.js";
 
-export const FIELDS = ["port", "host", "state", "proto", "reason", "service", "product", "version"];
+export const FIELDS = ["port", "host", "state", "proto", "reason", "service", "product", "version", "seen", "new"];
 export const STATES = ["open", "closed", "filtered", "open|filtered"];
 
 /** What is wrong with a query, and where: an offset into its text. */
@@ -73,6 +73,8 @@ function check(field, value, where) {
     throw new QueryError(`\`${value}\` is no port from 0 to 65535 and no range of them`, where);
   }
   if (field === "state" && !STATES.includes(value)) throw new QueryError(`unknown port state \`${value}\``, where);
+  if (field === "seen" && !seenTest(value)) throw new QueryError(`\`${value}\` is no day and no age`, where);
+  if (field === "new" && !/^(true|false)$/.test(value)) throw new QueryError("it takes true or false", where);
   if (field === "proto" && value !== "tcp" && value !== "udp") throw new QueryError(`unknown protocol \`${value}\``, where);
 }
 
@@ -82,6 +84,22 @@ export function portRange(text) {
   if (!parts) return null;
   const [first, last] = [Number(parts[1]), Number(parts[2] ?? parts[1])];
   return first <= last && last <= 65535 ? [first, last] : null;
+}
+
+const AGES = { m: 60, h: 3600, d: 86400, w: 604800 };
+
+/**
+ * A test whether a time, in milliseconds since 1970, is what a value of `seen:` asks for; null
+ * for what is no such value. Days are those of UTC.
+ * @param {string} value @param {number} now
+ */
+export function seenTest(value, now = Date.now()) {
+  const [, sign, text, age, unit] = /^(?:(>=?|<)?(\d{4}-\d\d-\d\d|\d.*T.*(?:Z|[+-]\d\d:\d\d))|(\d+)([mhdw]))$/.exec(value) ?? [];
+  if (age) return (at) => at >= now - age * AGES[unit] * 1000;
+  const from = Date.parse(text);
+  if (!(from && (sign || text.length === 10))) return null;
+  if (sign === "<") return (at) => at < from;
+  return (at) => at >= from && (sign || at < from + 86400e3);
 }
 
 /** An address as its family and its number. @param {string} address @returns {[string, bigint]} */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostTest, parse, portRange, quoted, valuesOf, withTerm } from "../lib/query.js";
+import { hostTest, parse, portRange, quoted, seenTest, valuesOf, withTerm } from "../lib/query.js";
 
 const plain = (text) => parse(text).map(({ field, not, values }) => [not ? "-" : "", field, ...values]);
 
@@ -15,7 +15,7 @@ test("quotes may hold quotes and backslashes", () => {
 });
 
 test("what cannot be read is said with its place", () => {
-  for (const [text, offset] of [["port:70000", 5], ["state:open colour:red", 11], ["port:", 5], ['"open', 0], ["state:ajar", 6], ["proto:sctp", 6]]) {
+  for (const [text, offset] of [["port:70000", 5], ["state:open colour:red", 11], ["port:", 5], ['"open', 0], ["state:ajar", 6], ["proto:sctp", 6], ["seen:soon", 5], ["new:yes", 4]]) {
     assert.throws(() => parse(text), (error) => error.offset === offset, text);
   }
 });
@@ -23,6 +23,19 @@ test("what cannot be read is said with its place", () => {
 test("ranges of ports are bounded and in order", () => {
   assert.deepEqual(portRange("8000-8999"), [8000, 8999]);
   for (const text of ["9-8", "65536", "-1", "a", "1-2-3", ""]) assert.equal(portRange(text), null, text);
+});
+
+test("times are days, moments and ages", () => {
+  const now = Date.parse("2026-11-08T12:00:00Z");
+  const fits = (value, at) => seenTest(value, now)(Date.parse(at));
+  assert.ok(fits("2026-11-01", "2026-11-01T23:59:59Z"));
+  assert.ok(!fits("2026-11-01", "2026-11-02T00:00:00Z"));
+  assert.ok(fits(">2026-11-01", "2026-11-01T00:00:00Z"));
+  assert.ok(!fits("<2026-11-01", "2026-11-01T00:00:00Z"));
+  assert.ok(fits(">2026-11-01T10:00:00+02:00", "2026-11-01T08:00:00Z"));
+  assert.ok(fits("7d", "2026-11-01T12:00:00Z"));
+  assert.ok(!fits("7d", "2026-11-01T11:59:59Z"));
+  for (const text of ["soon", "7", "7y", "2026-13-01", "2026-11-01T10:00:00Z", ""]) assert.equal(seenTest(text), null, text);
 });
 
 test("hosts are asked for by address, network, range, octets and name", () => {

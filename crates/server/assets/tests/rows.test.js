@@ -41,6 +41,15 @@ test("filters select by field, by sense and by text", () => {
   assert.deepEqual(shown(rows, "10.0.0.10"), ["10.0.0.10:22"]);
 });
 
+test("filters select by time and by what was not known before", () => {
+  const rows = sample();
+  rows.add(item("10.0.0.10", 8080, { new: true, at: "2026-03-01T00:00:00Z" }));
+  assert.deepEqual(shown(rows, "new:true"), ["10.0.0.10:8080"]);
+  assert.deepEqual(shown(rows, "new:false state:open port:22"), ["10.0.0.10:22"]);
+  assert.deepEqual(shown(rows, "seen:>2026-02-01"), ["10.0.0.10:8080"]);
+  assert.deepEqual(shown(rows, "seen:2026-01-02 port:22 state:open"), ["10.0.0.10:22"]);
+});
+
 test("a column sorts both ways, and ties stay by host and port", () => {
   const rows = sample();
   assert.deepEqual(shown(rows, "state:open", { key: "port", down: false }), ["10.0.0.10:22", "10.0.0.9:53", "10.0.0.9:443"]);

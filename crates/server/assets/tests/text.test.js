@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Course } from "../lib/chart.js";
 import { addressKey, ago, duration, percent, perSecond, plural, visible } from "../lib/text.js";
 
 test("spans are said in two units at most", () => {
@@ -31,15 +30,4 @@ test("addresses sort by number, IPv4 first", () => {
 test("foreign text cannot hide or turn round what stands beside it", () => {
   assert.equal(visible("a\u001b[31m\u202eb\u0000"), "a␛[31m\\u{202e}b␀");
   assert.equal(visible("x".repeat(300)).length, 201);
-});
-
-test("a long course keeps its ends and stays small", () => {
-  const course = new Course();
-  for (let i = 0; i <= 10_000; i += 1) course.add(i * 100, i / 10_000, 50);
-  assert.ok(course.points.length <= 600);
-  assert.equal(course.points[0][0], 0);
-  assert.ok(course.points.at(-1)[1] > 0.9);
-  const { done, rate } = course.lines(360, 110);
-  assert.ok(done.startsWith("0.0,110.0 "));
-  assert.ok(rate.split(" ").every((point) => point.endsWith(",0.0")));
 });

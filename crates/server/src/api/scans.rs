@@ -14,7 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::extract::{Json, Path, Query};
-use super::views::{Change, List, Preview, ResultItem, Scan, ScanHost, ScanProblem};
+use super::views::{Change, CoursePoint, List, Preview, ResultItem, Scan, ScanHost, ScanProblem};
 use crate::auth::Caller;
 use crate::error::{Problem, Result};
 use crate::request::ScanRequest;
@@ -233,6 +233,23 @@ pub(crate) async fn problems(
     Path(id): Path<i64>,
 ) -> Result<Answer<List<ScanProblem>>> {
     state.problems(id).await.map(List::whole).map(Answer)
+}
+
+/// Show how a scan went over time
+///
+/// At most 241 points, however long it took; the last one is as it is now.
+#[utoipa::path(
+    get, path = "/api/v1/scans/{id}/course", tag = "results", params(("id" = i64, Path, description = "The scan's number")),
+    responses(
+        (status = 200, description = "Its course", body = List<CoursePoint>),
+        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn course(
+    State(state): State<AppState>,
+    Path(id): Path<i64>,
+) -> Result<Answer<List<CoursePoint>>> {
+    state.course(id).await.map(List::whole).map(Answer)
 }
 
 /// List what changed since the scan of the same targets before

@@ -14,10 +14,10 @@ use portolan_scan::{Control, Settled, settled_in};
 use portolan_store::{ScanId, ScanWriter};
 use serde_json::json;
 
-use super::{Begin, Manager};
+use super::{Begin, Manager, said};
 use crate::live::{Log, Worth};
 use crate::runner::{CannotStart, Job};
-use crate::update::Update;
+use crate::update::{Update, open_in};
 
 /// How many events wait between the engine and the pump; a full channel slows the engine.
 const ROOM: usize = 8192;
@@ -43,8 +43,7 @@ impl Manager {
         if let Err(error) = self.try_run(id, begin, control, suspended) {
             // The store could not be told of its start: it stays as it was.
             let data = json!({"topic": format!("scan:{id}"), "detail": error.to_string()});
-            self.log_of(id)
-                .push("problem", data.to_string(), Worth::Fact);
+            self.say(id, "problem", &data.to_string());
         }
         self.left(id);
     }
@@ -213,8 +212,24 @@ impl Pump<'_> {
             }
         }
         let state = self.note_progress(&batch);
-        let update = Update::gather(format!("scan:{}", self.id), state, &batch);
-        let mut written = self.writer.send(batch);
+        // Where the history cannot say, nothing is called new; the results say it later.
+        let new = self
+            .manager
+            .inner
+            .store
+            .new_ports(self.id, &open_in(&batch));
+        let new = new.unwrap_or_default().into_iter().collect();
+        let update = Update::gather(format!("scan:{}", self.id), state, &batch, &new);
+        let data = update.to_json();
+        let worth = if update.is_moment() {
+            Worth::Moment
+        } else {
+            Worth::Fact
+        };
+        let mut written = self.log.push_kept("update", &data, worth, |place| {
+            let words = (worth == Worth::Fact).then_some(("update", data.as_str()));
+            self.writer.send_and_say(batch, said(place, words))
+        });
         if let Some((at, seed)) = begins {
             // The order is all there is to go on with: what is settled, the results say.
             let place = json!({"seed": seed}).to_string().into_bytes();
@@ -226,14 +241,8 @@ impl Pump<'_> {
             // Going on would find what nobody can keep.
             control.stop();
             let data = json!({"topic": format!("scan:{}", self.id), "detail": error.to_string()});
-            self.log.push("problem", data.to_string(), Worth::Fact);
+            self.log.push("problem", &data.to_string(), Worth::Fact);
         }
-        let worth = if update.is_moment() {
-            Worth::Moment
-        } else {
-            Worth::Fact
-        };
-        self.log.push("update", update.to_json(), worth);
     }
 
     /// Keeps the last progress for who asks; returns the scan's state.
@@ -255,7 +264,7 @@ impl Pump<'_> {
             && let Ok(scan) = self.manager.view(self.id)
         {
             let data = json!({"topic": "scans", "scan": scan}).to_string();
-            self.manager.inner.scans.push("scan", data, Worth::Moment);
+            self.manager.inner.scans.push("scan", &data, Worth::Moment);
         }
     }
 }

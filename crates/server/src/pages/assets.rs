@@ -37,7 +37,6 @@ const FILES: &[(&str, &str)] = files![
     "elements/query-box.js",
     "elements/result-table.js",
     "elements/scan-form.js",
-    "lib/chart.js",
     "lib/page.js",
     "lib/query.js",
     "lib/rows.js",

@@ -33,6 +33,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/", get(start::show))
         .route("/scans", get(scans::show).post(start::submit))
         .route("/scans/{id}", get(scan::show))
+        .route("/scans/{id}/course", get(scan::course))
         .route("/scans/{id}/{action}", post(scan::act))
         .route(
             "/scans/{id}/ports/{host}/{protocol}/{port}",

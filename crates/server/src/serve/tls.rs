@@ -1,16 +1,20 @@
-//! Encryption by rustls: a certificate from files, or one that is made and kept.
+//! Encryption by rustls: a certificate from files, or one that is made and kept. When its files
+//! change, the new certificate counts from the next connection on.
 
 use std::fs;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 
 use super::Encryption;
@@ -20,6 +24,8 @@ use crate::error::ServeError;
 #[derive(Debug)]
 pub(crate) struct Secured {
     pub(crate) config: Arc<ServerConfig>,
+    /// What the configuration takes its certificate from.
+    pub(crate) certificate: Arc<Certificate>,
     /// The SHA-256 of a certificate that was made.
     pub(crate) fingerprint: Option<String>,
 }
@@ -40,31 +46,104 @@ pub(crate) fn configure(
             (certificate, key, true)
         }
     };
-    let refused = |path: &Path, why: String| ServeError::Certificate {
-        path: path.to_owned(),
-        why,
-    };
-    let pem = read(&certificate)?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| refused(&certificate, error.to_string()))?;
-    let Some(first) = chain.first() else {
-        return Err(refused(&certificate, "it holds no certificate".to_owned()));
-    };
-    let fingerprint = is_own.then(|| fingerprint(first));
-    let key_der = PrivateKeyDer::from_pem_slice(&read(&key)?)
-        .map_err(|error| refused(&key, error.to_string()))?;
+    let found = Found::of(&certificate, &key);
+    let current = load(&certificate, &key)?;
+    let fingerprint = is_own
+        .then(|| current.cert.first().map(fingerprint))
+        .flatten();
+    let shown = certificate.clone();
+    let certificate = Arc::new(Certificate {
+        chain: certificate,
+        key,
+        state: Mutex::new((found, Arc::new(current))),
+    });
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| refused(&certificate, error.to_string()))?
+        .map_err(|error| refused(&shown, error.to_string()))?
         .with_no_client_auth()
-        .with_single_cert(chain, key_der)
-        .map_err(|error| refused(&certificate, error.to_string()))?;
+        .with_cert_resolver(Arc::clone(&certificate) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(Secured {
         config: Arc::new(config),
+        certificate,
         fingerprint,
     }))
+}
+
+/// A certificate in files, and what was last read of them.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+    state: Mutex<(Found, Arc<CertifiedKey>)>,
+}
+
+/// What tells a file from the one that was there before: time, length and place of both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found([Option<(SystemTime, u64, u64)>; 2]);
+
+impl Found {
+    fn of(certificate: &Path, key: &Path) -> Self {
+        Self([certificate, key].map(|path| {
+            let data = fs::metadata(path).ok()?;
+            #[cfg(unix)]
+            let place = std::os::unix::fs::MetadataExt::ino(&data);
+            #[cfg(not(unix))]
+            let place = 0;
+            Some((data.modified().ok()?, data.len(), place))
+        }))
+    }
+}
+
+impl Certificate {
+    /// Reads the files again where they have changed; `None` where they have not.
+    ///
+    /// # Errors
+    /// When what is there now cannot be used: then the certificate stays the one it was, and the
+    /// files are read again only when they change once more.
+    pub(crate) fn refresh(&self) -> Option<Result<(), ServeError>> {
+        let found = Found::of(&self.chain, &self.key);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 == found {
+            return None;
+        }
+        state.0 = found;
+        Some(load(&self.chain, &self.key).map(|new| state.1 = Arc::new(new)))
+    }
+
+    /// The file of the certificate.
+    pub(crate) fn path(&self) -> &Path {
+        &self.chain
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&state.1))
+    }
+}
+
+fn refused(path: &Path, why: String) -> ServeError {
+    ServeError::Certificate {
+        path: path.to_owned(),
+        why,
+    }
+}
+
+/// Reads a certificate and its key, and holds one against the other.
+fn load(certificate: &PathBuf, key: &PathBuf) -> Result<CertifiedKey, ServeError> {
+    let pem = read(certificate)?;
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| refused(certificate, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(refused(certificate, "it holds no certificate".to_owned()));
+    }
+    let secret = PrivateKeyDer::from_pem_slice(&read(key)?)
+        .map_err(|error| refused(key, error.to_string()))?;
+    CertifiedKey::from_der(chain, secret, &ring::default_provider())
+        .map_err(|error| refused(certificate, error.to_string()))
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, ServeError> {
@@ -143,6 +222,38 @@ mod tests {
                 .permissions();
             assert_eq!(mode.mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_certificate_that_changes_is_taken_over_and_a_bad_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, key) = (dir.path().join("a.pem"), dir.path().join("b.pem"));
+        let address = "127.0.0.1".parse().unwrap();
+        make(&path, &key, address).unwrap();
+        let files = Encryption::Files {
+            certificate: path.clone(),
+            key: key.clone(),
+        };
+        let secured = configure(&files, address).unwrap().unwrap();
+        let current = || secured.certificate.state.lock().unwrap().1.cert.clone();
+        let first = current();
+        assert!(secured.certificate.refresh().is_none());
+        // A certificate whose key is still the old one.
+        let (new, new_key) = (dir.path().join("c.pem"), dir.path().join("d.pem"));
+        make(&new, &new_key, address).unwrap();
+        fs::rename(&new, &path).unwrap();
+        let refused = secured.certificate.refresh().unwrap().unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .starts_with("cannot use the certificate"),
+            "{refused}"
+        );
+        assert_eq!(current(), first);
+        assert!(secured.certificate.refresh().is_none());
+        fs::rename(&new_key, &key).unwrap();
+        secured.certificate.refresh().unwrap().unwrap();
+        assert_ne!(current(), first);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use serde::{Deserialize as _, Serialize};
 use super::query::{limit, wrong};
 use super::{AppState, AuditQuery, HostsQuery, PageQuery, ResultsQuery, ScansQuery, TimelineQuery};
 use crate::api::views::{
-    Ability, AuditView, Capabilities, Change, FieldError, HostDetail, KnownHost, KnownPort,
-    LimitsInfo, List, Preview, ResultItem, Scan, ScanHost, ScanProblem, Span, TechniqueInfo,
+    Ability, AuditView, Capabilities, Change, CoursePoint, FieldError, HostDetail, KnownHost,
+    KnownPort, LimitsInfo, List, Preview, ResultItem, Scan, ScanHost, ScanProblem, Span,
+    TechniqueInfo,
 };
 use crate::auth::Caller;
 use crate::error::{Problem, Result};
@@ -184,6 +185,15 @@ impl AppState {
     pub async fn problems(&self, id: i64) -> Result<Vec<ScanProblem>> {
         let problems = self.ask(move |store| store.problems(ScanId(id))).await?;
         Ok(problems.into_iter().map(ScanProblem::from).collect())
+    }
+
+    /// How a scan went over time.
+    ///
+    /// # Errors
+    /// 404 where there is none.
+    pub async fn course(&self, id: i64) -> Result<Vec<CoursePoint>> {
+        let course = self.ask(move |store| store.course(ScanId(id))).await?;
+        Ok(course.into_iter().map(CoursePoint::from).collect())
     }
 
     /// What a scan found changed against the scan of the same targets before it.

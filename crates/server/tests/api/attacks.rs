@@ -4,6 +4,9 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
+use portolan_server::auth::Peer;
+use portolan_server::{Limits, Settings};
+
 use crate::common::{Server, request, settings};
 
 #[tokio::test]
@@ -246,4 +249,38 @@ async fn methods_that_there_are_not_are_refused_in_words() {
             .await
             .problem(405);
     }
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_answered() {
+    let server = Server::with(Settings {
+        limits: Limits {
+            requests_per_second: 1,
+            request_burst: 5,
+            ..Limits::default()
+        },
+        ..settings()
+    });
+    let mut refused = 0;
+    for _ in 0..20 {
+        let answer = server.get("/api/v1/scans").await;
+        if answer.status == 429 {
+            refused += 1;
+            assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
+            answer.problem(429);
+        }
+    }
+    assert!(refused >= 10, "{refused} of 20 were refused");
+    // A token that is not known counts for the address, so that guessing is bounded too.
+    let guess = [("authorization", "Bearer prt_x_y")];
+    let guessed = server
+        .send(request("GET", "/api/v1/scans", &guess, None))
+        .await;
+    guessed.problem(429);
+    // Whether it lives can always be asked, and pages still get their sheet.
+    assert_eq!(server.get("/healthz").await.status, 200);
+    let mut other = request("GET", "/api/v1/scans", &[], None);
+    let peer = "192.0.2.7:40000".parse().unwrap();
+    other.extensions_mut().insert(Peer(peer));
+    assert_eq!(server.send(other).await.status, 200);
 }

@@ -263,6 +263,10 @@ impl Server {
 
     pub(crate) fn on(dir: TempDir, settings: Settings) -> Self {
         let store = Store::open(dir.path(), Mode::Serve).unwrap();
+        Self::over(store, dir, settings)
+    }
+
+    fn over(store: Store, dir: TempDir, settings: Settings) -> Self {
         let gate = Gate(Arc::default());
         let script = Arc::new(Script { gate: gate.clone() });
         let state = AppState::new(store, script, settings).unwrap();
@@ -272,6 +276,27 @@ impl Server {
             gate,
             dir,
         }
+    }
+
+    /// Ends in order, and starts again over the same history.
+    pub(crate) async fn restart(mut self) -> Self {
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        let state = self.state.clone();
+        tokio::task::spawn_blocking(move || state.close())
+            .await
+            .unwrap();
+        drop(self);
+        // A question that was asked last may still hold the history for a moment.
+        for _ in 0..2000 {
+            match Store::open(dir.path(), Mode::Serve) {
+                Ok(store) => return Self::over(store, dir, settings()),
+                Err(portolan_store::Error::InUse { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the history is still in use");
     }
 
     pub(crate) fn scoped(words: &[&str]) -> Self {

@@ -156,6 +156,79 @@ async fn who_was_cut_off_goes_on_without_loss_or_repetition() {
 }
 
 #[tokio::test]
+async fn who_comes_back_when_the_log_is_gone_hears_the_rest_from_the_history() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "1-200").await;
+    let path = format!("/api/v1/scans/{id}/events");
+    let mut stream = Stream::open(&server, &path, None).await;
+    server.gate.open(20);
+    let mut heard = vec![stream.next().await.unwrap()];
+    while told(&heard).len() < 20 {
+        heard.push(stream.next().await.unwrap());
+    }
+    let last = heard.last().unwrap().id.clone();
+    drop(stream);
+    server.gate.open(u32::MAX);
+    server.until(id, |scan| scan["state"] == "done").await;
+    for _ in 0..5 {
+        server.scan("127.0.0.2", "1-5").await;
+    }
+    let mut stream = Stream::open(&server, &path, Some(&last)).await;
+    heard.extend(stream.rest().await);
+    assert!(heard.iter().all(|message| message.event != "reset"));
+    assert_eq!(heard.last().unwrap().event, "end");
+    let told_all = told(&heard);
+    assert_eq!(told_all.len(), 200);
+    assert!(told_all.values().all(|&times| times == 1), "{told_all:?}");
+
+    // And whoever comes late hears it from its beginning.
+    let all = Stream::open(&server, &path, None).await.rest().await;
+    assert_eq!(all.first().unwrap().event, "hello");
+    assert_eq!(told(&all).len(), 200);
+}
+
+#[tokio::test]
+async fn who_comes_back_after_a_new_start_goes_on_without_loss_or_repetition() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "1-200").await;
+    let path = format!("/api/v1/scans/{id}/events");
+    let mut stream = Stream::open(&server, &path, None).await;
+    server.gate.open(30);
+    let mut heard = vec![stream.next().await.unwrap()];
+    while told(&heard).len() < 30 {
+        heard.push(stream.next().await.unwrap());
+    }
+    let last = heard.last().unwrap().id.clone();
+    drop(stream);
+    // More is found while nobody listens; then the server ends.
+    server.gate.open(40);
+    server
+        .until(id, |scan| scan["progress"]["done"].as_u64() >= Some(70))
+        .await;
+    let server = server.restart().await;
+    let topics = format!("/api/v1/events?topics=scan:{id}");
+    let place = format!("scan:{id}={last}");
+    let mut stream = Stream::open(&server, &topics, Some(&place)).await;
+    server.gate.open(u32::MAX);
+    let resumed = server
+        .post(
+            &format!("/api/v1/scans/{id}/resume"),
+            &serde_json::json!({}),
+        )
+        .await;
+    assert_eq!(resumed.status, 200, "{}", resumed.text());
+    while heard.last().is_none_or(|message| {
+        message.event != "update" || message.json()["scan"]["state"] != "done"
+    }) {
+        heard.push(stream.next().await.unwrap());
+    }
+    assert!(heard.iter().all(|message| message.event != "reset"));
+    let told = told(&heard);
+    assert_eq!(told.len(), 200);
+    assert!(told.values().all(|&times| times == 1), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_place_that_is_not_known_leads_to_the_results() {
     let server = Server::new();
     let id = server.scan("127.0.0.1", "1-10").await;

@@ -187,3 +187,31 @@ async fn hosts_are_known_over_all_scans() {
         .await
         .problem(400);
 }
+
+#[tokio::test]
+async fn ports_that_were_not_open_before_are_marked_and_can_be_asked_for() {
+    let server = Server::new();
+    let first = server.scan("127.0.0.1", "1-50").await;
+    let page = server.get(&format!("/scans/{first}")).await.text();
+    assert!(!page.contains("data-field=\"new\""));
+    let second = server.scan("127.0.0.1", "1-100").await;
+    let found = server
+        .get(&format!("/api/v1/scans/{second}/results?q=new:true"))
+        .await
+        .json();
+    assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    assert_eq!(found["items"][0]["port"], 80);
+    assert_eq!(found["items"][0]["new"], true);
+    let known = server
+        .get(&format!("/api/v1/scans/{second}/results?q=port:22"))
+        .await
+        .json();
+    assert!(known["items"][0].get("new").is_none());
+    let again = server.scan("127.0.0.1", "1-100").await;
+    let page = server.get(&format!("/scans/{again}")).await.text();
+    assert!(page.contains("data-field=\"new\""));
+    let wrong = server
+        .get(&format!("/api/v1/scans/{again}/results?q=seen:soon"))
+        .await;
+    assert!(wrong.problem(400).contains("no day"));
+}

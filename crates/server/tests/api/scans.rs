@@ -308,3 +308,22 @@ async fn the_audit_log_says_who_scanned_what() {
     assert_eq!(actions, ["delete", "scan"]);
     assert_eq!(entries["items"][1]["subject"], "127.0.0.1");
 }
+
+#[tokio::test]
+async fn the_course_of_a_scan_is_kept_and_drawn_without_scripts() {
+    let server = Server::new();
+    let id = server.scan("127.0.0.1", "1-500").await;
+    let course = server
+        .get(&format!("/api/v1/scans/{id}/course"))
+        .await
+        .json();
+    let points = course["items"].as_array().unwrap();
+    assert!(!points.is_empty() && points.len() <= 241, "{course}");
+    assert_eq!(points.last().unwrap()["share"], 1.0);
+    server.get("/api/v1/scans/99/course").await.problem(404);
+    let running = server.begin("127.0.0.2", "1-5").await;
+    let page = server.get(&format!("/scans/{running}")).await.text();
+    assert!(page.contains("<progress-chart data-from="), "{page}");
+    let picture = server.get(&format!("/scans/{id}/course")).await.text();
+    assert!(picture.contains("100 % done after"), "{picture}");
+}

@@ -170,16 +170,9 @@ async fn clients_that_say_nothing_take_the_places_that_there_are_and_no_more() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
-#[tokio::test]
-async fn a_certificate_is_made_and_the_way_is_encrypted() {
-    let own = |dir: &std::path::Path| Encryption::SelfSigned {
-        dir: dir.to_owned(),
-    };
-    let server = listen(own, Limits::default()).await;
-    assert!(server.ready.url.starts_with("https://"));
-    assert!(server.ready.fingerprint.is_some());
-    let pem = std::fs::read(server.dir.path().join("tls-cert.pem")).unwrap();
-    let certificate = rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap();
+/// Asks over TLS, trusting this certificate alone.
+async fn speak(server: &Listening, pem: &[u8]) -> std::io::Result<String> {
+    let certificate = rustls::pki_types::CertificateDer::from_pem_slice(pem).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -189,14 +182,143 @@ async fn a_certificate_is_made_and_the_way_is_encrypted() {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let stream = TcpStream::connect(server.address).await.unwrap();
+    let stream = TcpStream::connect(server.address).await?;
     let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
-    let mut stream = connector.connect(name, stream).await.unwrap();
-    stream.write_all(GET).await.unwrap();
+    let mut stream = connector.connect(name, stream).await?;
+    stream.write_all(GET).await?;
     let mut answer = Vec::new();
     // The other end may close without a word once it has answered.
     let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer).unwrap();
+    Ok(String::from_utf8(answer).unwrap())
+}
+
+#[tokio::test]
+async fn a_certificate_is_made_and_the_way_is_encrypted() {
+    let own = |dir: &std::path::Path| Encryption::SelfSigned {
+        dir: dir.to_owned(),
+    };
+    let server = listen(own, Limits::default()).await;
+    assert!(server.ready.url.starts_with("https://"));
+    assert!(server.ready.fingerprint.is_some());
+    let pem = std::fs::read(server.dir.path().join("tls-cert.pem")).unwrap();
+    let answer = speak(&server, &pem).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("strict-transport-security"), "{answer}");
+}
+
+const EVENTS: &[u8] = b"GET /api/v1/events?topics=scans HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+
+/// Opens an event stream and waits for its first message.
+async fn follow(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(EVENTS).await.unwrap();
+    let mut read = Vec::new();
+    while !read.windows(5).any(|part| part == b"hello") {
+        let mut part = [0; 512];
+        let length = stream.read(&mut part).await.unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(part.get(..length).unwrap());
+    }
+    stream
+}
+
+#[tokio::test]
+async fn a_thousand_idle_event_streams_keep_nobody_from_being_answered() {
+    // Both ends of a thousand connections are here.
+    let (soft, hard) = (
+        rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum,
+    );
+    let wanted = 2500;
+    if soft.is_some_and(|soft| soft < wanted) {
+        assert!(
+            hard.is_none_or(|hard| hard >= wanted),
+            "this test opens {wanted} descriptors, and the hard limit is {hard:?}"
+        );
+        let limit = rustix::process::Rlimit {
+            current: Some(wanted),
+            maximum: hard,
+        };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    }
+    let limits = Limits {
+        connections: 1100,
+        streams: 1000,
+        streams_each: 1000,
+        ..Limits::default()
+    };
+    let server = listen(|_| Encryption::None, limits).await;
+    let mut streams = Vec::new();
+    for _ in 0..1000 {
+        streams.push(follow(server.address).await);
+    }
+    let ask = async |request: &[u8]| {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    assert!(ask(GET).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    let one_more =
+        String::from_utf8_lossy(EVENTS).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let refused = ask(one_more.as_bytes()).await;
+    assert!(
+        refused.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+        "{refused}"
+    );
+    // Their places come back when they go.
+    streams.clear();
+    for _ in 0..1000 {
+        let metrics =
+            ask(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await;
+        if metrics.contains("\nportolan_event_streams 0\n") {
+            return;
+        }
+    }
+    panic!("the places did not come back");
+}
+
+#[tokio::test]
+async fn who_never_reads_a_large_answer_loses_the_connection() {
+    let limits = Limits {
+        connections: 1,
+        write_time: std::time::Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = listen(|_| Encryption::None, limits).await;
+    let mut stuck = TcpStream::connect(server.address).await.unwrap();
+    // One request after the other on one connection, and none of the answers is read: at last
+    // the system's buffers are full.
+    let page = b"GET /api/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let mut sent = 0;
+    while sent < 2000 && stuck.write_all(page).await.is_ok() {
+        sent += 1;
+    }
+    // The only place there is comes free, though the other end never closed.
+    let mut other = TcpStream::connect(server.address).await.unwrap();
+    other.write_all(GET).await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_new_certificate_counts_from_the_next_connection_on() {
+    let own = |dir: &std::path::Path| Encryption::SelfSigned {
+        dir: dir.to_owned(),
+    };
+    let server = listen(own, Limits::default()).await;
+    let path = server.dir.path().join("tls-cert.pem");
+    let first = std::fs::read(&path).unwrap();
+    assert!(speak(&server, &first).await.is_ok());
+    // Another one is made elsewhere, and put in its place.
+    let other = listen(own, Limits::default()).await;
+    for name in ["tls-key.pem", "tls-cert.pem"] {
+        std::fs::copy(other.dir.path().join(name), server.dir.path().join(name)).unwrap();
+    }
+    let second = std::fs::read(&path).unwrap();
+    assert_ne!(first, second);
+    assert!(speak(&server, &second).await.is_ok());
+    assert!(speak(&server, &first).await.is_err());
 }

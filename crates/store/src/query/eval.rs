@@ -17,6 +17,12 @@ pub(crate) struct Candidate<'a> {
     pub(crate) port: u16,
     pub(crate) code: Code,
     pub(crate) service: Option<&'a Service>,
+    /// When it was found.
+    pub(crate) at: i64,
+    /// When the question was asked.
+    pub(crate) now: i64,
+    /// Whether it is open and was not known to be; looked up where the query asks for it.
+    pub(crate) is_new: bool,
 }
 
 /// Everything a service said, in lower case, for free text.
@@ -70,6 +76,8 @@ impl Filter {
             Self::Service(texts) => within(texts, found.service_name()),
             Self::Product(texts) => within(texts, product(found.service)),
             Self::Version(texts) => within(texts, version(found.service)),
+            Self::Seen(spans) => spans.iter().any(|span| span.contains(found.at, found.now)),
+            Self::New(answers) => answers.contains(&found.is_new),
             Self::Text(texts) => {
                 let words = found.words();
                 texts

@@ -2,7 +2,7 @@
 
 use portolan_model::{PortState, Protocol, Reason, Target, hint};
 
-use super::{Filter, Query, Sense, Term};
+use super::{Filter, Query, Seen, Sense, Term};
 
 /// The fields there are, with what each takes, for help and completion.
 pub const FIELDS: &[(&str, &str)] = &[
@@ -20,6 +20,14 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("service", "part of the service's name: http"),
     ("product", "part of the program's name: OpenSSH"),
     ("version", "part of its version: 9.2"),
+    (
+        "seen",
+        "when it was found: 2026-11-01, >2026-11-01, <2026-11-01, 7d",
+    ),
+    (
+        "new",
+        "true for open ports that were not known to be open before",
+    ),
 ];
 
 /// Longest query that is read, in bytes.
@@ -130,6 +138,8 @@ impl<'a> Reader<'a> {
             Some("service") => Filter::Service(texts(values)),
             Some("product") => Filter::Product(texts(values)),
             Some("version") => Filter::Version(texts(values)),
+            Some("seen") => Filter::Seen(each(&values, seen)?),
+            Some("new") => Filter::New(each(&values, |word| one_of(word, &[true, false]))?),
             Some(other) => {
                 let known = FIELDS.iter().map(|(name, _)| *name);
                 let hint = hint::nearest(other, known.clone()).map_or_else(
@@ -287,6 +297,17 @@ fn host(word: &Word) -> Result<Target, QueryError> {
         .map_err(|error: portolan_model::target::TargetError| {
             Reader::error(word.offset, error.to_string(), error.hint())
         })
+}
+
+fn seen(word: &Word) -> Result<Seen, QueryError> {
+    word.text.parse().map_err(|_| {
+        let hint = "write a day as 2026-11-01, `>` or `<` before it, or an age as 7d or 12h";
+        Reader::error(
+            word.offset,
+            format!("`{}` is no day, no moment and no age", word.text),
+            Some(hint.to_owned()),
+        )
+    })
 }
 
 /// The value whose word it is.

@@ -33,8 +33,16 @@ impl Query {
                 (Filter::Product(texts) | Filter::Version(texts), Sense::Is) => {
                     texts.iter().all(|text| !text.is_empty())
                 }
+                (Filter::New(answers), Sense::Is) => answers.iter().all(|&answer| answer),
                 _ => false,
             })
+    }
+
+    /// Whether it asks what was known before.
+    pub(crate) fn asks_new(&self) -> bool {
+        self.terms
+            .iter()
+            .any(|term| matches!(term.filter, Filter::New(_)))
     }
 
     /// The only addresses that can fit, where the query names some.
@@ -127,8 +135,8 @@ fn filter(filter: &Filter) -> Option<(String, Vec<Value>)> {
         Filter::Service(texts) => service(texts),
         Filter::Product(texts) => Some(within("coalesce(service.product, '')", texts)),
         Filter::Version(texts) => Some(within("coalesce(service.version, '')", texts)),
-        // It may be found in what is not in these tables.
-        Filter::Text(_) => None,
+        // It may be found in what is not in these tables, or needs a clock.
+        Filter::Text(_) | Filter::Seen(_) | Filter::New(_) => None,
     }
 }
 

@@ -47,6 +47,12 @@ fn an_error_points_at_the_character() {
     assert_eq!(error("ä state:opne").0, 9);
     assert_eq!(error("ä state:opne").2, "did you mean `open`?");
     assert_eq!(error("port:70000").0, 5);
+    let (offset, message, _) = error("seen:7d,soon");
+    assert_eq!(
+        (offset, message.as_str()),
+        (8, "`soon` is no day, no moment and no age")
+    );
+    assert_eq!(error("new:yes").0, 4);
     assert_eq!(error("ssh \"half").0, 4);
     assert_eq!(error("port:").1, "a value is missing");
     assert_eq!(error("host:10.0.0.1/24").0, 5);
@@ -79,6 +85,18 @@ fn filter() -> impl Strategy<Value = Filter> {
         texts().prop_map(Filter::Product),
         texts().prop_map(Filter::Version),
         texts().prop_map(Filter::Text),
+        prop::collection::vec(any::<bool>(), 1..3).prop_map(Filter::New),
+        prop::collection::vec(
+            prop_oneof![
+                Just(">2026-11-01"),
+                Just("<2026-11-01T10:20:30.5Z"),
+                Just("2026-02-28"),
+                Just("12h")
+            ]
+            .prop_map(|text| text.parse().unwrap()),
+            1..3
+        )
+        .prop_map(Filter::Seen),
     ]
 }
 

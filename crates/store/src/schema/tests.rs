@@ -73,7 +73,10 @@ fn schema_in_words() -> String {
         .unwrap()
         .map(|table| table.unwrap())
         .collect();
-    let source = include_str!("../migrations/0001-history.sql");
+    let source = concat!(
+        include_str!("../migrations/0001-history.sql"),
+        include_str!("../migrations/0002-course-and-messages.sql"),
+    );
     for (table, sql) in tables {
         let (before, _) = source
             .split_once(&format!("CREATE TABLE {table} ("))

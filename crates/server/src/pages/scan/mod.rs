@@ -1,15 +1,16 @@
 //! `/scans/{id}`: one scan, while it runs and ever after.
 //!
-//! `head` is its state and what can be done to it, `results` the filtered table, `overview` the
-//! hosts against their ports, `port` the page of one port.
+//! `head` is its state and what can be done to it, `results` the filtered table, `course` how it
+//! went over time, `overview` the hosts against their ports, `port` the page of one port.
 
+mod course;
 mod head;
 mod overview;
 pub(super) mod port;
 mod results;
 
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 
@@ -54,6 +55,15 @@ pub(super) async fn show(
     look.answer(page(&state, id, &view).await)
 }
 
+/// `GET /scans/{id}/course`: the picture alone, for the scripts.
+pub(super) async fn course(
+    State(state): State<AppState>,
+    Path(id): Path<i64>,
+) -> Result<Html<String>, Problem> {
+    let course = state.course(id).await?;
+    Ok(Html(course::picture(id, &course).into_string()))
+}
+
 /// `POST /scans/{id}/cancel`, `…/pause`, `…/resume` and `…/delete`
 pub(super) async fn act(
     State(state): State<AppState>,
@@ -80,6 +90,7 @@ async fn page(state: &AppState, id: i64, view: &View) -> Result<Content, Problem
     let problems = state.problems(id).await?;
     let overview = overview::render(state, &scan).await?;
     let results = results::render(state, &scan, view).await?;
+    let course = state.course(id).await?;
     let body = html! {
         (head::render(&scan))
         p #action-error.note.bad role="alert" hidden {}
@@ -87,7 +98,7 @@ async fn page(state: &AppState, id: i64, view: &View) -> Result<Content, Problem
         (problem_list(&problems))
         div.two {
             (results)
-            div.stack.no-print { (beside(&scan)) }
+            div.stack.no-print { (course::render(&scan, &course)) @if !view.is_plain() { (map()) } }
         }
         (overview)
     };
@@ -137,16 +148,9 @@ fn problem_list(problems: &[ScanProblem]) -> Markup {
     }
 }
 
-/// The map and the chart, which scripts draw.
-fn beside(scan: &Scan) -> Markup {
+/// The map, which scripts draw.
+fn map() -> Markup {
     html! {
-        @if !scan.is_over() {
-            section.card aria-labelledby="chart-title" {
-                h2 #chart-title { "Progress over time" }
-                progress-chart {}
-                p.soft.small { "Line: done. Dashes: rate." }
-            }
-        }
         section.card aria-labelledby="map-title" {
             div.head {
                 h2 #map-title { "Port map" }

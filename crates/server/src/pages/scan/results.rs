@@ -159,6 +159,15 @@ fn filter(scan: &Scan, view: &View, wrong: Option<&str>) -> Markup {
                         }
                     }
                 }
+                // Of a target that was never scanned before, everything would be new.
+                @if scan.previous.is_some() {
+                    li {
+                        a.chip data-field="new" data-value="true" href=(address(&path, &[("q", "new:true")]))
+                            aria-current=[view.query().split_whitespace().any(|term| term == "new:true").then_some("true")] {
+                            "new since #" (scan.previous.unwrap_or_default()) " " b {}
+                        }
+                    }
+                }
                 li hidden[scan.counts.hosts < 2] data-group="" {
                     label.chip {
                         input type="checkbox" name="group";

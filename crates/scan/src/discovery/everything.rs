@@ -1,0 +1,449 @@
+//! Hosts that answer on every port: SYN proxies, tar-pits, and what else takes a SYN for any
+//! port and says yes.
+//!
+//! A SYN/ACK of such a host shows no listener, so that its ports must not be called open. But a
+//! host with many open ports, such as a honeypot, must not be mistaken for one. So the first
+//! SYN/ACKs of a host are held back until one of these is known:
+//!
+//! - it also says no: enough of its ports are closed;
+//! - it was not so many: after a moment, a few open ports are reported, whatever the others do;
+//! - ports that were drawn by lot, none of which a service is known for, say yes as well. Then
+//!   it answers everything, and a port is called open only if its answer looks unlike theirs:
+//!   another window, other options, another TTL. Something else answers there.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use portolan_model::event::PortFact;
+use portolan_model::ports::PortBits;
+use portolan_model::{Protocol, services};
+
+use crate::permutation::mix;
+use crate::transport::Shape;
+
+/// With no more ports than this, nobody is misled by their number.
+const FEW_PORTS: usize = 32;
+
+/// So many closed ports clear a host, unless there are four times as many open ones.
+const CLOSED: u32 = 3;
+
+/// So many open ports on a host that is not cleared are suspicious.
+const SUSPICIOUS: u32 = 8;
+
+/// Fewer are held back no longer than this.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// Ports that are drawn by lot, and how many of them have to answer. A host with a third of all
+/// its ports open passes for one that answers everything four times in a thousand, one
+/// with a tenth never.
+const LOTS: u32 = 12;
+const ENOUGH: u32 = 9;
+
+/// So many refusals of drawn ports clear a host: then it cannot come to enough any more.
+const REFUSED: u32 = LOTS - ENOUGH + 1;
+
+/// Ports are drawn from here on: below, services are at home.
+const DRAWN_FROM: u16 = 1024;
+
+/// More ports than this that answer unlike the drawn ones are no exceptions.
+const EXCEPTIONS: usize = 64;
+
+/// A port that answered SYN/ACK, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) fact: PortFact,
+    pub(crate) shape: Option<Shape>,
+}
+
+/// What is to be done now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Nothing,
+    /// These ports are open.
+    Release(Vec<Held>),
+    /// Ask these ports.
+    Ask(Vec<u16>),
+    /// The host answers everything.
+    Found(Evidence),
+}
+
+/// What shows that a host answers everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub(crate) asked: u32,
+    pub(crate) answered: u32,
+    pub(crate) windowless: u32,
+}
+
+/// What is known of a host's honesty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It answered so many closed ports, and no open one.
+    Unknown(u8),
+    Suspected,
+    Cleared,
+    Everything,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is held back.
+    Idle,
+    /// A few open ports wait for their moment.
+    Waiting(Duration),
+    /// Drawn ports were asked, so many times.
+    Asked(u32, Duration),
+}
+
+#[derive(Debug)]
+struct Lot {
+    port: u16,
+    answer: Option<Option<Shape>>,
+    refused: bool,
+}
+
+#[derive(Debug)]
+struct Suspect {
+    stage: Stage,
+    held: Vec<Held>,
+    open: u32,
+    closed: u32,
+    lots: Vec<Lot>,
+    /// Once it is known to answer everything: ports that answered like those that were drawn.
+    alike: PortBits,
+    /// Too many answered unlike them.
+    differs: bool,
+}
+
+/// The hosts of a block, as far as they have answered SYN/ACK.
+#[derive(Debug)]
+pub(crate) struct Suspects {
+    seed: u64,
+    /// Empty where nobody is suspected.
+    standing: Vec<Standing>,
+    suspects: HashMap<u32, Suspect>,
+    due: BinaryHeap<Reverse<(Duration, u32)>>,
+}
+
+impl Suspects {
+    /// For so many hosts, each asked for so many ports.
+    pub(crate) fn new(hosts: u32, ports: usize, seed: u64) -> Self {
+        let watched = if ports > FEW_PORTS { hosts } else { 0 };
+        Self {
+            seed,
+            standing: vec![Standing::Unknown(0); watched as usize],
+            suspects: HashMap::new(),
+            due: BinaryHeap::new(),
+        }
+    }
+
+    /// Nobody is suspected.
+    pub(crate) fn none() -> Self {
+        Self::new(0, 0, 0)
+    }
+
+    fn standing(&self, host: u32) -> Standing {
+        let known = self.standing.get(host as usize);
+        known.copied().unwrap_or(Standing::Cleared)
+    }
+
+    fn set(&mut self, host: u32, standing: Standing) {
+        if let Some(known) = self.standing.get_mut(host as usize) {
+            *known = standing;
+        }
+    }
+
+    /// A port answered SYN/ACK.
+    pub(crate) fn open(&mut self, host: u32, held: Held, now: Duration) -> Verdict {
+        let standing = self.standing(host);
+        if standing == Standing::Cleared {
+            return Verdict::Release(vec![held]);
+        }
+        let closed = match standing {
+            Standing::Unknown(closed) => {
+                self.set(host, Standing::Suspected);
+                u32::from(closed)
+            }
+            _ => 0,
+        };
+        let suspect = self.suspects.entry(host).or_insert_with(|| Suspect {
+            stage: Stage::Idle,
+            held: Vec::new(),
+            open: 0,
+            closed,
+            lots: Vec::new(),
+            alike: PortBits::default(),
+            differs: false,
+        });
+        suspect.open += 1;
+        if standing == Standing::Everything {
+            suspect.sort_in(held);
+            return Verdict::Nothing;
+        }
+        suspect.held.push(held);
+        if matches!(suspect.stage, Stage::Asked(..)) {
+            return Verdict::Nothing;
+        }
+        if suspect.open >= SUSPICIOUS {
+            if suspect.lots.is_empty() {
+                suspect.lots = lots(mix(self.seed ^ u64::from(host)));
+            }
+            let ports = suspect.lots.iter().map(|lot| lot.port).collect();
+            suspect.stage = Stage::Asked(0, now);
+            return Verdict::Ask(ports);
+        }
+        if suspect.stage == Stage::Idle {
+            suspect.stage = Stage::Waiting(now + HOLD);
+            self.due.push(Reverse((now + HOLD, host)));
+        }
+        Verdict::Nothing
+    }
+
+    /// A port answered that it is closed, or is kept shut by something on the way.
+    pub(crate) fn not_open(&mut self, host: u32) -> Verdict {
+        match self.standing(host) {
+            Standing::Unknown(closed) if u32::from(closed) + 1 >= CLOSED => {
+                self.set(host, Standing::Cleared);
+                Verdict::Nothing
+            }
+            Standing::Unknown(closed) => {
+                self.set(host, Standing::Unknown(closed + 1));
+                Verdict::Nothing
+            }
+            Standing::Suspected => {
+                let Some(suspect) = self.suspects.get_mut(&host) else {
+                    return Verdict::Nothing;
+                };
+                suspect.closed += 1;
+                if suspect.closed >= CLOSED && suspect.closed * 4 >= suspect.open {
+                    return self.clear(host);
+                }
+                Verdict::Nothing
+            }
+            Standing::Cleared | Standing::Everything => Verdict::Nothing,
+        }
+    }
+
+    /// The drawn ports were asked, and are waited for until then.
+    pub(crate) fn asked(&mut self, host: u32, until: Duration) {
+        if let Some(suspect) = self.suspects.get_mut(&host)
+            && let Stage::Asked(times, _) = suspect.stage
+        {
+            suspect.stage = Stage::Asked(times + 1, until);
+            self.due.push(Reverse((until, host)));
+        }
+    }
+
+    /// A port answered that may be a drawn one: whether it is open, and how its answer looks.
+    pub(crate) fn heard(
+        &mut self,
+        host: u32,
+        port: u16,
+        is_open: bool,
+        shape: Option<Shape>,
+    ) -> Verdict {
+        if self.standing(host) != Standing::Suspected {
+            return Verdict::Nothing;
+        }
+        let Some(suspect) = self.suspects.get_mut(&host) else {
+            return Verdict::Nothing;
+        };
+        let Some(lot) = suspect.lots.iter_mut().find(|lot| lot.port == port) else {
+            return Verdict::Nothing;
+        };
+        if is_open {
+            lot.answer = Some(shape);
+        } else {
+            lot.refused = true;
+        }
+        let refused = suspect.lots.iter().filter(|lot| lot.refused).count();
+        if refused >= REFUSED as usize {
+            return self.clear(host);
+        }
+        if suspect.evidence().answered >= LOTS - 1 {
+            return self.convict(host);
+        }
+        Verdict::Nothing
+    }
+
+    /// Whether something of this host is held back until more is known of it.
+    pub(crate) fn is_waiting(&self, host: u32) -> bool {
+        self.standing(host) == Standing::Suspected
+            && self
+                .suspects
+                .get(&host)
+                .is_some_and(|suspect| suspect.stage != Stage::Idle)
+    }
+
+    /// When something is to be decided next.
+    pub(crate) fn next_due(&mut self) -> Option<Duration> {
+        loop {
+            let Reverse((at, host)) = *self.due.peek()?;
+            if self.is_due_at(host, at) {
+                return Some(at);
+            }
+            self.due.pop();
+        }
+    }
+
+    /// Whether a time that was set for a host still stands.
+    fn is_due_at(&self, host: u32, at: Duration) -> bool {
+        let stage = self.suspects.get(&host).map(|suspect| suspect.stage);
+        self.standing(host) == Standing::Suspected
+            && matches!(stage, Some(Stage::Waiting(until) | Stage::Asked(_, until)) if until == at)
+    }
+
+    /// The next host of which something is to be decided by now, and what.
+    pub(crate) fn due(&mut self, now: Duration) -> Option<(u32, Verdict)> {
+        loop {
+            let Reverse((at, host)) = *self.due.peek()?;
+            if at > now {
+                return None;
+            }
+            self.due.pop();
+            if !self.is_due_at(host, at) {
+                continue;
+            }
+            let Some(suspect) = self.suspects.get_mut(&host) else {
+                continue;
+            };
+            let verdict = match suspect.stage {
+                Stage::Waiting(_) => {
+                    suspect.stage = Stage::Idle;
+                    Verdict::Release(std::mem::take(&mut suspect.held))
+                }
+                Stage::Asked(1, _) => {
+                    let silent = |lot: &&Lot| lot.answer.is_none() && !lot.refused;
+                    let silent = suspect.lots.iter().filter(silent);
+                    Verdict::Ask(silent.map(|lot| lot.port).collect())
+                }
+                Stage::Asked(..) => self.judge(host),
+                Stage::Idle => continue,
+            };
+            return Some((host, verdict));
+        }
+    }
+
+    /// Decides on every host that is not decided on, by what is known.
+    pub(crate) fn give_up(&mut self) -> Vec<(u32, Verdict)> {
+        let mut waiting: Vec<u32> = self.suspects.keys().copied().collect();
+        waiting.retain(|&host| self.is_waiting(host));
+        waiting.sort_unstable();
+        let mut judged = Vec::with_capacity(waiting.len());
+        for host in waiting {
+            judged.push((host, self.judge(host)));
+        }
+        judged
+    }
+
+    fn judge(&mut self, host: u32) -> Verdict {
+        let evidence = self.suspects.get(&host).map(Suspect::evidence);
+        match evidence {
+            Some(evidence) if evidence.answered >= ENOUGH => self.convict(host),
+            _ => self.clear(host),
+        }
+    }
+
+    fn clear(&mut self, host: u32) -> Verdict {
+        self.set(host, Standing::Cleared);
+        match self.suspects.remove(&host) {
+            Some(suspect) => Verdict::Release(suspect.held),
+            None => Verdict::Nothing,
+        }
+    }
+
+    fn convict(&mut self, host: u32) -> Verdict {
+        self.set(host, Standing::Everything);
+        let Some(suspect) = self.suspects.get_mut(&host) else {
+            return Verdict::Nothing;
+        };
+        for held in std::mem::take(&mut suspect.held) {
+            suspect.sort_in(held);
+        }
+        Verdict::Found(suspect.evidence())
+    }
+
+    /// The hosts that answer everything, of which something is still to be reported.
+    pub(crate) fn convicts(&self) -> Vec<u32> {
+        let mut hosts: Vec<u32> = self.suspects.keys().copied().collect();
+        hosts.retain(|&host| self.standing(host) == Standing::Everything);
+        hosts.sort_unstable();
+        hosts
+    }
+
+    /// What is to be reported of a host that answers everything: the ports that are open, and
+    /// those that may be.
+    pub(crate) fn take(&mut self, host: u32) -> Option<(Vec<Held>, PortBits)> {
+        if self.standing(host) != Standing::Everything {
+            return None;
+        }
+        let suspect = self.suspects.remove(&host)?;
+        Some((suspect.held, suspect.alike))
+    }
+}
+
+impl Suspect {
+    fn evidence(&self) -> Evidence {
+        let answered = self.lots.iter().filter_map(|lot| lot.answer);
+        let windowless = answered.clone().flatten().filter(|shape| shape.window == 0);
+        Evidence {
+            asked: LOTS,
+            answered: u32::try_from(answered.count()).unwrap_or(LOTS),
+            windowless: u32::try_from(windowless.count()).unwrap_or(LOTS),
+        }
+    }
+
+    /// How the answers of the drawn ports look, if they all look alike.
+    fn common(&self) -> Option<Shape> {
+        let mut shapes = self.lots.iter().filter_map(|lot| lot.answer);
+        let first = shapes.next()??;
+        shapes.all(|shape| shape == Some(first)).then_some(first)
+    }
+
+    /// Of a host that answers everything: keeps a port as open if its answer looks unlike those
+    /// of the drawn ones, else as one that may be.
+    fn sort_in(&mut self, held: Held) {
+        let is_unlike = match (self.common(), held.shape) {
+            (Some(common), Some(shape)) => common != shape,
+            _ => false,
+        };
+        if is_unlike && !self.differs && self.held.len() < EXCEPTIONS {
+            self.held.push(held);
+            return;
+        }
+        self.alike.insert(held.fact.endpoint.port);
+        if is_unlike {
+            // Answers differ from port to port, and that means nothing.
+            self.differs = true;
+            for exception in std::mem::take(&mut self.held) {
+                self.alike.insert(exception.fact.endpoint.port);
+            }
+        }
+    }
+}
+
+/// Ports by lot, different ones, none of which a service is known for.
+fn lots(seed: u64) -> Vec<Lot> {
+    let mut lots: Vec<Lot> = Vec::new();
+    let count = u64::from(u16::MAX - DRAWN_FROM) + 1;
+    for number in 0_u64.. {
+        let drawn = mix(seed.wrapping_add(number)) % count;
+        let port = DRAWN_FROM + u16::try_from(drawn).unwrap_or(0);
+        let is_new = lots.iter().all(|lot| lot.port != port);
+        if is_new && services::name(port, Protocol::Tcp).is_none() {
+            lots.push(Lot {
+                port,
+                answer: None,
+                refused: false,
+            });
+        }
+        if lots.len() == LOTS as usize {
+            break;
+        }
+    }
+    lots
+}
+
+#[cfg(test)]
+mod tests;

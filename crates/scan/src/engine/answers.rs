@@ -1,0 +1,253 @@
+//! What answers and verdicts mean for the scan.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use portolan_model::PortState;
+use portolan_model::event::{Endpoint, PortFact, Problem, ScanEvent};
+
+use super::state::{Host, State};
+use super::walk::{Pass, Walk};
+use super::{ATTENTION, Engine};
+use crate::clock::Clock;
+use crate::loss::Loss;
+use crate::pace::{Kind, Verdict};
+use crate::transport::{Answer, Finding, Transport};
+use crate::unreached::Unreached;
+
+/// After the last pass, late answers are waited for this long at the least.
+pub(super) const LAST_WAIT: Duration = Duration::from_millis(100);
+
+/// The same where a host has not answered at all (RFC 6298, 2.1).
+pub(super) const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+
+/// The path is lost when this many sentinels in a row, over this much time, stay unanswered.
+pub(super) const LOST_CONTACT: (u32, Duration) = (20, Duration::from_secs(15));
+
+/// The system sends a SYN again by itself after this (RFC 6298, 2.1): what takes longer may be
+/// the answer to that one, and says nothing about the path's time, unless the path is slow.
+pub(super) const SYSTEM_RETRIES: Duration = Duration::from_millis(990);
+
+/// A path that takes this long may well take longer than the system's own retry.
+pub(super) const SLOW: Duration = Duration::from_millis(400);
+
+impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
+    /// Takes the pace's verdicts: what overran the path is walked again.
+    pub(super) fn take_verdicts(&mut self, pass: &mut Pass, now: Duration) {
+        while let Some((round, verdict)) = self.pace.judge(now) {
+            while self.stretches.front().is_some_and(|(of, _)| *of < round) {
+                self.stretches.pop_front();
+            }
+            let walked = match self.stretches.front() {
+                Some((of, _)) if *of == round => self.stretches.pop_front(),
+                _ => None,
+            };
+            if self.pace.is_limited() && !self.limit_shown {
+                // What was taken for loss so far was the limit.
+                self.limit_shown = true;
+                self.loss = Loss::default();
+            }
+            if verdict == Verdict::Overran
+                && round >= pass.first_round
+                && self.options.passes.is_none()
+                && let Some((_, walked)) = walked
+            {
+                let length: u64 = walked.iter().map(|walked| walked.end - walked.start).sum();
+                if let Some(left) = pass.repeats.checked_sub(length) {
+                    pass.repeats = left;
+                    pass.again.extend(walked);
+                }
+            }
+        }
+        if let Some(failure) = self.transport.failure()
+            && !self.lost_contact
+        {
+            self.lost_contact = true;
+            (self.sink)(ScanEvent::Problem(Problem {
+                about: self.plan.addresses().to_string(),
+                message: format!("the scan cannot go on: {failure}"),
+                hint: Some("what was found until then stands; scan the rest again".to_owned()),
+                left_out: true,
+            }));
+            return;
+        }
+        let (sentinels, time) = LOST_CONTACT;
+        if self.unheard_sentinels >= sentinels && now >= self.heard_at + time {
+            self.lost_contact = true;
+            (self.sink)(ScanEvent::Problem(Problem {
+                about: self.plan.addresses().to_string(),
+                message: format!(
+                    "nothing answers any more since {} seconds, not even ports that did",
+                    time.as_secs()
+                ),
+                hint: Some(
+                    "a firewall may have shut us out, or the path is down; \
+                     scan the rest later, with `--max-rate`"
+                        .to_owned(),
+                ),
+                left_out: true,
+            }));
+        }
+    }
+
+    pub(super) fn take(&mut self, state: &mut State<'a>, pass: &Pass, answer: Answer) {
+        let Answer {
+            endpoint,
+            round,
+            kind,
+            rtt,
+            at,
+            ..
+        } = answer;
+        let is_answer = matches!(answer.finding, Finding::Port(..) | Finding::Host(_));
+        if is_answer {
+            let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
+            let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
+            self.pace.answered(round, kind, clean, at);
+            self.slowest = self.slowest.max(clean.unwrap_or_default());
+            self.heard_at = at;
+            self.unheard_sentinels = 0;
+        } else {
+            self.pace.withdrawn(round, kind);
+        }
+        if kind == Kind::Sentinel {
+            if is_answer {
+                self.sentinels.answered(endpoint);
+                self.loss.answered();
+            }
+            return;
+        }
+        let Some(host) = state.block.host_of(endpoint.address) else {
+            return;
+        };
+        if !answer.seen.by_host && (self.looking || endpoint.port == 0) {
+            self.heard_of(state, host, &answer.finding);
+            if matches!(answer.finding, Finding::Port(..)) {
+                return;
+            }
+        }
+        match answer.finding {
+            Finding::Host(reason) => {
+                if state.host(host) != Host::Up {
+                    self.host_up(state, pass, host, &answer, reason);
+                }
+            }
+            Finding::Port(port_state, reason) => {
+                if state.host(host) != Host::Up {
+                    self.host_up(state, pass, host, &answer, reason);
+                }
+                let drawn = self.suspects.heard(
+                    host,
+                    endpoint.port,
+                    port_state == PortState::Open,
+                    answer.seen.shape,
+                );
+                self.carry_verdict(state, host, drawn);
+                let Some(pair) = state.block.pair(host, endpoint.port) else {
+                    // A discovery port that is not to be reported.
+                    self.offer_sentinel(endpoint, port_state);
+                    return;
+                };
+                if !state.settle(pair, host) {
+                    return;
+                }
+                self.note_loss(pass, round, port_state);
+                self.offer_sentinel(endpoint, port_state);
+                let fact = PortFact {
+                    endpoint,
+                    state: port_state,
+                    reason,
+                    rtt: answer.rtt,
+                    ttl: answer.ttl,
+                    at: self.clock.timestamp(at),
+                };
+                self.report_port(state, host, fact, answer.seen.shape);
+            }
+            Finding::NoNeighbour => self.no_neighbour(state, pass, host),
+            Finding::NoRoute => self.unreachable(state, host, |unreached, address| {
+                unreached.no_route(address);
+            }),
+            Finding::NoHost => self.unreachable(state, host, |_, _| {}),
+            Finding::Failed(why) if endpoint.port == 0 => {
+                // One that cannot be looked for is not down for that.
+                self.unreachable(state, host, |unreached, _| unreached.failed(endpoint, why));
+            }
+            Finding::Failed(why) => {
+                if let Some(pair) = state.block.pair(host, endpoint.port)
+                    && state.settle(pair, host)
+                {
+                    self.unreached.failed(endpoint, why);
+                }
+            }
+        }
+    }
+
+    pub(super) fn offer_sentinel(&mut self, endpoint: Endpoint, state: PortState) {
+        self.sentinels.offer(endpoint, state);
+        if self.options.spares_open && self.sentinels.has_closed() {
+            self.pace.have_closed_sentinels();
+        }
+        if state == PortState::Open {
+            self.pace.trust_sentinels(self.clock.now());
+        }
+    }
+
+    pub(super) fn unreachable(
+        &mut self,
+        state: &mut State<'a>,
+        host: u32,
+        note: impl FnOnce(&mut Unreached, IpAddr),
+    ) {
+        if state.host(host) == Host::Unknown
+            && let Some(address) = state.block.address(host)
+        {
+            self.counts.skipped += state.set_host(host, Host::Unreachable);
+            note(&mut self.unreached, address);
+        }
+    }
+
+    /// An answer in a later pass than the first shows that earlier probes were lost; one to a
+    /// probe of an earlier pass was only late.
+    /// Closed ports say nothing about loss where the host limits its resets.
+    pub(super) fn note_loss(&mut self, pass: &Pass, round: u32, state: PortState) {
+        if self.pace.is_limited() && state != PortState::Open {
+            return;
+        }
+        self.loss.answered();
+        if pass.walk != Walk::Hosts && round >= pass.first_round {
+            self.loss.lost(u64::from(pass.number - 1));
+        }
+    }
+
+    /// Waits once more for answers that are late, before silence is reported.
+    ///
+    /// How long the answers of some hosts take says nothing of a host that has not answered yet:
+    /// it is given as long as one of which nothing is known.
+    pub(super) fn hear_the_last(&mut self, state: &mut State<'a>) {
+        let unheard = state.hosts.contains(&Host::Unknown);
+        let least = if unheard { UNKNOWN_WAIT } else { LAST_WAIT };
+        let slowest = self.slowest.mul_f64(1.5);
+        let wait = (2 * self.pace.wait())
+            .min(UNKNOWN_WAIT)
+            .max(least)
+            .max(slowest);
+        let until = self.clock.now() + wait.min(self.options.limits.longest_wait);
+        let walk = if self.looking {
+            Walk::Hosts
+        } else {
+            Walk::Pairs
+        };
+        let pass = Pass::listening(walk, self.pace.next_round());
+        let mut answers = Vec::new();
+        while state.unsettled > 0 && !self.is_over() && self.clock.now() < until {
+            if unheard && !state.hosts.contains(&Host::Unknown) {
+                return self.hear_the_last(state);
+            }
+            let wake = until.min(self.clock.now() + ATTENTION);
+            self.transport.poll(wake, &mut answers);
+            for answer in answers.drain(..) {
+                self.take(state, &pass, answer);
+            }
+        }
+    }
+}

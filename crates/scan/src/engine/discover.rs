@@ -1,0 +1,321 @@
+//! Looking which hosts are there, and asking the ports of those that are without waiting for the
+//! rest.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use portolan_model::event::{Endpoint, HostLink, HostUp, Problem, ScanEvent};
+use portolan_model::spec::Discovery;
+use portolan_model::{Mac, PortState, Reason};
+
+use super::Engine;
+use super::state::{Host, State};
+use super::walk::{Pass, Walk};
+use crate::clock::Clock;
+use crate::discovery::{Look, MOST_LOOKS};
+use crate::permutation::{Permutation, mix};
+use crate::transport::{Answer, Finding, Transport};
+
+/// With no more ports than this a host is not looked for first: its ports are asked at once.
+const DISCOVERED_FROM: usize = 9;
+
+/// Silent addresses are asked again as often as the loss demands, and no more often than this:
+/// most are silent because nobody is there, and each time costs several packets.
+const MOST_PASSES: u32 = 4;
+
+/// With less loss than this, a neighbour that was silent four times in a row is not there.
+const LITTLE_LOSS: f64 = 0.05;
+
+/// A neighbour is asked again after these times; later answers show that so many were lost.
+const ASKED_AGAIN: [Duration; 3] = [
+    Duration::from_millis(150),
+    Duration::from_millis(450),
+    Duration::from_millis(900),
+];
+
+/// Positions from here on stand for ways to look for a host: the way times the number of hosts,
+/// plus the host.
+pub(super) const LOOKS: u64 = 1 << 62;
+
+/// Positions from here on stand for ports of hosts that were found: the host times the number of
+/// ports, plus the place in [`Found::order`].
+pub(super) const EARLY: u64 = 1 << 61;
+
+/// Ports of a host that was found, before it is the next host's turn.
+const TURN: u32 = 16;
+
+/// The hosts that were found: their ports are asked while others are still looked for, and in
+/// the passes after that. Who is not there is not walked over.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The places of the ports in the order in which each host is asked.
+    order: Option<Permutation>,
+    /// The hosts that have ports left in this pass, and how many of these were walked.
+    queue: VecDeque<(u32, u32)>,
+    /// Positions walked in this pass.
+    walked: u64,
+    /// Whether it is their turn, or that of hosts to be found.
+    turn: bool,
+}
+
+impl Found {
+    fn new(ports: usize, seed: u64) -> Self {
+        Self {
+            order: Permutation::new(ports as u64, mix(seed ^ 0x666f_756e)),
+            ..Self::default()
+        }
+    }
+
+    fn push(&mut self, host: u32) {
+        if self.order.is_some() {
+            self.queue.push_back((host, 0));
+        }
+    }
+
+    /// Begins another pass over these hosts.
+    fn restart(&mut self, hosts: impl Iterator<Item = u32>) {
+        self.walked = 0;
+        self.queue = hosts.map(|host| (host, 0)).collect();
+    }
+
+    /// Whether this pass has nothing left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Positions that this pass has walked.
+    pub(super) const fn walked(&self) -> u64 {
+        self.walked
+    }
+
+    /// The next position; every other time only, while hosts are still to be found.
+    pub(super) fn next(&mut self, shares: bool) -> Option<u64> {
+        self.turn = !self.turn;
+        if shares && !self.turn {
+            return None;
+        }
+        let ports = self.order.as_ref()?.len();
+        let (host, place) = self.queue.front_mut()?;
+        let position = EARLY + u64::from(*host) * ports + u64::from(*place);
+        *place += 1;
+        self.walked += 1;
+        if u64::from(*place) >= ports {
+            self.queue.pop_front();
+        } else if place.is_multiple_of(TURN) {
+            self.queue.rotate_left(1);
+        }
+        Some(position)
+    }
+
+    /// The pair at a position.
+    pub(super) fn pair(&self, position: u64) -> Option<u64> {
+        let order = self.order.as_ref()?;
+        let index = position.checked_sub(EARLY)?;
+        let (host, place) = (index / order.len(), index % order.len());
+        Some(host * order.len() + order.at(place))
+    }
+}
+
+impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
+    /// Whether hosts are looked for before their ports are asked.
+    pub(super) fn discovers(&self) -> bool {
+        match self.options.discovery {
+            Discovery::Only => true,
+            Discovery::Skip => false,
+            Discovery::Auto => {
+                self.plan.addresses().len() > 1 && self.plan.ports().len() >= DISCOVERED_FROM
+            }
+        }
+    }
+
+    /// Looks which hosts are there, and begins to ask the ports of those that are.
+    pub(super) fn discover(&mut self, state: &mut State<'a>) {
+        let hosts = state.block.hosts();
+        let end = LOOKS + u64::from(hosts) * MOST_LOOKS as u64;
+        if self.options.discovery != Discovery::Only {
+            self.found = Found::new(self.plan.ports().len(), self.plan.seed());
+        }
+        self.looking = true;
+        let mut number = 0;
+        loop {
+            number += 1;
+            self.run_pass(state, Walk::Hosts, number, LOOKS..end, VecDeque::new());
+            let wanted = self.options.passes.unwrap_or_else(|| {
+                // Where the second pass finds nobody whom the first did not, little is lost.
+                let is_clean = self.loss.measured().is_none_or(|share| share <= 0.0);
+                let most = if is_clean { 2 } else { MOST_PASSES };
+                self.loss.passes(self.counts.up).min(most)
+            });
+            let all_known = !state.hosts.contains(&Host::Unknown);
+            if self.is_over() || number >= wanted || all_known {
+                break;
+            }
+        }
+        if state.hosts.contains(&Host::Unknown) {
+            self.hear_the_last(state);
+        }
+        self.looking = false;
+    }
+
+    /// Asks the ports of the hosts that were found until silence is proven; returns how often.
+    pub(super) fn ask_found(&mut self, state: &mut State<'a>) -> u32 {
+        // Who was not found up is not asked further.
+        for host in 0..state.block.hosts() {
+            if state.host(host) == Host::Unknown {
+                self.counts.skipped += state.set_host(host, Host::Silent);
+            }
+        }
+        let mut number = 0;
+        loop {
+            number += 1;
+            self.run_pass(state, Walk::Found, number, 0..0, VecDeque::new());
+            if self.is_over() || state.unsettled == 0 || number >= self.passes() {
+                return number;
+            }
+            let up = (0..state.block.hosts()).filter(|&host| state.host(host) == Host::Up);
+            self.found.restart(up);
+        }
+    }
+
+    /// What stands before the first pass over ports where hosts are not looked for first: a
+    /// single host is looked for all the same, since an answer teaches the pace and shows a host
+    /// all of whose ports are silent. With few ports, one question does.
+    pub(super) fn looks_ahead(&self, state: &State<'a>) -> VecDeque<Range<u64>> {
+        if self.options.discovery != Discovery::Auto {
+            return VecDeque::new();
+        }
+        let ways = if self.plan.addresses().len() == 1 {
+            MOST_LOOKS as u64
+        } else {
+            1
+        };
+        let ahead = LOOKS..LOOKS + u64::from(state.block.hosts()) * ways;
+        VecDeque::from([ahead])
+    }
+
+    /// How to look for a host at a position.
+    pub(super) fn to_look(
+        &mut self,
+        state: &State<'a>,
+        pass: &Pass,
+        position: u64,
+    ) -> Option<(Endpoint, Option<Look>)> {
+        let index = position.checked_sub(LOOKS)?;
+        let hosts = u64::from(state.block.hosts());
+        let host = u32::try_from(index % hosts).ok()?;
+        if state.host(host) != Host::Unknown {
+            return None;
+        }
+        let address = state.block.address(host)?;
+        let looks = self.transport.looks(address);
+        let look = *looks.get(usize::try_from(index / hosts).ok()?)?;
+        let endpoint = |port| Endpoint {
+            address,
+            protocol: self.plan.protocol(),
+            port,
+        };
+        match look {
+            Look::Syn(port) if pass.walk == Walk::Hosts => Some((endpoint(port), None)),
+            // Ports are asked anyway.
+            Look::Syn(_) => None,
+            Look::Ack(port) => Some((endpoint(port), Some(look))),
+            Look::Neighbour | Look::Echo | Look::Timestamp | Look::Datagram => {
+                Some((endpoint(0), Some(look)))
+            }
+        }
+    }
+
+    /// A host was found.
+    pub(super) fn host_up(
+        &mut self,
+        state: &mut State<'a>,
+        pass: &Pass,
+        host: u32,
+        answer: &Answer,
+        reason: Reason,
+    ) {
+        let was = state.host(host);
+        let changed = state.set_host(host, Host::Up);
+        if !was.is_asked() {
+            self.counts.skipped = self.counts.skipped.saturating_sub(changed);
+        }
+        self.counts.up += 1;
+        let address = answer.endpoint.address;
+        (self.sink)(ScanEvent::HostUp(HostUp {
+            address,
+            reason,
+            rtt: answer.rtt,
+            ttl: answer.ttl,
+            at: self.clock.timestamp(answer.at),
+        }));
+        if let Some(mac) = answer.seen.mac {
+            let mac = Mac(mac.0);
+            (self.sink)(ScanEvent::HostLink(HostLink { address, mac }));
+        }
+        if reason == Reason::EchoReply && answer.endpoint.port == 0 {
+            // While most addresses are silent, it tells whether the path still carries.
+            self.offer_sentinel(answer.endpoint, PortState::Open);
+        }
+        if self.looking {
+            self.note_looked(pass, answer, reason);
+        }
+        self.found.push(host);
+    }
+
+    /// What the time that a host took to be found says of loss.
+    fn note_looked(&mut self, pass: &Pass, answer: &Answer, reason: Reason) {
+        self.loss.answered();
+        if matches!(reason, Reason::ArpResponse | Reason::NdpResponse) {
+            let rtt = answer.rtt.unwrap_or_default();
+            let lost = ASKED_AGAIN.iter().filter(|after| rtt > **after).count();
+            self.loss.lost(lost as u64);
+        }
+        if answer.round >= pass.first_round {
+            self.loss.lost(u64::from(pass.number - 1));
+        }
+    }
+
+    /// Nothing on the local link answers for an address.
+    pub(super) fn no_neighbour(&mut self, state: &mut State<'a>, pass: &Pass, host: u32) {
+        if state.host(host) != Host::Unknown {
+            return;
+        }
+        let is_first = self.looking && pass.number == 1 && self.options.passes != Some(1);
+        if is_first && self.loss.expected() >= LITTLE_LOSS {
+            // It is asked again in the next pass.
+            return;
+        }
+        self.counts.skipped += state.set_host(host, Host::Down(Reason::HostUnreach));
+    }
+
+    /// What a router says of a host that is looked for.
+    pub(super) fn heard_of(&mut self, state: &mut State<'a>, host: u32, finding: &Finding) {
+        // That a firewall forbids one way says nothing of the others.
+        if let Finding::Port(
+            PortState::Filtered,
+            reason @ (Reason::HostUnreach | Reason::NetUnreach),
+        ) = finding
+            && self.looking
+            && state.host(host) == Host::Unknown
+        {
+            self.counts.skipped += state.set_host(host, Host::Down(*reason));
+        }
+    }
+
+    /// Says of a single host that stayed silent why its ports are shown all the same.
+    pub(super) fn tell_silent(&mut self, address: IpAddr, is_down: bool) {
+        let message = if is_down {
+            format!("{address} is not there, as far as its network says")
+        } else {
+            format!("{address} answered nothing: its ports were asked all the same")
+        };
+        (self.sink)(ScanEvent::Problem(Problem {
+            about: address.to_string(),
+            message,
+            hint: None,
+            left_out: false,
+        }));
+    }
+}

@@ -1,0 +1,138 @@
+//! What is told: progress, and what stayed silent.
+
+use std::time::Duration;
+
+use portolan_model::Reason;
+use portolan_model::event::{HostUp, PortsFact, Progress, ScanEvent};
+use portolan_model::spec::Discovery;
+
+use super::Engine;
+use super::state::{Host, State};
+use super::walk::{Pass, Walk};
+use crate::clock::Clock;
+use crate::transport::Transport;
+
+/// Up to so many addresses, one that answered nothing is reported with all its ports; beyond,
+/// such addresses are counted.
+pub(super) const LISTED_SILENT: u128 = 16;
+
+impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
+    /// Reports what stayed silent, and what is left of the block's hosts.
+    pub(super) fn close_block(&mut self, state: &State<'a>, passes: u32, discovered: bool) {
+        let is_silence_left = state.unsettled > 0;
+        let missed = if is_silence_left {
+            self.loss.missed(self.counts.open, passes)
+        } else {
+            0.0
+        };
+        self.counts.missed = self.counts.missed.max(missed);
+        let lists_silent = self.plan.addresses().len() <= LISTED_SILENT && !discovered;
+        if !self.is_over() {
+            self.counts.done += u128::from(state.settled_count + state.unsettled);
+            self.done_shown = self.done_shown.max(self.counts.done);
+        }
+        let now = self.clock.timestamp(self.clock.now());
+        for host in 0..state.block.hosts() {
+            let Some(address) = state.block.address(host) else {
+                continue;
+            };
+            let known = state.host(host);
+            if self.is_over() {
+                self.counts.down += u128::from(matches!(known, Host::Down(_)));
+                continue;
+            }
+            let reason = match known {
+                Host::Up => Reason::NoResponse,
+                Host::Unknown if lists_silent => Reason::NoResponse,
+                Host::Down(reason) if lists_silent => reason,
+                Host::Unreachable => continue,
+                _ => {
+                    self.counts.down += 1;
+                    continue;
+                }
+            };
+            if known != Host::Up {
+                self.counts.down += 1;
+                if self.plan.addresses().len() == 1 && self.options.discovery == Discovery::Auto {
+                    self.tell_silent(address, known != Host::Unknown);
+                }
+                if self.options.discovery == Discovery::Skip {
+                    (self.sink)(ScanEvent::HostUp(HostUp {
+                        address,
+                        reason: Reason::UserSet,
+                        rtt: None,
+                        ttl: None,
+                        at: now,
+                    }));
+                }
+            }
+            if state.left[host as usize] == 0 || self.options.discovery == Discovery::Only {
+                continue;
+            }
+            (self.sink)(ScanEvent::Ports(PortsFact {
+                address,
+                protocol: self.plan.protocol(),
+                ports: state.silent_ports(host, self.plan.ports()),
+                state: self.options.silent,
+                reason,
+                at: now,
+            }));
+            (self.sink)(ScanEvent::HostDone { address, at: now });
+        }
+    }
+
+    pub(super) fn report_progress_of(&mut self, state: &State<'a>, pass: &Pass, now: Duration) {
+        if pass.walk != Walk::Hosts {
+            // A silent pair counts by the passes that it has behind it.
+            let passes = u128::from(self.passes().max(pass.number));
+            let (walked, length) = match pass.walk {
+                Walk::Found => (self.found.walked(), state.pairs_asked()),
+                Walk::Hosts | Walk::Pairs => (pass.next, pass.end),
+            };
+            let walked = u128::from(walked.min(length));
+            let behind = u128::from(pass.number - 1) * u128::from(length) + walked;
+            let all = (passes * u128::from(length)).max(1);
+            let silent = u128::from(state.unsettled) * behind / all;
+            let done = self.counts.done + u128::from(state.settled_count) + silent;
+            self.done_shown = self.done_shown.max(done);
+        }
+        self.report_progress(now);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rate to show")]
+    pub(super) fn report_progress(&mut self, now: Duration) {
+        self.reported = now;
+        self.recent.push_back((now, self.counts.sent));
+        while self.recent.len() > 21 {
+            self.recent.pop_front();
+        }
+        let (since, sent) = self.recent.front().copied().unwrap_or((self.started, 0));
+        let span = now.saturating_sub(since).as_secs_f64();
+        let rate = if span > 0.0 {
+            (self.counts.sent - sent) as f64 / span
+        } else {
+            0.0
+        };
+        let total = u128::from(self.plan.len()).saturating_sub(self.counts.skipped);
+        let done = self.done_shown.min(total);
+        let elapsed = now.saturating_sub(self.started);
+        let left = (done > 0 && done < total).then(|| {
+            let share = done as f64 / total as f64;
+            elapsed.mul_f64((1.0 / share - 1.0).min(1e6))
+        });
+        (self.sink)(ScanEvent::Progress(Progress {
+            done,
+            total,
+            open: self.counts.open,
+            hosts_up: self.counts.up,
+            sent: self.counts.sent,
+            rate,
+            in_flight: self.pace.in_flight(),
+            pass: self.pass_shown,
+            rtt: self.pace.rtt().srtt(),
+            loss: self.loss.measured().unwrap_or(0.0),
+            elapsed,
+            left,
+        }));
+    }
+}

@@ -1,0 +1,299 @@
+//! Walks over the order of a block: what is asked next, and what is asked again.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+use portolan_model::event::Endpoint;
+use portolan_model::services;
+
+use super::discover::{EARLY, LOOKS};
+use super::state::{Host, State};
+use super::{ATTENTION, BATCH, Engine, PROGRESS, REPEATS};
+use crate::clock::Clock;
+use crate::discovery::Look;
+use crate::pace::Kind;
+use crate::permutation::mix;
+use crate::transport::{Job, Transport};
+
+/// Positions that are looked at before answers are taken again.
+pub(super) const STRIDE: u32 = 1 << 14;
+
+/// Of every host, so many of the most likely ports are asked first: an early answer teaches the
+/// pace.
+pub(super) const PRIMED: usize = 32;
+
+/// The first pass over no more pairs than this asks nothing twice: an open port is a service, to
+/// which each question is a connection.
+const FEW_PAIRS: u64 = 256;
+
+/// What the positions of a walk stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// Each way to look for a host in turn, at every host; and ports of hosts that were found.
+    Hosts,
+    /// The pairs of the block in its order.
+    Pairs,
+    /// The pairs of the hosts that were found.
+    Found,
+}
+
+/// A pass over a block.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) walk: Walk,
+    pub(super) number: u32,
+    /// The first round that belongs to it.
+    pub(super) first_round: u32,
+    /// The next position, and the end.
+    pub(super) next: u64,
+    pub(super) end: u64,
+    /// Stretches to be walked again.
+    pub(super) again: VecDeque<Range<u64>>,
+    /// Positions that were walked before all others, in order: the walk passes over them.
+    pub(super) primed: Vec<u64>,
+    /// Positions that may still be walked again in this pass.
+    pub(super) repeats: u64,
+}
+
+impl Pass {
+    /// None at all: what comes late is heard.
+    pub(super) const fn listening(walk: Walk, first_round: u32) -> Self {
+        Self {
+            walk,
+            number: 1,
+            first_round,
+            next: 0,
+            end: 0,
+            again: VecDeque::new(),
+            primed: Vec::new(),
+            repeats: 0,
+        }
+    }
+}
+
+impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
+    /// The positions of the likeliest ports of each host, where there are few hosts.
+    pub(super) fn primed(&self, state: &State<'a>) -> VecDeque<Range<u64>> {
+        let mut positions = VecDeque::new();
+        if state.block.hosts() > 16 {
+            return positions;
+        }
+        let ranked = services::ranked(self.plan.protocol());
+        for host in 0..state.block.hosts() {
+            let pairs = ranked
+                .iter()
+                .filter_map(|&port| state.block.pair(host, port))
+                .take(PRIMED);
+            for pair in pairs {
+                let position = state.block.position_of(pair);
+                positions.push_back(position..position + 1);
+            }
+        }
+        positions
+    }
+
+    /// Walks the block once, and waits for what comes back.
+    pub(super) fn run_pass(
+        &mut self,
+        state: &mut State<'a>,
+        walk: Walk,
+        number: u32,
+        range: Range<u64>,
+        first: VecDeque<Range<u64>>,
+    ) {
+        let now = self.clock.now();
+        self.pace.end_round(now);
+        self.pace.forget_share();
+        self.pass_shown = number;
+        let mut primed: Vec<u64> = first.iter().flat_map(Range::clone).collect();
+        primed.sort_unstable();
+        let mut pass = Pass {
+            walk,
+            number,
+            first_round: self.pace.next_round(),
+            next: range.start,
+            end: range.end,
+            again: first,
+            primed,
+            repeats: (range.end - range.start).saturating_mul(REPEATS),
+        };
+        let mut answers = Vec::new();
+        let mut jobs = Vec::with_capacity(BATCH);
+        loop {
+            let now = self.clock.now();
+            self.take_verdicts(&mut pass, now);
+            if self.control.is_stopped() || self.lost_contact {
+                return;
+            }
+            let is_walked = self.is_walked(&pass);
+            let is_settled = state.unsettled == 0;
+            if is_settled || is_walked {
+                self.pace.end_round(now);
+                if is_settled || self.pace.is_quiet() {
+                    // Rounds that are still open have nothing left to teach this pass.
+                    return;
+                }
+            } else if !self.control.is_paused() {
+                self.send(state, &mut pass, &mut jobs, now);
+            }
+            let until = self.wake(&pass, state, now);
+            self.transport.poll(until, &mut answers);
+            for answer in answers.drain(..) {
+                self.take(state, &pass, answer);
+            }
+            self.decide(state);
+            let now = self.clock.now();
+            if now >= self.reported + PROGRESS {
+                self.report_progress_of(state, &pass, now);
+            }
+        }
+    }
+
+    fn is_walked(&self, pass: &Pass) -> bool {
+        let has_found = pass.walk == Walk::Found && !self.found.is_empty();
+        pass.next >= pass.end && pass.again.is_empty() && !has_found
+    }
+
+    /// When there is something to do again, if no answer comes before.
+    pub(super) fn wake(&mut self, pass: &Pass, state: &State<'a>, now: Duration) -> Duration {
+        let mut until = now + ATTENTION;
+        if let Some(judgement) = self.pace.next_judgement() {
+            until = until.min(judgement);
+        }
+        if let Some(decision) = self.suspects.next_due() {
+            until = until.min(decision);
+        }
+        let has_work = !self.is_walked(pass) && state.unsettled > 0;
+        if has_work && !self.control.is_paused() && self.pace.has_room() {
+            until = until.min(self.pace.next_allowance(now));
+        }
+        until.max(now)
+    }
+
+    /// Hands over as many jobs as pace and transport take now.
+    pub(super) fn send(
+        &mut self,
+        state: &State<'a>,
+        pass: &mut Pass,
+        jobs: &mut Vec<Job>,
+        now: Duration,
+    ) {
+        let room = self.transport.room().min(BATCH);
+        let mut allowance = self.pace.allowance(now) as usize;
+        allowance = allowance.min(room);
+        if allowance == 0 {
+            return;
+        }
+        let round = self.pace.round(now);
+        let closed = self.pace.asks_closed();
+        let patience = self.pace.wait();
+        let job = |endpoint, kind, look| Job {
+            endpoint,
+            round,
+            kind,
+            look,
+            at: now,
+            patience,
+        };
+        jobs.clear();
+        let mut looked_at = 0;
+        // So few probes overrun no path: what stays silent is asked again before it is in doubt.
+        let is_worth_a_sentinel = pass.number > 1 || pass.end > FEW_PAIRS;
+        // A queue drops the end of a burst: sentinels stand anywhere in it.
+        let place = usize::try_from(mix(self.counts.sent) % allowance as u64).unwrap_or(0);
+        while jobs.len() < allowance {
+            if (is_worth_a_sentinel && jobs.len() >= place || self.pace.is_closed())
+                && self.pace.sentinels_due(now) > 0
+                && let Some(endpoint) =
+                    self.sentinels
+                        .next(now, closed, self.unheard_sentinels == 0)
+            {
+                self.pace.sent(Kind::Sentinel);
+                self.unheard_sentinels += 1;
+                // Without a port, the sentinel is a host that answers echo requests.
+                let look = (endpoint.port == 0).then_some(Look::Echo);
+                jobs.push(job(endpoint, Kind::Sentinel, look));
+                continue;
+            }
+            if looked_at >= STRIDE || self.pace.is_closed() {
+                break;
+            }
+            looked_at += 1;
+            let Some(position) = self.next_position(pass, round) else {
+                break;
+            };
+            if let Some((endpoint, look)) = self.to_ask(state, pass, position) {
+                self.pace.sent(Kind::Probe);
+                jobs.push(job(endpoint, Kind::Probe, look));
+            }
+        }
+        self.counts.sent += jobs.len() as u64;
+        self.transport.submit(jobs);
+    }
+
+    /// The next position of the walk, noted as walked in `round`.
+    pub(super) fn next_position(&mut self, pass: &mut Pass, round: u32) -> Option<u64> {
+        let position = loop {
+            if let Some(stretch) = pass.again.front_mut() {
+                match stretch.next() {
+                    Some(position) => break position,
+                    None => {
+                        pass.again.pop_front();
+                    }
+                }
+            } else if (pass.walk == Walk::Found || pass.next < pass.end)
+                && pass.walk != Walk::Pairs
+                && let Some(position) = self.found.next(pass.next < pass.end)
+            {
+                break position;
+            } else if pass.next < pass.end {
+                pass.next += 1;
+                // Its answer may be on its way: a service is not to be asked twice for nothing.
+                if pass.primed.binary_search(&(pass.next - 1)).is_err() {
+                    break pass.next - 1;
+                }
+            } else {
+                return None;
+            }
+        };
+        if self.stretches.back().is_none_or(|(last, _)| *last != round) {
+            self.stretches.push_back((round, Vec::new()));
+        }
+        if let Some((_, stretches)) = self.stretches.back_mut() {
+            match stretches.last_mut() {
+                Some(stretch) if stretch.end == position => stretch.end = position + 1,
+                _ => stretches.push(position..position + 1),
+            }
+        }
+        Some(position)
+    }
+
+    /// What to ask at a position; `None` where there is nothing left to ask.
+    pub(super) fn to_ask(
+        &mut self,
+        state: &State<'a>,
+        pass: &Pass,
+        position: u64,
+    ) -> Option<(Endpoint, Option<Look>)> {
+        if position >= LOOKS {
+            return self.to_look(state, pass, position);
+        }
+        let is_of_found = position >= EARLY;
+        let pair = if is_of_found {
+            self.found.pair(position)?
+        } else {
+            state.block.pair_at(position)
+        };
+        if state.settled.is_set(pair) {
+            return None;
+        }
+        let host = state.block.host(pair);
+        match state.host(host) {
+            Host::Up => {}
+            Host::Unknown if pass.number <= 2 => {}
+            _ => return None,
+        }
+        Some((state.block.endpoint(pair)?, None))
+    }
+}
