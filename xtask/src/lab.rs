@@ -8,6 +8,7 @@ mod score;
 mod truth;
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use portolan_testnet::Namespace;
@@ -24,6 +25,7 @@ pressed. Needs root. The first call downloads about 1 GB of packages into target
 
   --score          let Portolan and nmap say what runs there, and compare
   --write          with --score: put the figures into docs/performance.md
+  --portolan FILE  with --score: this program and not the one that it would build
   --only A,B       these daemons only
   --run COMMAND    run this in the namespace (by sh -c) in place of waiting";
 
@@ -32,6 +34,7 @@ pressed. Needs root. The first call downloads about 1 GB of packages into target
 struct Options {
     score: bool,
     write: bool,
+    portolan: Option<PathBuf>,
     only: Vec<String>,
     run: Option<String>,
 }
@@ -50,6 +53,7 @@ impl Options {
             match *word {
                 "--score" => options.score = true,
                 "--write" => options.write = true,
+                "--portolan" => options.portolan = Some(value()?.into()),
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--run" => options.run = Some(value()?),
                 _ => return Err(format!("there is no option `{word}`\n\n{HELP}")),
@@ -69,10 +73,12 @@ pub(crate) fn run(words: &[&str]) -> Result<ExitCode, String> {
         return Err(format!("cannot make the lab: {reason}"));
     }
     let daemons = chosen(daemon::read(&root().join("xtask/lab"))?, &options.only)?;
-    if options.score {
-        // Before anything runs: a lab of a hundred daemons leaves a compiler little room.
-        score::build()?;
-    }
+    // Before anything runs: a lab of a hundred daemons leaves a compiler little room.
+    let program = match &options.portolan {
+        Some(program) => Some(program.clone()),
+        None if options.score => Some(score::build()?),
+        None => None,
+    };
     let lab = target_dir().join("lab");
     let roots = roots::prepare(&root().join("xtask/lab/roots.toml"), &lab)?;
     let truth = truth::of(&daemons, &roots)?;
@@ -94,8 +100,8 @@ pub(crate) fn run(words: &[&str]) -> Result<ExitCode, String> {
         complain(&format!("failed: {failed}"));
     }
 
-    if options.score {
-        score::run(&namespace, &truth, &lab, options.write)?;
+    if let Some(program) = program.filter(|_| options.score) {
+        score::run(&namespace, &truth, &lab, &program, options.write)?;
     } else if let Some(command) = &options.run {
         let status = namespace
             .command("sh")

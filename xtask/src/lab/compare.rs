@@ -100,17 +100,15 @@ fn version(truth: &Endpoint, claim: &str) -> Verdict {
 
 /// Whether `claim` names `version`: alone or among other words, but not as part of a longer one.
 fn holds(claim: &str, version: &str) -> bool {
+    let is_digit = |character: char| character.is_ascii_digit();
     claim.match_indices(version).any(|(at, _)| {
-        let is_part = |character: Option<char>| {
-            character.is_some_and(|character| character.is_ascii_digit() || character == '.')
-        };
-        let before = claim
-            .get(..at)
-            .and_then(|before| before.chars().next_back());
-        let after = claim
-            .get(at + version.len()..)
-            .and_then(|after| after.chars().next());
-        !is_part(before) && !is_part(after)
+        let before = claim.get(..at).unwrap_or_default();
+        let after = claim.get(at + version.len()..).unwrap_or_default();
+        !before.ends_with(|character| is_digit(character) || character == '.')
+            && !after.starts_with(is_digit)
+            && !after
+                .strip_prefix('.')
+                .is_some_and(|rest| rest.starts_with(is_digit))
     })
 }
 
@@ -140,6 +138,32 @@ pub(crate) fn read_xml(document: &str) -> BTreeMap<(Transport, u16), Claim> {
                 tls: attribute(service, "tunnel") == "ssl",
             };
             Some(((protocol, number), claim))
+        })
+        .collect()
+}
+
+/// Reads what `portolan detect --json` prints, an object a line.
+pub(crate) fn read_json(lines: &str) -> BTreeMap<(Transport, u16), Claim> {
+    lines
+        .lines()
+        .filter_map(|line| {
+            let value: serde_json::Value = serde_json::from_str(line).ok()?;
+            let protocol = match value["protocol"].as_str()? {
+                "tcp" => Transport::Tcp,
+                "udp" => Transport::Udp,
+                _ => return None,
+            };
+            let port = u16::try_from(value["port"].as_u64()?).ok()?;
+            let service = &value["service"];
+            let text = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
+            let claim = Claim {
+                probed: text("method") == "probed",
+                service: text("name"),
+                product: text("product"),
+                version: text("version"),
+                tls: service["tls"].as_bool().unwrap_or_default(),
+            };
+            Some(((protocol, port), claim))
         })
         .collect()
 }
@@ -191,7 +215,9 @@ mod tests {
         let verdict = |version| judge(&nginx(), &claim("nginx", version)).version;
         assert_eq!(verdict("1.22.1"), Verdict::Right);
         assert_eq!(verdict("1.22.1 (Ubuntu)"), Verdict::Right);
+        assert_eq!(verdict("1.22.1.v2026"), Verdict::Right);
         assert_eq!(verdict("1.22.10"), Verdict::Wrong);
+        assert_eq!(verdict("1.22.1.2"), Verdict::Wrong);
         assert_eq!(verdict("11.22.1"), Verdict::Wrong);
         assert_eq!(verdict("1.22"), Verdict::Wrong);
         assert_eq!(verdict(""), Verdict::Missed);
@@ -228,6 +254,17 @@ mod tests {
         assert_eq!(judge(&bare, &claim("Apache", "")).product, Verdict::Wrong);
         assert_eq!(judge(&bare, &claim("", "")).product, Verdict::Open);
         assert_eq!(judge(&nginx(), &claim("", "")).product, Verdict::Missed);
+    }
+
+    #[test]
+    fn ports_are_read_from_lines_of_json() {
+        let lines = r#"{"address":"127.0.0.1","protocol":"udp","port":53,"service":{"name":"domain","product":"Unbound","version":"1.17.1","method":"probed"}}
+            {"address":"127.0.0.1","protocol":"udp","port":137,"service":null}"#;
+        let claims = read_json(lines);
+        let dns = &claims[&(Transport::Udp, 53)];
+        assert!(dns.probed && !dns.tls);
+        assert_eq!(dns.version, "1.17.1");
+        assert_eq!(claims[&(Transport::Udp, 137)], Claim::default());
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Portolan and nmap over the lab, one after the other, and the table of how right they were.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use portolan_testnet::Namespace;
 
-use super::compare::{Claim, Judged, Verdict, judge, read_xml};
+use super::compare::{Claim, Judged, Verdict, judge, read_json, read_xml};
 use super::daemon::Transport;
 use super::truth::{self, Endpoint};
 use crate::process::{self, cargo, complain, root, say, target_dir};
@@ -20,12 +21,12 @@ const PATIENCE: &str = "900";
 const BEGIN: &str = "<!-- detect-lab: begin -->";
 const END: &str = "<!-- detect-lab: end -->";
 
-/// Builds the program as users get it.
-pub(crate) fn build() -> Result<(), String> {
+/// Builds the program as users get it; where it is.
+pub(crate) fn build() -> Result<PathBuf, String> {
     let built = process::run(cargo().args(["build", "--release", "--package", "portolan"]))?;
     built
         .success()
-        .then_some(())
+        .then(|| target_dir().join("release/portolan"))
         .ok_or_else(|| "portolan cannot be built".to_owned())
 }
 
@@ -34,22 +35,18 @@ pub(crate) fn run(
     namespace: &Namespace,
     truth: &[Endpoint],
     lab: &Path,
+    program: &Path,
     write: bool,
 ) -> Result<(), String> {
-    let portolan = target_dir().join("release/portolan");
     let ours = Scanner {
         name: "portolan",
-        program: portolan,
-        common: &["-sV", "-n", "-Pn"],
-        tcp: &["-sT"],
-        udp: &["-sU"],
+        program,
+        asks_known_ports: true,
     };
     let nmap = Scanner {
         name: "nmap",
-        program: PathBuf::from("nmap"),
-        common: &["-sV", "-n", "-Pn"],
-        tcp: &["-sT"],
-        udp: &["-sU"],
+        program: Path::new("nmap"),
+        asks_known_ports: false,
     };
     let scores = [
         ours.scan(namespace, truth, lab)?,
@@ -68,10 +65,10 @@ pub(crate) fn run(
 
 struct Scanner<'a> {
     name: &'static str,
-    program: PathBuf,
-    common: &'a [&'a str],
-    tcp: &'a [&'a str],
-    udp: &'a [&'a str],
+    program: &'a Path,
+    /// Whether it can be told that ports are open. Over UDP that is what is wanted: to find out
+    /// which are is another matter, and takes another time.
+    asks_known_ports: bool,
 }
 
 /// What a scanner said, judged.
@@ -84,44 +81,44 @@ struct Score {
 
 impl Scanner<'_> {
     fn scan(&self, namespace: &Namespace, truth: &[Endpoint], lab: &Path) -> Result<Score, String> {
-        let mut claims = std::collections::BTreeMap::new();
+        let mut claims = BTreeMap::new();
         let mut times = [Duration::ZERO; 2];
-        let passes = [(Transport::Tcp, self.tcp), (Transport::Udp, self.udp)];
-        for ((transport, options), time) in passes.into_iter().zip(&mut times) {
-            let ports: Vec<String> = truth
+        for (transport, time) in [Transport::Tcp, Transport::Udp].into_iter().zip(&mut times) {
+            let ports: Vec<u16> = truth
                 .iter()
                 .filter(|endpoint| endpoint.protocol == transport)
-                .map(|endpoint| endpoint.port.to_string())
+                .map(|endpoint| endpoint.port)
                 .collect();
             if ports.is_empty() {
                 continue;
             }
-            let file = lab.join(format!("{}-{}.xml", self.name, transport.name()));
+            let file = lab.join(format!("{}-{}.txt", self.name, transport.name()));
             // What an earlier run left is no answer of this one.
             let _ = fs::remove_file(&file);
-            let prefix = if transport == Transport::Udp {
-                "U:"
+            let mut command = namespace.command("timeout");
+            command.arg(PATIENCE).arg(self.program).stdin(Stdio::null());
+            let knows = self.asks_known_ports && transport == Transport::Udp;
+            if knows {
+                let output = File::create(&file)
+                    .map_err(|error| format!("cannot write `{}`: {error}", file.display()))?;
+                command.args(["detect", "--json"]).stdout(output);
+                command.args(ports.iter().map(|port| format!("127.0.0.1:{port}/udp")));
             } else {
-                ""
-            };
+                let listed: Vec<String> = ports.iter().map(u16::to_string).collect();
+                let scan = match transport {
+                    Transport::Tcp => "-sT",
+                    Transport::Udp => "-sU",
+                };
+                command.args(["-sV", "-n", "-Pn", scan, "-p"]);
+                command.arg(listed.join(",")).arg("-oX").arg(&file);
+                command.arg("127.0.0.1").stdout(Stdio::null());
+            }
             #[expect(
                 clippy::disallowed_methods,
                 reason = "a program outside is timed, for the reader of the table"
             )]
             let start = Instant::now();
-            let status = namespace
-                .command("timeout")
-                .arg(PATIENCE)
-                .arg(&self.program)
-                .args(self.common)
-                .args(options)
-                .arg("-p")
-                .arg(format!("{prefix}{}", ports.join(",")))
-                .arg("-oX")
-                .arg(&file)
-                .arg("127.0.0.1")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
+            let status = command
                 .status()
                 .map_err(|error| format!("cannot run {}: {error}", self.name))?;
             *time = start.elapsed();
@@ -131,7 +128,12 @@ impl Scanner<'_> {
                     self.name
                 )
             })?;
-            claims.extend(read_xml(&String::from_utf8_lossy(&document)));
+            let document = String::from_utf8_lossy(&document);
+            claims.extend(if knows {
+                read_json(&document)
+            } else {
+                read_xml(&document)
+            });
         }
         let judged = truth.iter().map(|endpoint| {
             let key = (endpoint.protocol, endpoint.port);
