@@ -51,10 +51,11 @@ pub(crate) fn run(options: &WebOptions) -> Result<(), String> {
             .with_file_name("portolan"),
     };
     let mut lines = start(&program, options.runs).map_err(failed)?;
-    let _listeners: Vec<TcpListener> = (0..LISTENERS)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
+    for _ in 0..LISTENERS {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
+        // Connections that nobody accepts fill the system's queue, and then the port is silent.
+        thread::spawn(move || listener.incoming().for_each(drop));
+    }
     lines.extend(watched(&program, options).map_err(failed)?);
     table::print(&figures(&lines, options.format));
     Ok(())

@@ -1,6 +1,6 @@
 //! The history, as the shell opens it.
 
-use portolan_model::event::Progress;
+use portolan_model::event::{AnswersAll, Problem, Progress};
 use portolan_model::{ScanEvent, Scope};
 use portolan_store::{Mode, ScanWriter, Store};
 
@@ -79,6 +79,9 @@ impl Keeper {
             return;
         }
         self.waiting.push(event.clone());
+        if let ScanEvent::AnswersAll(found) = event {
+            self.waiting.push(ScanEvent::Problem(as_problem(found)));
+        }
         let is_due = matches!(
             event,
             ScanEvent::Started(_) | ScanEvent::Progress(Progress { .. }) | ScanEvent::Finished(_)
@@ -113,5 +116,15 @@ impl Keeper {
     pub(crate) fn give_up(self) {
         // The failure that led here is the one to tell.
         let _ = self.writer.cancel(jiff::Timestamp::now());
+    }
+}
+
+/// What the history and the page show of a host that answers everything: advice.
+pub(crate) fn as_problem(found: &AnswersAll) -> Problem {
+    Problem {
+        about: found.address.to_string(),
+        message: found.words(),
+        hint: None,
+        left_out: false,
     }
 }

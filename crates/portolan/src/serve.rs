@@ -181,6 +181,9 @@ impl Runner for Shell {
         };
         runner::run(self.engine, &prepared, beside, control, &mut |event| {
             sink(event.clone());
+            if let ScanEvent::AnswersAll(found) = event {
+                sink(ScanEvent::Problem(data::as_problem(found)));
+            }
         })
         .map_err(|error| {
             let failure = scan::plain(&error);

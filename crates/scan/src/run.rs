@@ -232,3 +232,6 @@ fn is_loopback(addresses: &AddressSet) -> bool {
         .ranges()
         .all(|(first, last): (IpAddr, IpAddr)| first.is_loopback() && last.is_loopback())
 }
+
+#[cfg(test)]
+mod tests;

@@ -408,11 +408,10 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
     fn looks(&mut self, address: IpAddr) -> &'static [Look] {
         match self.route(address).map(|route| route.reach) {
             Ok(Reach::Host) => discovery::OWN,
-            Ok(Reach::Link) => discovery::ON_LINK,
             Ok(Reach::Beyond) if address.is_ipv4() => discovery::BEYOND_V4,
             Ok(Reach::Beyond) => discovery::BEYOND_V6,
-            // To ask once is to hear why it cannot be asked.
-            Err(_) => discovery::ON_LINK,
+            // Where there is no way, to ask once is to hear why.
+            Ok(Reach::Link) | Err(_) => discovery::ON_LINK,
         }
     }
 

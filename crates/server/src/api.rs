@@ -13,7 +13,11 @@ pub mod views;
 
 use axum::Router;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Info, LicenseBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::{
+    ContentBuilder, Info, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder,
+    SecurityRequirement,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -77,6 +81,7 @@ fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(system::capabilities))
         .routes(routes!(system::healthz))
         .routes(routes!(system::metrics));
+    say_what_can_be_wrong(router.get_openapi_mut());
     let components = router.get_openapi_mut().components.get_or_insert_default();
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -86,6 +91,34 @@ fn documented() -> OpenApiRouter<AppState> {
     let cookie = ApiKey::Cookie(ApiKeyValue::new("portolan"));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     router
+}
+
+/// Every question may be answered by a problem: said once, for all of them.
+fn say_what_can_be_wrong(document: &mut OpenApi) {
+    let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
+    Problem::schemas(&mut schemas);
+    let components = document.components.get_or_insert_default();
+    components.schemas.extend(schemas);
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Problem::name())))
+        .build();
+    let problem = ResponseBuilder::new()
+        .description("What is wrong")
+        .content("application/problem+json", content)
+        .build();
+    for path in document.paths.paths.values_mut() {
+        let operations = [
+            &mut path.get,
+            &mut path.post,
+            &mut path.put,
+            &mut path.patch,
+            &mut path.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.insert("default".to_owned(), problem.clone().into());
+        }
+    }
 }
 
 /// The API's document, made from the handlers themselves (`OpenAPI` 3.1).

@@ -223,7 +223,9 @@ impl Log {
     /// What came after `place`, at most `most` messages.
     pub fn after(&self, place: Place, most: usize) -> Heard {
         let state = self.state();
-        if place.log != self.id || place.seq < state.dropped || place.seq > state.next {
+        // A message is kept before it is pushed: who has read it there is one ahead of this log.
+        let ahead = state.next + 1;
+        if place.log != self.id || !(state.dropped..=ahead).contains(&place.seq) {
             return Heard::Missed;
         }
         let first = state
@@ -294,6 +296,23 @@ mod tests {
         assert_eq!(texts(&log.after(log.start(), 9)), ["missed"]);
         let there = Place { log: 1, seq: 3 };
         assert_eq!(texts(&log.after(there, 9)), ["1234", "1234"]);
+    }
+
+    #[test]
+    fn who_read_a_message_where_it_was_kept_does_not_hear_it_again() {
+        let log = Log::new(3);
+        log.push("update", "a", Worth::Fact);
+        let mut heard = None;
+        let ahead = |place| {
+            heard = Some((place, log.after(place, 9)));
+            Ok::<(), ()>(())
+        };
+        log.push_kept("update", "b", Worth::Fact, ahead).unwrap();
+        let (place, heard) = heard.unwrap();
+        assert_eq!(texts(&heard), Vec::<String>::new());
+        assert_eq!(texts(&log.after(place, 9)), Vec::<String>::new());
+        log.push("update", "c", Worth::Fact);
+        assert_eq!(texts(&log.after(place, 9)), ["c"]);
     }
 
     #[test]

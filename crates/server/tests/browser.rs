@@ -5,6 +5,8 @@
 
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "conformance/served.rs"]
+mod served;
 #[path = "browser/server.rs"]
 mod server;
 
@@ -342,6 +344,21 @@ fn sixty_five_thousand_rows_are_a_few_elements() {
     no_complaints(&browser);
 }
 
+/// A network with something on it: on each address some of these ports, as far as they are free.
+fn a_network() -> Vec<std::net::TcpListener> {
+    let ports = [22u16, 80, 443, 3000, 5432, 8080];
+    (2..=20u8)
+        .flat_map(|host| {
+            ports
+                .into_iter()
+                .enumerate()
+                .filter(move |(number, _)| (usize::from(host) * 7).is_multiple_of(number + 2))
+                .map(move |(_, port)| (std::net::Ipv4Addr::new(127, 0, 0, host), port))
+        })
+        .filter_map(|place| std::net::TcpListener::bind(place).ok())
+        .collect()
+}
+
 /// Every page in light, dark and on a phone: no rule of WCAG 2.2 AA broken, nothing wider than
 /// the screen, nothing in the console; and a picture of each.
 #[test]
@@ -365,19 +382,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
     drop(open.swap_remove(3));
     let other = scan(&browser, &server, "127.0.0.1", "all", "");
     until_over(&browser);
-    // A network with something on it: on each address some of these ports, as far as they are free.
-    let network: Vec<_> = (2..=20u8)
-        .flat_map(|host| {
-            [22u16, 80, 443, 3000, 5432, 8080]
-                .into_iter()
-                .enumerate()
-                .filter(move |(number, _)| usize::from(host) * 7 % (number + 2) == 0)
-                .filter_map(move |(_, port)| {
-                    std::net::TcpListener::bind((std::net::Ipv4Addr::new(127, 0, 0, host), port))
-                        .ok()
-                })
-        })
-        .collect();
+    let network = a_network();
     let busy: Vec<_> = (0..60)
         .filter_map(|_| std::net::TcpListener::bind("127.0.0.2:0").ok())
         .collect();

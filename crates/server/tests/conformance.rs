@@ -6,7 +6,8 @@
 #[path = "conformance/served.rs"]
 mod served;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use portolan_model::{PortState, Protocol, Reason, ScanEvent, Technique};
 use portolan_scan::Control;
 use portolan_server::auth::password;
 use portolan_server::{Abilities, CannotStart, Job, Limits, Role, Runner, Settings};
+use serde_json::{Value, json};
 use served::{Served, root};
 
 /// How long schemathesis may try things, in seconds.
@@ -105,6 +107,35 @@ fn serve() -> Served {
     })
 }
 
+/// Reads a path as text.
+fn get(served: &Served, path: &str) -> String {
+    ask(&served.at(path), "GET", "")
+}
+
+/// Sends JSON and reads JSON.
+fn post(served: &Served, path: &str, body: &Value) -> Value {
+    let answer = ask(&served.at(path), "POST", &body.to_string());
+    serde_json::from_str(&answer).expect("the API answers JSON")
+}
+
+fn ask(address: &str, method: &str, body: &str) -> String {
+    let rest = address.trim_start_matches("http://");
+    let (host, path) = rest.split_once('/').expect("an address has a path");
+    let mut stream = TcpStream::connect(host).expect("it listens");
+    write!(
+        stream,
+        "{method} /{path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("it takes a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    assert!(head.contains(" 200 ") || head.contains(" 201 "), "{answer}");
+    body.to_owned()
+}
+
 /// A program that is installed under `target`; says so where it is not.
 #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
 fn installed(path: &str) -> Option<PathBuf> {
@@ -123,11 +154,12 @@ fn the_api_keeps_to_its_document_whatever_is_sent() {
         return;
     };
     let served = serve();
-    let known = serde_json::json!({"targets": ["192.0.2.1"], "ports": "22"});
-    served.post("/api/v1/scans?wait=true", &known);
-    let token = served.post(
+    let known = json!({"targets": ["192.0.2.1"], "ports": "22"});
+    post(&served, "/api/v1/scans?wait=true", &known);
+    let token = post(
+        &served,
         "/api/v1/tokens",
-        &serde_json::json!({"name": "try", "scopes": ["admin"]}),
+        &json!({"name": "try", "scopes": ["admin"]}),
     );
     let token = token["token"].as_str().expect("a token is shown once");
     // From now on one must log in, so that what the document says of that is tried as well.
@@ -166,11 +198,12 @@ fn prometheus_reads_the_metrics_without_complaint() {
         return;
     };
     let served = serve();
-    served.post(
+    post(
+        &served,
         "/api/v1/scans?wait=true",
-        &serde_json::json!({"targets": ["192.0.2.1"], "ports": "22"}),
+        &json!({"targets": ["192.0.2.1"], "ports": "22"}),
     );
-    let metrics = served.get("/metrics");
+    let metrics = get(&served, "/metrics");
     assert!(metrics.contains("portolan_scans_running"), "{metrics}");
     let mut child = Command::new(program)
         .args(["check", "metrics"])

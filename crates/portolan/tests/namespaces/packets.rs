@@ -361,35 +361,6 @@ fn a_source_address_that_is_taken_away_ends_the_scan_with_what_was_found() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
-fn a_scan_that_was_cut_off_by_its_interface_goes_on_later() {
-    let lab = Lab::new();
-    let _listeners = lab.listen([80, 9_999]);
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().to_str().unwrap();
-    let store = format!("{data}/history.db");
-    let (mut child, mut out) = busy(&lab, &["--save", "--db", &store]);
-    let name = interface(&lab.here);
-    lab.here.run("ip", &["link", "set", &name, "down"]).unwrap();
-    out.read_to_string(&mut String::new()).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    lab.here.run("ip", &["link", "set", &name, "up"]).unwrap();
-    lab.there.run("nft", &["flush", "ruleset"]).unwrap();
-    let mut command = lab.here.command("timeout");
-    command.args([
-        "--kill-after=1",
-        PATIENCE,
-        PORTOLAN,
-        "resume",
-        "1",
-        "--db",
-        &store,
-    ]);
-    let resumed = Scan::of(&bare(&mut command).arg("--json").output().unwrap());
-    assert_eq!(resumed.status, 0, "{}", resumed.err);
-}
-
-#[test]
-#[ignore = "needs CAP_NET_ADMIN"]
 fn a_gateway_that_does_not_answer_is_named() {
     let lab = Lab::new();
     lab.here

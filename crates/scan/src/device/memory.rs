@@ -153,6 +153,8 @@ impl Device for MemoryDevice {
         until: Duration,
         each: &mut dyn FnMut(Received<'_>),
     ) -> Result<(), DeviceError> {
+        // Time passes even if nothing happens, as it does for a real thread.
+        let until = until.max(self.clock.now() + Duration::from_micros(1));
         let first = self.coming.first_key_value().map(|((at, _), _)| *at);
         let wake = first.map_or(until, |at| at.min(until));
         self.clock.advance_to(wake);

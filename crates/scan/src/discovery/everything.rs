@@ -99,8 +99,16 @@ enum Stage {
 #[derive(Debug)]
 struct Lot {
     port: u16,
-    answer: Option<Option<Shape>>,
-    refused: bool,
+    answer: LotAnswer,
+}
+
+/// What a drawn port answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LotAnswer {
+    None,
+    Refused,
+    /// SYN/ACK, that looks so where packets are seen.
+    Open(Option<Shape>),
 }
 
 #[derive(Debug)]
@@ -122,7 +130,7 @@ pub(crate) struct Suspects {
     seed: u64,
     /// Empty where nobody is suspected.
     standing: Vec<Standing>,
-    suspects: HashMap<u32, Suspect>,
+    known: HashMap<u32, Suspect>,
     due: BinaryHeap<Reverse<(Duration, u32)>>,
 }
 
@@ -133,7 +141,7 @@ impl Suspects {
         Self {
             seed,
             standing: vec![Standing::Unknown(0); watched as usize],
-            suspects: HashMap::new(),
+            known: HashMap::new(),
             due: BinaryHeap::new(),
         }
     }
@@ -167,7 +175,7 @@ impl Suspects {
             }
             _ => 0,
         };
-        let suspect = self.suspects.entry(host).or_insert_with(|| Suspect {
+        let suspect = self.known.entry(host).or_insert_with(|| Suspect {
             stage: Stage::Idle,
             held: Vec::new(),
             open: 0,
@@ -212,7 +220,7 @@ impl Suspects {
                 Verdict::Nothing
             }
             Standing::Suspected => {
-                let Some(suspect) = self.suspects.get_mut(&host) else {
+                let Some(suspect) = self.known.get_mut(&host) else {
                     return Verdict::Nothing;
                 };
                 suspect.closed += 1;
@@ -227,7 +235,7 @@ impl Suspects {
 
     /// The drawn ports were asked, and are waited for until then.
     pub(crate) fn asked(&mut self, host: u32, until: Duration) {
-        if let Some(suspect) = self.suspects.get_mut(&host)
+        if let Some(suspect) = self.known.get_mut(&host)
             && let Stage::Asked(times, _) = suspect.stage
         {
             suspect.stage = Stage::Asked(times + 1, until);
@@ -246,19 +254,20 @@ impl Suspects {
         if self.standing(host) != Standing::Suspected {
             return Verdict::Nothing;
         }
-        let Some(suspect) = self.suspects.get_mut(&host) else {
+        let Some(suspect) = self.known.get_mut(&host) else {
             return Verdict::Nothing;
         };
         let Some(lot) = suspect.lots.iter_mut().find(|lot| lot.port == port) else {
             return Verdict::Nothing;
         };
-        if is_open {
-            lot.answer = Some(shape);
+        lot.answer = if is_open {
+            LotAnswer::Open(shape)
         } else {
-            lot.refused = true;
-        }
-        let refused = suspect.lots.iter().filter(|lot| lot.refused).count();
-        if refused >= REFUSED as usize {
+            LotAnswer::Refused
+        };
+        let answers = suspect.lots.iter().map(|lot| lot.answer);
+        let refused = answers.filter(|answer| *answer == LotAnswer::Refused);
+        if refused.count() >= REFUSED as usize {
             return self.clear(host);
         }
         if suspect.evidence().answered >= LOTS - 1 {
@@ -271,7 +280,7 @@ impl Suspects {
     pub(crate) fn is_waiting(&self, host: u32) -> bool {
         self.standing(host) == Standing::Suspected
             && self
-                .suspects
+                .known
                 .get(&host)
                 .is_some_and(|suspect| suspect.stage != Stage::Idle)
     }
@@ -289,7 +298,7 @@ impl Suspects {
 
     /// Whether a time that was set for a host still stands.
     fn is_due_at(&self, host: u32, at: Duration) -> bool {
-        let stage = self.suspects.get(&host).map(|suspect| suspect.stage);
+        let stage = self.known.get(&host).map(|suspect| suspect.stage);
         self.standing(host) == Standing::Suspected
             && matches!(stage, Some(Stage::Waiting(until) | Stage::Asked(_, until)) if until == at)
     }
@@ -305,7 +314,7 @@ impl Suspects {
             if !self.is_due_at(host, at) {
                 continue;
             }
-            let Some(suspect) = self.suspects.get_mut(&host) else {
+            let Some(suspect) = self.known.get_mut(&host) else {
                 continue;
             };
             let verdict = match suspect.stage {
@@ -314,8 +323,8 @@ impl Suspects {
                     Verdict::Release(std::mem::take(&mut suspect.held))
                 }
                 Stage::Asked(1, _) => {
-                    let silent = |lot: &&Lot| lot.answer.is_none() && !lot.refused;
-                    let silent = suspect.lots.iter().filter(silent);
+                    let is_silent = |lot: &&Lot| lot.answer == LotAnswer::None;
+                    let silent = suspect.lots.iter().filter(is_silent);
                     Verdict::Ask(silent.map(|lot| lot.port).collect())
                 }
                 Stage::Asked(..) => self.judge(host),
@@ -327,7 +336,7 @@ impl Suspects {
 
     /// Decides on every host that is not decided on, by what is known.
     pub(crate) fn give_up(&mut self) -> Vec<(u32, Verdict)> {
-        let mut waiting: Vec<u32> = self.suspects.keys().copied().collect();
+        let mut waiting: Vec<u32> = self.known.keys().copied().collect();
         waiting.retain(|&host| self.is_waiting(host));
         waiting.sort_unstable();
         let mut judged = Vec::with_capacity(waiting.len());
@@ -338,7 +347,7 @@ impl Suspects {
     }
 
     fn judge(&mut self, host: u32) -> Verdict {
-        let evidence = self.suspects.get(&host).map(Suspect::evidence);
+        let evidence = self.known.get(&host).map(Suspect::evidence);
         match evidence {
             Some(evidence) if evidence.answered >= ENOUGH => self.convict(host),
             _ => self.clear(host),
@@ -347,7 +356,7 @@ impl Suspects {
 
     fn clear(&mut self, host: u32) -> Verdict {
         self.set(host, Standing::Cleared);
-        match self.suspects.remove(&host) {
+        match self.known.remove(&host) {
             Some(suspect) => Verdict::Release(suspect.held),
             None => Verdict::Nothing,
         }
@@ -355,7 +364,7 @@ impl Suspects {
 
     fn convict(&mut self, host: u32) -> Verdict {
         self.set(host, Standing::Everything);
-        let Some(suspect) = self.suspects.get_mut(&host) else {
+        let Some(suspect) = self.known.get_mut(&host) else {
             return Verdict::Nothing;
         };
         for held in std::mem::take(&mut suspect.held) {
@@ -366,7 +375,7 @@ impl Suspects {
 
     /// The hosts that answer everything, of which something is still to be reported.
     pub(crate) fn convicts(&self) -> Vec<u32> {
-        let mut hosts: Vec<u32> = self.suspects.keys().copied().collect();
+        let mut hosts: Vec<u32> = self.known.keys().copied().collect();
         hosts.retain(|&host| self.standing(host) == Standing::Everything);
         hosts.sort_unstable();
         hosts
@@ -378,15 +387,15 @@ impl Suspects {
         if self.standing(host) != Standing::Everything {
             return None;
         }
-        let suspect = self.suspects.remove(&host)?;
+        let suspect = self.known.remove(&host)?;
         Some((suspect.held, suspect.alike))
     }
 }
 
 impl Suspect {
     fn evidence(&self) -> Evidence {
-        let answered = self.lots.iter().filter_map(|lot| lot.answer);
-        let windowless = answered.clone().flatten().filter(|shape| shape.window == 0);
+        let answered = self.shapes();
+        let windowless = self.shapes().flatten().filter(|shape| shape.window == 0);
         Evidence {
             asked: LOTS,
             answered: u32::try_from(answered.count()).unwrap_or(LOTS),
@@ -394,9 +403,17 @@ impl Suspect {
         }
     }
 
+    /// How the SYN/ACKs of the drawn ports look, where that is seen.
+    fn shapes(&self) -> impl Iterator<Item = Option<Shape>> + '_ {
+        self.lots.iter().filter_map(|lot| match lot.answer {
+            LotAnswer::Open(shape) => Some(shape),
+            LotAnswer::None | LotAnswer::Refused => None,
+        })
+    }
+
     /// How the answers of the drawn ports look, if they all look alike.
     fn common(&self) -> Option<Shape> {
-        let mut shapes = self.lots.iter().filter_map(|lot| lot.answer);
+        let mut shapes = self.shapes();
         let first = shapes.next()??;
         shapes.all(|shape| shape == Some(first)).then_some(first)
     }
@@ -434,8 +451,7 @@ fn lots(seed: u64) -> Vec<Lot> {
         if is_new && services::name(port, Protocol::Tcp).is_none() {
             lots.push(Lot {
                 port,
-                answer: None,
-                refused: false,
+                answer: LotAnswer::None,
             });
         }
         if lots.len() == LOTS as usize {

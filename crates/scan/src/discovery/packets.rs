@@ -473,9 +473,9 @@ mod tests {
     #[test]
     fn an_unreachable_port_is_a_host_if_the_host_says_so_itself() {
         let asked = written(Look::Datagram, false);
-        let (asker, destination) = asker(false);
+        let (asks, destination) = asker(false);
         for (from, by_host) in [(destination, true), ("192.0.2.9".parse().unwrap(), false)] {
-            let (IpAddr::V4(src), IpAddr::V4(dst)) = (from, asker.source) else {
+            let (IpAddr::V4(src), IpAddr::V4(dst)) = (from, asks.source) else {
                 panic!("IPv4 was asked");
             };
             let message = icmpv4::Repr::new(icmpv4::Message::DestinationUnreachable {

@@ -64,7 +64,8 @@ impl Device for SimDevice {
         let mut news = (now + Duration::from_millis(1_500), neighbour, None);
         for after in [0, 150, 450, 900] {
             self.chance = mix(self.chance.wrapping_add(1));
-            let is_lost = (self.chance >> 11) as f64 / (1_u64 << 53) as f64 <= self.loss;
+            let drawn = u32::try_from(self.chance >> 32).unwrap_or(0);
+            let is_lost = f64::from(drawn) / f64::from(u32::MAX) < self.loss;
             if alive && !is_lost {
                 let at = now + Duration::from_micros(after * 1_000 + 300);
                 news = (at, neighbour, Some(mac_of(neighbour)));
@@ -231,8 +232,8 @@ fn every_live_host_of_a_network_is_found_and_no_other_whatever_is_lost() {
                 run.finished.sent
             );
             assert_eq!(run.up(), live, "loss {loss}, seed {seed}");
-            assert_eq!(run.finished.hosts_up as usize, live.len());
-            assert_eq!(run.finished.hosts_down as usize, 256 - live.len());
+            assert_eq!(run.finished.hosts_up, live.len() as u64);
+            assert_eq!(run.finished.hosts_down, 256 - live.len() as u128);
             assert_eq!(run.record.count(PortState::Open), 0);
         }
     }

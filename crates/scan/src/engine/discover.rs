@@ -196,7 +196,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// How to look for a host at a position.
-    pub(super) fn to_look(
+    pub(super) fn look_at(
         &mut self,
         state: &State<'a>,
         pass: &Pass,

@@ -223,7 +223,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             let Some(position) = self.next_position(pass, round) else {
                 break;
             };
-            if let Some((endpoint, look)) = self.to_ask(state, pass, position) {
+            if let Some((endpoint, look)) = self.question(state, pass, position) {
                 self.pace.sent(Kind::Probe);
                 jobs.push(job(endpoint, Kind::Probe, look));
             }
@@ -270,14 +270,14 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// What to ask at a position; `None` where there is nothing left to ask.
-    pub(super) fn to_ask(
+    pub(super) fn question(
         &mut self,
         state: &State<'a>,
         pass: &Pass,
         position: u64,
     ) -> Option<(Endpoint, Option<Look>)> {
         if position >= LOOKS {
-            return self.to_look(state, pass, position);
+            return self.look_at(state, pass, position);
         }
         let is_of_found = position >= EARLY;
         let pair = if is_of_found {

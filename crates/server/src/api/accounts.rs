@@ -11,7 +11,7 @@ use super::views::{
     AuditView, List, LoginRequest, NewTokenView, SessionInfo, SessionView, TokenRequest, TokenView,
 };
 use crate::auth::{Caller, Client};
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::state::{AppState, AuditQuery};
 
 fn info(caller: &Caller) -> SessionInfo {
@@ -26,8 +26,7 @@ fn info(caller: &Caller) -> SessionInfo {
 #[utoipa::path(
     get, path = "/api/v1/session", tag = "access",
     responses(
-        (status = 200, description = "Who asks", body = SessionInfo),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Who asks", body = SessionInfo)
     )
 )]
 pub(crate) async fn session(caller: Caller) -> Answer<SessionInfo> {
@@ -38,8 +37,7 @@ pub(crate) async fn session(caller: Caller) -> Answer<SessionInfo> {
 #[utoipa::path(
     post, path = "/api/v1/session", tag = "access", request_body = LoginRequest, security(()),
     responses(
-        (status = 200, description = "Logged in: the answer sets a cookie", body = SessionInfo),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Logged in: the answer sets a cookie", body = SessionInfo)
     )
 )]
 pub(crate) async fn log_in(
@@ -58,8 +56,7 @@ pub(crate) async fn log_in(
 #[utoipa::path(
     delete, path = "/api/v1/session", tag = "access",
     responses(
-        (status = 204, description = "Logged out"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 204, description = "Logged out")
     )
 )]
 pub(crate) async fn log_out(
@@ -77,8 +74,7 @@ pub(crate) async fn log_out(
 #[utoipa::path(
     get, path = "/api/v1/sessions", tag = "access",
     responses(
-        (status = 200, description = "Every session", body = List<SessionView>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Every session", body = List<SessionView>)
     )
 )]
 pub(crate) async fn sessions(
@@ -92,8 +88,7 @@ pub(crate) async fn sessions(
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = "access", params(("id" = String, Path, description = "The session's handle")),
     responses(
-        (status = 204, description = "It is ended"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 204, description = "It is ended")
     )
 )]
 pub(crate) async fn end_session(
@@ -109,8 +104,7 @@ pub(crate) async fn end_session(
 #[utoipa::path(
     get, path = "/api/v1/tokens", tag = "access",
     responses(
-        (status = 200, description = "Every token, revoked ones too", body = List<TokenView>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Every token, revoked ones too", body = List<TokenView>)
     )
 )]
 pub(crate) async fn tokens(
@@ -124,8 +118,7 @@ pub(crate) async fn tokens(
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = "access", request_body = TokenRequest,
     responses(
-        (status = 201, description = "It is made", body = NewTokenView),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 201, description = "It is made", body = NewTokenView)
     )
 )]
 pub(crate) async fn create_token(
@@ -141,8 +134,7 @@ pub(crate) async fn create_token(
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = "access", params(("id" = String, Path, description = "The token's public part")),
     responses(
-        (status = 204, description = "It counts no more"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 204, description = "It counts no more")
     )
 )]
 pub(crate) async fn revoke_token(
@@ -158,8 +150,7 @@ pub(crate) async fn revoke_token(
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "access", params(AuditQuery),
     responses(
-        (status = 200, description = "A page of entries", body = List<AuditView>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A page of entries", body = List<AuditView>)
     )
 )]
 pub(crate) async fn audit(

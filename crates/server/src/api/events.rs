@@ -54,8 +54,7 @@ pub(crate) struct TopicsQuery {
     params(("id" = i64, Path, description = "The scan's number"), ResumeQuery,
            ("Last-Event-ID" = Option<String>, Header, description = "Where to go on")),
     responses(
-        (status = 200, description = "`hello`, `update`, `reset`, and `end` when it is over", body = String, content_type = "text/event-stream"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "`hello`, `update`, `reset`, and `end` when it is over", body = String, content_type = "text/event-stream")
     )
 )]
 pub(crate) async fn of_scan(
@@ -83,8 +82,7 @@ pub(crate) async fn of_scan(
     get, path = "/api/v1/events", tag = "events",
     params(TopicsQuery, ("Last-Event-ID" = Option<String>, Header, description = "Where to go on")),
     responses(
-        (status = 200, description = "`hello`, `update`, `scan`, `deleted` and `reset`", body = String, content_type = "text/event-stream"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "`hello`, `update`, `scan`, `deleted` and `reset`", body = String, content_type = "text/event-stream")
     )
 )]
 pub(crate) async fn of_topics(

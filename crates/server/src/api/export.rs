@@ -33,8 +33,7 @@ const PIECES: usize = 4;
     responses(
         (status = 200, description = "The document, of the format's media type",
          content((String = "application/jsonl"), (String = "application/xml"), (String = "text/plain"),
-                 (String = "text/csv"), (String = "text/markdown"), (String = "text/html"))),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+                 (String = "text/csv"), (String = "text/markdown"), (String = "text/html")))
     )
 )]
 pub(crate) async fn export(
@@ -64,8 +63,7 @@ pub(crate) async fn export(
     get, path = "/api/v1/diff", tag = "results", params(DiffQuery),
     responses(
         (status = 200, description = "What differs",
-         content((serde_json::Value = "application/json"), (String = "text/plain"), (String = "text/markdown"))),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+         content((serde_json::Value = "application/json"), (String = "text/plain"), (String = "text/markdown")))
     )
 )]
 pub(crate) async fn diff(

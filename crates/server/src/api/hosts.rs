@@ -7,15 +7,14 @@ use portolan_model::Protocol;
 
 use super::extract::{Path, Query};
 use super::views::{Change, HostDetail, KnownHost, KnownPort, List};
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::state::{AppState, HostsQuery, TimelineQuery};
 
 /// List every host that was ever found
 #[utoipa::path(
     get, path = "/api/v1/hosts", tag = "hosts", params(HostsQuery),
     responses(
-        (status = 200, description = "A page of hosts", body = List<KnownHost>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A page of hosts", body = List<KnownHost>)
     )
 )]
 pub(crate) async fn list(
@@ -29,8 +28,7 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/api/v1/hosts/{ip}", tag = "hosts", params(("ip" = String, Path, description = "The host's address")),
     responses(
-        (status = 200, description = "The host", body = HostDetail),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "The host", body = HostDetail)
     )
 )]
 pub(crate) async fn show(
@@ -45,8 +43,7 @@ pub(crate) async fn show(
     get, path = "/api/v1/hosts/{ip}/timeline", tag = "hosts",
     params(("ip" = String, Path, description = "The host's address"), TimelineQuery),
     responses(
-        (status = 200, description = "A page of changes", body = List<Change>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A page of changes", body = List<Change>)
     )
 )]
 pub(crate) async fn timeline(
@@ -64,8 +61,7 @@ pub(crate) async fn timeline(
            ("protocol" = String, Path, description = "`tcp` or `udp`"),
            ("port" = u16, Path, description = "The port's number")),
     responses(
-        (status = 200, description = "Every span of time", body = List<KnownPort>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Every span of time", body = List<KnownPort>)
     )
 )]
 pub(crate) async fn port(
@@ -80,8 +76,7 @@ pub(crate) async fn port(
 #[utoipa::path(
     get, path = "/api/v1/changes", tag = "hosts", params(TimelineQuery),
     responses(
-        (status = 200, description = "A page of changes", body = List<Change>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A page of changes", body = List<Change>)
     )
 )]
 pub(crate) async fn changes(

@@ -43,8 +43,7 @@ pub(crate) struct CreateQuery {
     request_body = ScanRequest,
     responses(
         (status = 201, description = "It is made", body = ScanWithResults,
-         headers(("Location" = String, description = "Its address"))),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+         headers(("Location" = String, description = "Its address")))
     )
 )]
 pub(crate) async fn create(
@@ -97,8 +96,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     get, path = "/api/v1/scans", tag = "scans", params(ScansQuery),
     responses(
-        (status = 200, description = "A page of scans", body = List<Scan>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A page of scans", body = List<Scan>)
     )
 )]
 pub(crate) async fn list(
@@ -112,8 +110,7 @@ pub(crate) async fn list(
 #[utoipa::path(
     post, path = "/api/v1/scans/preview", tag = "scans", request_body = ScanRequest,
     responses(
-        (status = 200, description = "What it would scan", body = Preview),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "What it would scan", body = Preview)
     )
 )]
 pub(crate) async fn preview(
@@ -127,8 +124,7 @@ pub(crate) async fn preview(
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "The scan as it is now", body = Scan),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "The scan as it is now", body = Scan)
     )
 )]
 pub(crate) async fn show(
@@ -142,8 +138,7 @@ pub(crate) async fn show(
 #[utoipa::path(
     delete, path = "/api/v1/scans/{id}", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 204, description = "It is gone")
     )
 )]
 pub(crate) async fn delete(
@@ -159,8 +154,7 @@ pub(crate) async fn delete(
 #[utoipa::path(
     post, path = "/api/v1/scans/{id}/cancel", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "The scan as it is now", body = Scan),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "The scan as it is now", body = Scan)
     )
 )]
 pub(crate) async fn cancel(
@@ -175,8 +169,7 @@ pub(crate) async fn cancel(
 #[utoipa::path(
     post, path = "/api/v1/scans/{id}/pause", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "The scan as it is now", body = Scan),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "The scan as it is now", body = Scan)
     )
 )]
 pub(crate) async fn pause(
@@ -191,8 +184,7 @@ pub(crate) async fn pause(
 #[utoipa::path(
     post, path = "/api/v1/scans/{id}/resume", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "The scan as it is now", body = Scan),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "The scan as it is now", body = Scan)
     )
 )]
 pub(crate) async fn resume(
@@ -208,8 +200,7 @@ pub(crate) async fn resume(
     get, path = "/api/v1/scans/{id}/results", tag = "results",
     params(("id" = i64, Path, description = "The scan's number"), ResultsQuery),
     responses(
-        (status = 200, description = "A page of results", body = List<ResultItem>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A page of results", body = List<ResultItem>)
     )
 )]
 pub(crate) async fn results(
@@ -224,8 +215,7 @@ pub(crate) async fn results(
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}/problems", tag = "results", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "Every problem", body = List<ScanProblem>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Every problem", body = List<ScanProblem>)
     )
 )]
 pub(crate) async fn problems(
@@ -241,8 +231,7 @@ pub(crate) async fn problems(
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}/course", tag = "results", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "Its course", body = List<CoursePoint>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Its course", body = List<CoursePoint>)
     )
 )]
 pub(crate) async fn course(
@@ -256,8 +245,7 @@ pub(crate) async fn course(
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}/changes", tag = "results", params(("id" = i64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "Every change", body = List<Change>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Every change", body = List<Change>)
     )
 )]
 pub(crate) async fn changes(
@@ -272,8 +260,7 @@ pub(crate) async fn changes(
     get, path = "/api/v1/scans/{id}/hosts", tag = "results",
     params(("id" = i64, Path, description = "The scan's number"), PageQuery),
     responses(
-        (status = 200, description = "A page of hosts", body = List<ScanHost>),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A page of hosts", body = List<ScanHost>)
     )
 )]
 pub(crate) async fn hosts(
@@ -302,8 +289,7 @@ pub(crate) struct ProtocolQuery {
     params(("id" = i64, Path, description = "The scan's number"),
            ("ip" = String, Path, description = "The host's address"), ProtocolQuery),
     responses(
-        (status = 200, description = "One byte a port", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "One byte a port", body = Vec<u8>, content_type = "application/octet-stream")
     )
 )]
 pub(crate) async fn ports(

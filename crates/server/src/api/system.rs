@@ -6,15 +6,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
 use super::views::Capabilities;
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::state::AppState;
 
 /// Show what this server can do
 #[utoipa::path(
     get, path = "/api/v1/capabilities", tag = "server",
     responses(
-        (status = 200, description = "What it can do", body = Capabilities),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "What it can do", body = Capabilities)
     )
 )]
 pub(crate) async fn capabilities(State(state): State<AppState>) -> Result<Answer<Capabilities>> {
@@ -25,8 +24,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Result<Answer
 #[utoipa::path(
     get, path = "/healthz", tag = "server", security(()),
     responses(
-        (status = 200, description = "It does", body = String, content_type = "text/plain"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "It does", body = String, content_type = "text/plain")
     )
 )]
 pub(crate) async fn healthz(State(state): State<AppState>) -> Result<&'static str> {
@@ -41,8 +39,7 @@ pub(crate) async fn healthz(State(state): State<AppState>) -> Result<&'static st
 #[utoipa::path(
     get, path = "/metrics", tag = "server",
     responses(
-        (status = 200, description = "Every number", body = String, content_type = "text/plain"),
-        (status = "default", description = "What is wrong", body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "Every number", body = String, content_type = "text/plain")
     )
 )]
 pub(crate) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {

@@ -13,9 +13,12 @@ use portolan_model::{
 };
 use portolan_scan::{Control, Request};
 
-use portolan_server::{Abilities, AppState, CannotStart, Job, Role, Runner, Settings};
-use portolan_store::{Mode, NewScan, ScanId, Store};
-use tokio::runtime::Runtime;
+use portolan_server::{Abilities, CannotStart, Job, Role, Runner, Settings};
+
+use portolan_store::{NewScan, ScanId};
+
+use crate::served::Served;
+pub(crate) use crate::served::root;
 
 /// Runs scans of loopback by connections.
 #[derive(Debug)]
@@ -71,51 +74,28 @@ impl Runner for Loopback {
     }
 }
 
-/// A server and its history, both gone when dropped.
-pub(crate) struct Server {
-    /// Where it is, without a path.
-    pub(crate) base: String,
-    /// What it knows.
-    pub(crate) state: AppState,
-    _runtime: Runtime,
-    _data: tempfile::TempDir,
-}
+/// A server of the real engine, gone when dropped.
+pub(crate) struct Server(Served);
 
 impl Server {
     /// Starts one. With a name and a password, one must log in.
     pub(crate) fn start(user: Option<(&str, &str)>) -> Self {
-        let data = tempfile::tempdir().expect("a directory for the history");
-        let store = Store::open(data.path(), Mode::Serve).expect("a new history opens");
+        let served = Served::start(Arc::new(Loopback), |address| {
+            Settings::new(address, "0.1.0")
+        });
         if let Some((name, password)) = user {
             let hash = portolan_server::auth::password::hash(password).expect("it can be hashed");
+            let store = served.state.store();
             store
                 .create_user(name, &hash, Role::Admin, now())
                 .expect("the first user of that name");
         }
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        listener
-            .set_nonblocking(true)
-            .expect("a socket can do that");
-        let address = listener.local_addr().expect("it is bound");
-        let state = AppState::new(store, Arc::new(Loopback), Settings::new(address, "0.1.0"))
-            .expect("a new history can be read");
-        let runtime = Runtime::new().expect("threads can be made");
-        let app = portolan_server::app(state.clone());
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            axum::serve(listener, app).await
-        });
-        Self {
-            base: format!("http://{address}"),
-            state,
-            _runtime: runtime,
-            _data: data,
-        }
+        Self(served)
     }
 
     /// The address of a path.
     pub(crate) fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+        self.0.at(path)
     }
 
     /// Keeps a finished scan in which a host and a service say hostile things.
@@ -184,7 +164,7 @@ impl Server {
             }),
             ScanEvent::Finished(finished),
         ];
-        let store = self.state.store();
+        let store = self.0.state.store();
         let writer = store.begin(new).expect("a scan can be kept");
         writer.send(events).expect("events can be kept");
         writer.flush().expect("they reach the disk");
@@ -204,11 +184,6 @@ pub(crate) fn listeners(count: usize) -> Vec<TcpListener> {
 /// Where pictures go.
 pub(crate) fn pictures() -> PathBuf {
     root().join("target/screenshots")
-}
-
-/// The folder of the workspace.
-pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn now() -> Timestamp {

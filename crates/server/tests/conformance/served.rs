@@ -1,7 +1,6 @@
 //! The application on a socket of this machine, with a runner of the test's own.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,38 +49,6 @@ impl Served {
     /// The address of a path.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
-    }
-
-    /// Reads a path as text.
-    pub(crate) fn get(&self, path: &str) -> String {
-        self.ask(&format!(
-            "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n",
-            self.address
-        ))
-    }
-
-    /// Sends JSON and reads JSON.
-    pub(crate) fn post(&self, path: &str, body: &serde_json::Value) -> serde_json::Value {
-        let body = body.to_string();
-        let answer = self.ask(&format!(
-            "POST {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len(),
-        ));
-        serde_json::from_str(&answer).expect("the API answers JSON")
-    }
-
-    fn ask(&self, request: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).expect("it listens");
-        stream
-            .write_all(request.as_bytes())
-            .expect("it takes a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        assert!(head.contains(" 200 ") || head.contains(" 201 "), "{answer}");
-        body.to_owned()
     }
 }
 
