@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod features;
 mod fuzz;
+mod lab;
 mod licenses;
 mod lints;
 mod process;
@@ -24,6 +25,7 @@ cargo xtask TASK
 
   test                      everything that CI runs
   bench [OPTIONS]           the figures of docs/performance.md; --help for its options
+  detect-lab [OPTIONS]      real daemons, and how well they are recognised; --help for its options
   fuzz TARGET [SECONDS]     one fuzz target, for 60 seconds if not said otherwise
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test"] => Ok(ci::run()),
         ["bench", options @ ..] => bench::run(options),
+        ["detect-lab", options @ ..] => lab::run(options),
         ["fuzz", target] => fuzz::run(target, "60"),
         ["fuzz", target, seconds] => fuzz::run(target, seconds),
         [] | ["help" | "--help" | "-h"] => {

@@ -1,5 +1,7 @@
 //! What runs on a port.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A service, by guess or by what it said itself.
@@ -34,6 +36,33 @@ pub struct Service {
     /// How sure it is, 0 to 10.
     #[serde(default)]
     pub confidence: u8,
+    /// The kind of device it runs on, as far as it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Whether the program hides its version by design.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hidden: bool,
+    /// Further facts by name: `http.title`, `tls.cert.subject`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// What this rests on, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What the naming of a service rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The rule that took the answer; `None` where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the answer was to: a probe's name, or `banner` for what was said unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// The beginning of the answer: printable ASCII as it is, `\\`, `\r`, `\n`, `\t`, and
+    /// `\xHH` for all else.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bytes: String,
 }
 
 #[expect(

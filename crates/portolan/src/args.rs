@@ -12,8 +12,8 @@ use clap_complete::Shell;
 use portolan_model::spec::Template;
 
 use crate::server_args::{
-    DataArgs, ExportArgs, HistoryArgs, KeepArgs, ResumeArgs, ServeArgs, ShowArgs, TokenCommand,
-    UserCommand,
+    DataArgs, ExportArgs, HistoryArgs, KeepArgs, ResumeArgs, ScopeArgs, ServeArgs, ShowArgs,
+    TokenCommand, UserCommand,
 };
 use crate::{duration, names};
 
@@ -94,6 +94,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         data: DataArgs,
     },
+    /// Find out what runs on ports that are known to be open
+    ///
+    /// Find out what runs on ports that are known to be open, without a scan: service, product,
+    /// version, what TLS and SSH show, and what that rests on.
+    Detect(Box<DetectArgs>),
+    /// Check and write rules for services
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Serve the web app and the API
     Serve(Box<ServeArgs>),
     /// List the scans of the history, the latest first
@@ -252,8 +260,41 @@ pub(crate) struct TechniqueArgs {
     pub(crate) udp: bool,
 
     /// Find out what runs on open ports [-sV]
-    #[arg(long, hide = true)]
+    ///
+    /// Find out what runs on open ports: service, product, version, what TLS and SSH show.
+    #[arg(long, help_heading = HOW)]
     pub(crate) detect: bool,
+
+    #[command(flatten)]
+    pub(crate) detection: DetectionArgs,
+}
+
+/// How what runs on open ports is found out.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DetectionArgs {
+    /// Ask every open port more: from 0, only listen, to 9 [default: 7]
+    ///
+    /// How much is tried on ports whose number tells nothing: from 0, only listen, to 9, every
+    /// probe. What usually runs on a port is asked for from 1 on. `--version-intensity` is the
+    /// same.
+    #[arg(long, alias = "version-intensity", value_name = "0-9", help_heading = HOW,
+          value_parser = clap::value_parser!(u8).range(0..=9), hide_short_help = true)]
+    pub(crate) detect_intensity: Option<u8>,
+
+    /// Send probes to ports of printers too
+    ///
+    /// Send probes to ports 9100 to 9107 too. Printers print what they are sent, so these are
+    /// only listened to by default.
+    #[arg(long, visible_alias = "allports", help_heading = HOW, hide_short_help = true)]
+    pub(crate) detect_printers: bool,
+
+    /// Add the rules in this directory to those of the program
+    ///
+    /// Add the rules for services in this directory (`*.toml`) to those of the program; one with
+    /// a known name replaces that.
+    #[arg(long, value_name = "DIR", help_heading = HOW, value_hint = ValueHint::DirPath,
+          hide_short_help = true)]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// How fast, at the most and at the least.
@@ -451,6 +492,61 @@ pub(crate) struct ListArgs {
     pub(crate) common: CommonArgs,
 }
 
+/// What `detect` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// Hosts with a port: `192.0.2.1:22`, `[2001:db8::1]:443`, `192.0.2.1:53/udp`
+    #[arg(value_name = "HOST:PORT", required = true, help_heading = WHAT)]
+    pub(crate) endpoints: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) detection: DetectionArgs,
+
+    /// Write JSON, one object a line
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+
+    /// Show every fact, and the bytes that each result rests on
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// What can be done with rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Check rule files against their samples and those of the program
+    Check {
+        /// The files
+        #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Write the beginning of a rule for an answer that none takes
+    ///
+    /// Write the beginning of a rule for an answer that none takes, as `portolan detect` shows
+    /// it. Versions in it become captures.
+    New {
+        /// The answer, with `\\r`, `\\n`, `\\xHH` for what is not plain
+        #[arg(value_name = "ANSWER", allow_hyphen_values = true)]
+        answer: String,
+        /// The rule's name
+        #[arg(long, value_name = "NAME", default_value = "new-rule")]
+        name: String,
+        /// The service that it recognises
+        #[arg(long, value_name = "SERVICE", default_value = "unknown")]
+        service: String,
+        /// What the answer was to
+        #[arg(long, value_name = "PROBE", default_value = "banner")]
+        on: String,
+    },
+    /// List the probes and fields that rules can read
+    Fields,
+}
+
 /// The whole definition, for help, completions and the manual page.
 pub(crate) fn command() -> clap::Command {
     tidy(Cli::command())
@@ -495,7 +591,9 @@ fn without_first(short: &str, long: &str) -> String {
 }
 
 /// Commands that stand in one line of the short help, which is to fit one screen.
-const MORE: [&str; 7] = [
+const MORE: [&str; 9] = [
+    "detect",
+    "rules",
     "show",
     "export",
     "resume",
@@ -511,7 +609,7 @@ pub(crate) fn brief() -> clap::Command {
         .fold(command(), |command, name| {
             command.mut_subcommand(*name, |command| command.hide(true))
         })
-        .after_help(format!("More commands: {}\n{REMINDER}", MORE.join(", ")))
+        .after_help(format!("More: {}\n{REMINDER}", MORE.join(", ")))
 }
 
 /// `-T`: a number from 0 to 5 or a name.

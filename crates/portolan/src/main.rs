@@ -8,6 +8,7 @@ mod argv;
 mod compare;
 mod config;
 mod data;
+mod detect;
 mod duration;
 mod failure;
 mod history;
@@ -16,6 +17,7 @@ mod man;
 mod names;
 mod outputs;
 mod request;
+mod rules;
 mod runner;
 mod scan;
 mod serve;
@@ -74,6 +76,17 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
                 Err(failure) => not_started(&failure),
             }
         }
+        Some(Command::Detect(args)) => match configured(&args.common) {
+            Ok(config) => detect::command::detect(&args, &config),
+            Err(failure) => not_started(&failure),
+        },
+        Some(Command::Rules(command)) => match rules::rules(command) {
+            Ok((text, is_fine)) => match written(terminal::stdout(&text)) {
+                Exit::Done if !is_fine => Exit::LeftOut,
+                exit => exit,
+            },
+            Err(failure) => not_started(&failure),
+        },
         Some(Command::Serve(args)) => {
             ended(configured(&args.common).and_then(|config| serve::serve(&args, &config, engine)))
         }

@@ -243,17 +243,9 @@ fn techniques(args: &TechniqueArgs) -> Result<Vec<Technique>> {
 
 /// What this build cannot do is refused, never left out in silence.
 fn refuse_techniques(args: &TechniqueArgs) -> Result<()> {
-    for (asked, option, what) in [
-        (args.udp, "`--udp` (`-sU`)", "UDP scans"),
-        (args.detect, "`--detect` (`-sV`)", "service detection"),
-    ] {
-        if asked {
-            return Err(Failure::new(
-                format!("{option}: there are no {what} yet")
-                    .replace("are no service detection", "is no service detection"),
-            )
+    if args.udp {
+        return Err(Failure::new("`--udp` (`-sU`): there are no UDP scans yet")
             .hint("this build scans TCP ports, by connect or by SYN: leave the option out"));
-        }
     }
     Ok(())
 }

@@ -7,9 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use jiff::Timestamp;
+use portolan_detect::Detector;
 use portolan_link::{Link, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
-use portolan_model::event::{HostName, NameKind, Problem};
+use portolan_model::event::{HostName, NameKind, Outcome, Problem};
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::Names;
 use portolan_model::target::HostName as Name;
@@ -18,6 +20,7 @@ use portolan_scan::clock::SystemClock;
 use portolan_scan::syn::SOURCE_PORTS;
 use portolan_scan::{Control, Request};
 
+use crate::detect::{self, Services};
 use crate::names::{self, Found, Reverse};
 
 /// How many events wait between the engine and who reads them; a full channel slows the engine.
@@ -278,18 +281,28 @@ pub(crate) fn without_lookup(targets: &[Target]) -> (AddressSet, Vec<&Name>) {
     (set.build(), names)
 }
 
+/// What is found out beside the engine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    /// How names are looked up.
+    pub(crate) names: &'a names::Settings,
+    /// What finds out what runs on open ports, where that is wanted.
+    pub(crate) detector: Option<&'a Detector>,
+}
+
 /// Runs a prepared scan to its end and hands every event to `sink` on the calling thread: what
-/// the engine finds, the typed names of hosts, and those that are looked up.
+/// the engine finds, the typed names of hosts, those that are looked up, and what runs on open
+/// ports.
 ///
-/// `Started` comes first and `Finished` last, whatever names take. After
-/// [`Control::stop`] no name is waited for.
+/// `Started` comes first and `Finished` last, whatever names and services take; a host is done
+/// when its services are known. After [`Control::stop`] none of them is waited for.
 ///
 /// # Errors
 /// When the scan cannot start; then there was no event.
 pub(crate) fn run(
     engine: Engine,
     prepared: &Prepared,
-    settings: &names::Settings,
+    beside: Beside<'_>,
     control: &Control,
     sink: &mut dyn FnMut(&ScanEvent),
 ) -> Result<(), Error> {
@@ -307,13 +320,20 @@ pub(crate) fn run(
         .map_err(|error| Error::Thread(crate::failure::io_reason(&error)))?;
     let mut stream = Stream {
         prepared,
-        reverse: prepared.reverse.then(|| Reverse::new(settings.clone())),
+        reverse: prepared.reverse.then(|| Reverse::new(beside.names.clone())),
+        services: beside
+            .detector
+            .map(|detector| Services::start(detector.clone()))
+            .transpose()
+            .map_err(|error| Error::Thread(crate::failure::io_reason(&error)))?,
         sink,
     };
     let finished = stream.follow(&events);
+    let is_whole = stream.last_services(control);
     stream.last_names(control);
     if let Some(finished) = finished {
-        (stream.sink)(&finished);
+        let now = beside.detector.map(|_| Timestamp::now());
+        (stream.sink)(&ended(finished, is_whole, now));
     }
     match thread.join() {
         Ok(result) => Ok(result?),
@@ -321,10 +341,27 @@ pub(crate) fn run(
     }
 }
 
-/// The engine's events on their way, joined by names.
+/// The last event, brought up to date: services may take longer than the engine.
+fn ended(event: ScanEvent, is_whole: bool, now: Option<Timestamp>) -> ScanEvent {
+    let ScanEvent::Finished(mut finished) = event else {
+        return event;
+    };
+    if let Some(now) = now {
+        let since = now.duration_since(finished.at);
+        finished.elapsed += Duration::try_from(since).unwrap_or_default();
+        finished.at = finished.at.max(now);
+    }
+    if !is_whole {
+        finished.outcome = Outcome::Interrupted;
+    }
+    ScanEvent::Finished(finished)
+}
+
+/// The engine's events on their way, joined by names and services.
 struct Stream<'a> {
     prepared: &'a Prepared,
     reverse: Option<Reverse>,
+    services: Option<Services>,
     sink: &'a mut dyn FnMut(&ScanEvent),
 }
 
@@ -332,10 +369,19 @@ impl Stream<'_> {
     /// Passes events on until the engine is done; the last is kept back for after the names.
     fn follow(&mut self, events: &Receiver<ScanEvent>) -> Option<ScanEvent> {
         let mut finished = None;
-        let never = crossbeam_channel::never();
+        let (never, idle) = (crossbeam_channel::never(), crossbeam_channel::never());
         loop {
             let found = self.reverse.as_ref().map_or(&never, Reverse::found).clone();
+            let services = self
+                .services
+                .as_ref()
+                .map_or(&idle, Services::found)
+                .clone();
             select! {
+                recv(services) -> answer => match answer {
+                    Ok(answer) => self.service(&answer),
+                    Err(_) => self.services = None,
+                },
                 recv(events) -> event => match event {
                     Ok(event @ ScanEvent::Finished(_)) => finished = Some(event),
                     Ok(event) => self.pass(&event),
@@ -351,8 +397,21 @@ impl Stream<'_> {
     }
 
     fn pass(&mut self, event: &ScanEvent) {
+        if let ScanEvent::HostDone { address, .. } = event
+            && let Some(services) = &mut self.services
+            && services.hold(*address, event)
+        {
+            return;
+        }
         (self.sink)(event);
         match event {
+            ScanEvent::Port(fact) => {
+                if let Some(services) = &mut self.services {
+                    let typed = self.prepared.typed.get(&fact.endpoint.address);
+                    let name = typed.and_then(|names| names.first());
+                    services.ask(fact, name.map(ToString::to_string));
+                }
+            }
             ScanEvent::Started(_) => {
                 for problem in &self.prepared.problems {
                     (self.sink)(&ScanEvent::Problem(problem.clone()));
@@ -394,6 +453,41 @@ impl Stream<'_> {
             }),
         };
         (self.sink)(&event);
+    }
+
+    fn service(&mut self, answer: &detect::Answered) {
+        if let Some(fact) = answer.fact() {
+            (self.sink)(&ScanEvent::Service(fact));
+        }
+        if let Some(done) = self
+            .services
+            .as_mut()
+            .and_then(|services| services.answered(answer.address()))
+        {
+            (self.sink)(&done);
+        }
+    }
+
+    /// Waits for the services that are still asked; whether all of them were waited for.
+    fn last_services(&mut self, control: &Control) -> bool {
+        while let Some(services) = &mut self.services {
+            if services.is_idle() || control.is_stopped() {
+                break;
+            }
+            match services.found().clone().recv_timeout(GLANCE) {
+                Ok(answer) => self.service(&answer),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let Some(services) = self.services.take() else {
+            return true;
+        };
+        let is_whole = services.is_idle();
+        for done in services.leave() {
+            (self.sink)(&done);
+        }
+        is_whole
     }
 
     /// Waits for the names that are still on their way, unless the user has stopped the scan.

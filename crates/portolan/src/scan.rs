@@ -13,15 +13,15 @@ use portolan_scan::{Control, settled_in};
 use portolan_store::{Mode, NewScan};
 use rustix::io::Errno;
 
-use crate::args::{ColorChoice, OutputArgs, ScanArgs};
+use crate::args::{ColorChoice, DetectionArgs, OutputArgs, ScanArgs};
 use crate::config::Config;
 use crate::data::Keeper;
 use crate::failure::{Exit, Failure, io_reason};
 use crate::outputs::{self, Destination, Output};
-use crate::runner::{self, Engine};
+use crate::runner::{self, Beside, Engine};
 use crate::server_args::ResumeArgs;
 use crate::terminal::{self, Live, Look, Shown};
-use crate::{data, names, request, signals};
+use crate::{data, detect, names, request, signals};
 
 /// The version, as results carry it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -54,6 +54,11 @@ fn start(
     limit_rights(Limit::FilesAndPackets)?;
     let spec = request::scan(args, config, &mut io::stdin().lock())?;
     let scope = data::scope(&args.keep.scope, config)?;
+    let detector = if args.technique.detect {
+        Some(detect::detector(&args.technique.detection)?)
+    } else {
+        None
+    };
     let outputs = outputs::plan(&args.output)?;
     outputs::check(&outputs)?;
     let store = if args.keep.save {
@@ -84,11 +89,16 @@ fn start(
         let new = NewScan {
             args: typed.to_owned(),
             version: VERSION.to_owned(),
+            detect: detector.is_some(),
             ..NewScan::new(spec, jiff::Timestamp::now())
         };
         sinks.keeper = Some(Keeper::new(store.begin(new).map_err(data::failure)?));
     }
-    let run = runner::run(engine, &prepared, &settings, &control, &mut |event| {
+    let beside = Beside {
+        names: &settings,
+        detector: detector.as_ref(),
+    };
+    let run = runner::run(engine, &prepared, beside, &control, &mut |event| {
         sinks.event(event, &control);
     });
     match run {
@@ -156,7 +166,16 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
     // What was found before belongs into the result too; what was left out is told anew.
     sinks.record.hosts = record.hosts;
     sinks.keeper = Some(Keeper::new(writer));
-    let run = runner::run(engine, &prepared, &settings, &control, &mut |event| {
+    let detector = if scan.detect {
+        Some(detect::detector(&DetectionArgs::default())?)
+    } else {
+        None
+    };
+    let beside = Beside {
+        names: &settings,
+        detector: detector.as_ref(),
+    };
+    let run = runner::run(engine, &prepared, beside, &control, &mut |event| {
         sinks.event(event, &control);
     });
     match run {

@@ -13,11 +13,12 @@ use portolan_server::{
 use portolan_store::{Mode, Retention};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::args::DetectionArgs;
 use crate::config::Config;
 use crate::failure::{Failure, Result, io_reason, visible};
-use crate::runner::{self, Engine};
+use crate::runner::{self, Beside, Engine};
 use crate::server_args::ServeArgs;
-use crate::{data, names, scan, terminal};
+use crate::{data, detect, names, scan, terminal};
 
 /// Serves until a signal ends it.
 ///
@@ -141,7 +142,7 @@ impl Runner for Shell {
                     Some("there are no UDP scans yet".to_owned()),
                 ),
             ],
-            detect: Some("this build does not detect services".to_owned()),
+            detect: None,
         }
     }
 
@@ -165,7 +166,20 @@ impl Runner for Shell {
             }
         })?;
         prepared.request.settled = job.settled.clone();
-        runner::run(self.engine, &prepared, &self.names, control, &mut |event| {
+        let detector = if job.detect {
+            let detector = detect::detector(&DetectionArgs::default());
+            Some(detector.map_err(|failure| CannotStart {
+                message: failure.message,
+                hint: failure.hint,
+            })?)
+        } else {
+            None
+        };
+        let beside = Beside {
+            names: &self.names,
+            detector: detector.as_ref(),
+        };
+        runner::run(self.engine, &prepared, beside, control, &mut |event| {
             sink(event.clone());
             if let ScanEvent::AnswersAll(found) = event {
                 sink(ScanEvent::Problem(data::as_problem(found)));

@@ -41,3 +41,4 @@ pub use error::{ReadError, Result};
 pub use format::{Format, UnknownFormat, WriteOptions, write};
 pub use jsonl::{JsonLines, VERSION};
 pub use read::read;
+pub use view::{service_name, version as product_and_version};

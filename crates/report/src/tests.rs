@@ -66,6 +66,7 @@ fn service() -> impl Strategy<Value = Service> {
                 tls,
                 method: Method::Probed,
                 confidence,
+                ..Service::default()
             },
         )
 }

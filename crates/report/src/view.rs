@@ -135,7 +135,7 @@ pub(crate) fn not_shown(counted: &Counted) -> Option<String> {
 }
 
 /// The name for people: a service behind TLS that was recognised is `ssl/http`.
-pub(crate) fn service_name(service: &Service) -> String {
+pub fn service_name(service: &Service) -> String {
     let name = if service.name.is_empty() {
         "unknown"
     } else {
@@ -169,8 +169,8 @@ pub(crate) fn plain_name(service: &Service) -> &str {
     }
 }
 
-/// `OpenSSH 9.2p1 (protocol 2.0)`.
-pub(crate) fn version(service: &Service) -> String {
+/// The program, its version and what else it said: `OpenSSH 9.2p1 (protocol 2.0)`.
+pub fn version(service: &Service) -> String {
     let mut words: Vec<String> = [&service.product, &service.version]
         .into_iter()
         .flatten()
@@ -179,6 +179,10 @@ pub(crate) fn version(service: &Service) -> String {
         .collect();
     if let Some(extra) = service.extra.as_ref().filter(|extra| !extra.is_empty()) {
         words.push(format!("({extra})"));
+    }
+    // Said rather than left empty: there is no use in looking further.
+    if service.hidden && service.product.is_some() && service.version.is_none() {
+        words.push("(version hidden)".to_owned());
     }
     words.join(" ")
 }

@@ -5,6 +5,7 @@
 //! what is behind TLS, `runstats` after an interrupt. Times are in whole seconds.
 
 mod read;
+mod scripts;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -167,7 +168,9 @@ fn port(row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
         confidence: 3,
         ..Service::default()
     };
-    service(&row.service().unwrap_or_else(unknown), out)?;
+    let found = row.service().unwrap_or_else(unknown);
+    service(&found, out)?;
+    scripts::write(&found, out)?;
     writeln!(out, "</port>")
 }
 
@@ -183,6 +186,7 @@ fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
         ("extrainfo", &service.extra),
         ("hostname", &service.hostname),
         ("ostype", &service.os),
+        ("devicetype", &service.device),
     ] {
         if let Some(value) = value {
             write!(out, r#" {attribute}="{}""#, markup(value))?;
@@ -205,7 +209,7 @@ fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
     }
     write!(out, ">")?;
     for cpe in &service.cpe {
-        write!(out, "<cpe>{}</cpe>", markup(cpe))?;
+        write!(out, "<cpe>{}</cpe>", markup(&scripts::cpe_uri(cpe)))?;
     }
     write!(out, "</service>")
 }

@@ -114,13 +114,21 @@ fn no_start(_: &Request, _: &Control, _: &mut dyn FnMut(ScanEvent)) -> portolan_
     Err(portolan_scan::Error::NothingToScan)
 }
 
+/// Names alone.
+fn beside(names: &names::Settings) -> Beside<'_> {
+    Beside {
+        names,
+        detector: None,
+    }
+}
+
 /// Each event in a word.
 fn events(engine: Engine, prepared: &Prepared) -> Vec<String> {
     let mut words = Vec::new();
     run(
         engine,
         prepared,
-        &settings(),
+        beside(&settings()),
         &Control::new(),
         &mut |event| {
             words.push(match event {
@@ -250,7 +258,7 @@ fn a_stop_from_a_reader_ends_the_scan_in_order() {
     run(
         until_stopped,
         &prepared,
-        &settings(),
+        beside(&settings()),
         &control,
         &mut |event| {
             if let ScanEvent::Finished(finished) = event {
@@ -269,7 +277,7 @@ fn an_engine_that_cannot_start_is_an_error() {
     let started = run(
         no_start,
         &prepared,
-        &settings(),
+        beside(&settings()),
         &Control::new(),
         &mut |_| (),
     );

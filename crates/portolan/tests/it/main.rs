@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod detection;
 mod refused;
 mod scans;
 mod serve;

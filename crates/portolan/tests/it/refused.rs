@@ -142,8 +142,18 @@ refuses! {
         "error: the argument '--syn' cannot be used with '--connect'\nhint: see `portolan --help`\n",
     udp_scans: ["-sU", "127.0.0.1"] =>
         "error: `--udp` (`-sU`): there are no UDP scans yet\nhint: this build scans TCP ports, by connect or by SYN: leave the option out\n",
-    detection: ["-sV", "127.0.0.1"] =>
-        "error: `--detect` (`-sV`): there is no service detection yet\nhint: this build scans TCP ports, by connect or by SYN: leave the option out\n",
+    detection_of: ["detect", "192.0.2.1"] =>
+        "error: `192.0.2.1` is no host with a port
+hint: write `192.0.2.1:22`, `[2001:db8::1]:443` or `192.0.2.1:53/udp`
+",
+    intensity: ["-sV", "--version-intensity", "10", "127.0.0.1"] =>
+        "error: invalid value '10' for '--detect-intensity <0-9>': 10 is not in 0..=9
+hint: see `portolan --help`
+",
+    no_rules: ["-sV", "--rules", "/nonexistent", "127.0.0.1"] =>
+        "error: cannot read rules in `/nonexistent`: no such file or directory
+hint: `--rules` takes a directory that holds files named `*.toml`
+",
     udp_ports_alone: ["127.0.0.1", "-p", "U:53"] =>
         "error: there is nothing to scan: `U:53` holds no TCP port\nhint: this build scans TCP ports only\n",
     every_port_excluded: ["127.0.0.1", "-p", "80", "--exclude-ports", "http"] =>

@@ -1,5 +1,6 @@
 //! The lines of the format as types; the published schema is made from them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use portolan_model::event::{
     AnswersAll, Finished, HostLink, HostName, HostUp, NameKind, Outcome, PortFact, Problem,
     ServiceFact, Started,
 };
-use portolan_model::service::Method;
+use portolan_model::service::{Evidence, Method};
 use portolan_model::{PortSet, PortState, Protocol, Reason, Service, Technique, services};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -252,6 +253,40 @@ pub(crate) struct ServiceFields {
     method: Method,
     /// How sure it is, 0 to 10.
     confidence: u8,
+    /// The kind of device it runs on, as far as it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    /// Whether the program hides its version by design.
+    #[serde(default, skip_serializing_if = "is_false")]
+    hidden: bool,
+    /// Further facts by name: `http.title`, `tls.cert.subject`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<String, String>,
+    /// What this rests on, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<EvidenceFields>,
+}
+
+/// What the naming of a service rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct EvidenceFields {
+    /// The rule that took the answer; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    /// What the answer was to: a probe's name, or `banner` for what was said unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    probe: Option<String>,
+    /// The beginning of the answer, all but printable ASCII escaped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    bytes: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where a host's name comes from.
@@ -458,6 +493,14 @@ impl Record {
                 tls: service.tls,
                 method: service.method,
                 confidence: service.confidence,
+                device: service.device,
+                hidden: service.hidden,
+                facts: service.facts,
+                evidence: service.evidence.map(|evidence| EvidenceFields {
+                    rule: evidence.rule,
+                    probe: evidence.probe,
+                    bytes: evidence.bytes,
+                }),
             },
         })
     }
@@ -514,6 +557,14 @@ impl From<ServiceFields> for Service {
             tls: fields.tls,
             method: fields.method,
             confidence: fields.confidence,
+            device: fields.device,
+            hidden: fields.hidden,
+            facts: fields.facts,
+            evidence: fields.evidence.map(|evidence| Evidence {
+                rule: evidence.rule,
+                probe: evidence.probe,
+                bytes: evidence.bytes,
+            }),
         }
     }
 }

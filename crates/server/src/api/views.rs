@@ -16,7 +16,7 @@ pub use account::{
 };
 pub use host::{Change, Ended, HostDetail, KnownHost, KnownPort, PortValue, Seen};
 pub use request::{FieldError, Preview, Span};
-pub use result::{ResultItem, Service};
+pub use result::{Evidence, ResultItem, Service};
 pub use scan::{Counts, CoursePoint, Name, Progress, Scan, ScanHost, ScanProblem};
 pub use server::{Ability, Capabilities, LimitsInfo, TechniqueInfo};
 

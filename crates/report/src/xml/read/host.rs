@@ -239,6 +239,8 @@ impl Document {
                 _ => Method::Table,
             },
             confidence: self.number(attributes, "conf")?.unwrap_or(0),
+            device: attributes.owned("devicetype"),
+            ..Service::default()
         };
         if let Some(port) = self.last_port() {
             port.service = Some(service);

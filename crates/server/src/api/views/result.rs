@@ -1,5 +1,6 @@
 //! What a port is, and what runs there.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -99,6 +100,30 @@ pub struct Service {
     pub method: String,
     /// How sure it is, 0 to 10.
     pub confidence: u8,
+    /// The kind of device it runs on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Whether the program hides its version by design.
+    pub hidden: bool,
+    /// Further facts by name: `http.title`, `tls.cert.subject`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// What this rests on, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What the naming of a service rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Evidence {
+    /// The rule that took the answer; absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the answer was to: a probe's name, or `banner` for what was said unasked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// The beginning of the answer, all but printable ASCII escaped.
+    pub bytes: String,
 }
 
 /// The most characters that are shown of a text that a service sent: more than a screen of it
@@ -107,6 +132,9 @@ const MOST_TEXT: usize = 2000;
 
 /// The most CPE names that are shown of a service.
 const MOST_CPE: usize = 16;
+
+/// The most facts that are shown of a service.
+const MOST_FACTS: usize = 64;
 
 /// A text no longer than [`MOST_TEXT`]; what is cut off is said by an ellipsis.
 fn bounded(text: String) -> String {
@@ -138,6 +166,19 @@ impl From<portolan_model::Service> for Service {
                 Method::Probed => "probed".to_owned(),
             },
             confidence: service.confidence,
+            device: service.device.map(bounded),
+            hidden: service.hidden,
+            facts: service
+                .facts
+                .into_iter()
+                .take(MOST_FACTS)
+                .map(|(name, value)| (bounded(name), bounded(value)))
+                .collect(),
+            evidence: service.evidence.map(|evidence| Evidence {
+                rule: evidence.rule.map(bounded),
+                probe: evidence.probe.map(bounded),
+                bytes: bounded(evidence.bytes),
+            }),
         }
     }
 }

@@ -104,8 +104,22 @@ fn service_facts(service: &Service) -> Markup {
         (line("Version", service.version.as_ref()))
         (line("System", service.os.as_ref()))
         (line("Calls itself", service.hostname.as_ref()))
+        @if service.hidden && service.version.is_none() { dt { "Version" } dd { "hidden by design" } }
+        (line("Device", service.device.as_ref()))
         @for cpe in &service.cpe { dt { "CPE" } dd.mono { (foreign(cpe)) } }
         @if let Some(extra) = &service.extra { dt { "It said" } dd { pre.banner { (foreign(extra)) } } }
+        @for (name, value) in &service.facts { dt { (foreign(name)) } dd { (foreign(value)) } }
+        @if let Some(evidence) = &service.evidence {
+            dt { "Rests on" }
+            dd {
+                @match &evidence.rule {
+                    Some(rule) => { "the rule " span.mono { (foreign(rule)) } },
+                    None => { "no rule takes its answer" },
+                }
+                @if let Some(probe) = &evidence.probe { span.soft { " – to " (foreign(probe)) } }
+                pre.banner { (foreign(&evidence.bytes)) }
+            }
+        }
     }
 }
 

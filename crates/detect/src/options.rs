@@ -1,0 +1,135 @@
+//! What to detect, and within which bounds.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use portolan_model::{PortSet, Protocol};
+
+use crate::rules::DEFAULT_INTENSITY;
+
+/// Something that listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Over what it is asked.
+    pub protocol: Protocol,
+    /// The name by which it is asked (HTTP `Host`, TLS server name), where one was typed.
+    pub name: Option<String>,
+    /// The round-trip time, where it is known.
+    pub rtt: Option<Duration>,
+}
+
+impl Target {
+    /// A port of an address.
+    pub const fn new(address: IpAddr, protocol: Protocol, port: u16) -> Self {
+        Self {
+            address,
+            port,
+            protocol,
+            name: None,
+            rtt: None,
+        }
+    }
+
+    pub(crate) const fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
+    /// The host as a URL has it (RFC 3986, 3.2.2).
+    pub(crate) fn host(&self) -> String {
+        match (&self.name, self.address) {
+            (Some(name), _) => name.clone(),
+            (None, IpAddr::V6(address)) => format!("[{address}]"),
+            (None, IpAddr::V4(address)) => address.to_string(),
+        }
+    }
+}
+
+/// Bounds and choices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Which probes go to ports that they do not usually fit, 0 to 9; 0 only listens.
+    pub intensity: u8,
+    /// How many endpoints are asked at a time.
+    pub endpoints: usize,
+    /// How many connections go to one endpoint at a time.
+    pub connections: usize,
+    /// How long one endpoint may take.
+    pub budget: Duration,
+    /// The longest wait for a connection.
+    pub connect: Duration,
+    /// The longest wait for the first byte of an answer.
+    pub answer: Duration,
+    /// The longest wait for a server that should speak first.
+    pub patience: Duration,
+    /// The longest that one answer may go on.
+    pub talk: Duration,
+    /// The most bytes of one answer.
+    pub bytes: usize,
+    /// Ports that are listened to and never sent anything: printers print what they are sent.
+    pub listen_only: PortSet,
+    /// The time, in seconds since 1970, by which certificates have expired or not.
+    pub now: i64,
+}
+
+impl Options {
+    /// The usual bounds, at a time in seconds since 1970.
+    pub fn at(now: i64) -> Self {
+        Self {
+            intensity: DEFAULT_INTENSITY,
+            endpoints: 200,
+            connections: 4,
+            budget: Duration::from_secs(8),
+            connect: Duration::from_secs(3),
+            answer: Duration::from_millis(1500),
+            patience: Duration::from_secs(6),
+            talk: Duration::from_secs(3),
+            bytes: 32 * 1024,
+            listen_only: PortSet::from_range(9100, 9107),
+            now,
+        }
+    }
+}
+
+/// The waits of one endpoint, from its round-trip time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// How long to listen before anything is sent.
+    pub(crate) hush: Duration,
+    /// How long to wait for the first byte of an answer.
+    pub(crate) answer: Duration,
+    /// How long a silence ends an answer.
+    pub(crate) quiet: Duration,
+    /// How much earlier the likely probes go out.
+    pub(crate) lead: Duration,
+}
+
+impl Waits {
+    pub(crate) fn new(rtt: Duration, options: &Options) -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            hush: (rtt * 3 + ms(100)).min(ms(1000)).min(options.patience),
+            answer: (options.answer + rtt * 4).min(options.talk),
+            quiet: (rtt * 2 + ms(50)).min(ms(500)).min(options.talk),
+            lead: (rtt * 3 + ms(150)).min(ms(1000)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_follow_the_round_trip_time() {
+        let options = Options::at(0);
+        let near = Waits::new(Duration::from_millis(1), &options);
+        let far = Waits::new(Duration::from_millis(200), &options);
+        assert_eq!(near.hush, Duration::from_millis(103));
+        assert_eq!(far.hush, Duration::from_millis(700));
+        assert!(far.answer > near.answer && far.quiet > near.quiet);
+    }
+}

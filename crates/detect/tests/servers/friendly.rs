@@ -1,0 +1,282 @@
+//! Servers that do what servers do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use portolan_detect::{Options, Target};
+use portolan_model::service::Method;
+use portolan_model::{PortSet, Protocol};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UdpSocket};
+
+use crate::common::{Server, detector, options, request, tls_config};
+
+#[tokio::test]
+async fn a_banner_tells_product_version_and_system() {
+    let server = Server::start(|mut stream, _| async move {
+        let _ = stream.write_all(b"ACME 1.2 on Linux 6\r\n").await;
+        let _ = stream.read(&mut [0; 100]).await;
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert_eq!(service.name, "acme");
+    assert_eq!(service.product.as_deref(), Some("Acme"));
+    assert_eq!(service.version.as_deref(), Some("1.2"));
+    assert_eq!(service.os.as_deref(), Some("Linux 6"));
+    assert_eq!(service.method, Method::Probed);
+    assert_eq!(service.cpe, ["cpe:2.3:a:acme:acme:1.2:*:*:*:*:*:*:*"]);
+    let evidence = service.evidence.unwrap();
+    assert_eq!(evidence.rule.as_deref(), Some("acme"));
+    assert_eq!(evidence.bytes, r"ACME 1.2 on Linux 6\r\n");
+}
+
+#[tokio::test]
+async fn the_second_message_waits_for_the_first_answer() {
+    let server = Server::start(|mut stream, _| async move {
+        if request(&mut stream).await == b"PING\r\n" {
+            let _ = stream.write_all(b"PONG\r\n").await;
+            if request(&mut stream).await == b"VERSION\r\n" {
+                let _ = stream.write_all(b"2.7\r\n").await;
+            }
+        }
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert_eq!(service.product.as_deref(), Some("Ponger"));
+    assert_eq!(service.version.as_deref(), Some("2.7"));
+}
+
+#[tokio::test]
+async fn a_server_of_one_connection_at_a_time_is_asked_all_the_same() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let asked = request(&mut stream).await;
+            if asked.starts_with(b"GET") {
+                let answer = b"HTTP/1.0 200 OK\r\nServer: acme-http/5\r\n\r\n";
+                let _ = stream.write_all(answer).await;
+            }
+        }
+    });
+    let target = Target::new(at.ip(), Protocol::Tcp, at.port());
+    let service = detector(options()).detect(&target).await.unwrap();
+    assert_eq!(service.product.as_deref(), Some("Acme HTTP"));
+    assert_eq!(service.version.as_deref(), Some("5"));
+}
+
+#[tokio::test]
+async fn tls_is_found_on_any_port_and_spoken_through() {
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls_config());
+    let server = Server::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                request(&mut stream).await;
+                let page = b"HTTP/1.1 200 OK\r\nServer: acme-http/2\r\nContent-Length: 0\r\n\r\n";
+                let _ = stream.write_all(page).await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert_eq!((service.name.as_str(), service.tls), ("http", true));
+    assert_eq!(service.version.as_deref(), Some("2"));
+    assert_eq!(service.facts["tls.cert.names"], "DNS:box.example");
+    assert_eq!(service.facts["tls.versions"], "TLSv1.2, TLSv1.3");
+    assert_eq!(service.facts["tls.version"], "TLSv1.3");
+    assert_eq!(service.facts["tls.cert.sha256"].len(), 64);
+}
+
+#[tokio::test]
+async fn a_web_server_that_says_400_in_the_clear_is_asked_through_tls() {
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls_config());
+    let server = Server::start(move |mut stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut first = [0];
+            if stream.peek(&mut first).await.is_err() {
+                return;
+            }
+            if first == [22] {
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    request(&mut stream).await;
+                    let page = b"HTTP/1.1 200 OK\r\nServer: acme-http/7\r\n\r\n";
+                    let _ = stream.write_all(page).await;
+                    let _ = stream.shutdown().await;
+                }
+                return;
+            }
+            request(&mut stream).await;
+            let refusal = b"HTTP/1.1 400 Bad Request\r\nServer: acme-http/7\r\n\r\nuse HTTPS";
+            let _ = stream.write_all(refusal).await;
+        }
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert_eq!((service.name.as_str(), service.tls), ("http", true));
+    assert_eq!(service.facts["http.status"], "200");
+}
+
+#[tokio::test]
+async fn starttls_shows_the_certificate_and_ehlo_the_program() {
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls_config());
+    let server = Server::start(move |mut stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let _ = stream.write_all(b"220 mx.example ESMTP\r\n").await;
+            loop {
+                let said = request(&mut stream).await;
+                let answer: &[u8] = if said.starts_with(b"EHLO") {
+                    b"250-mx.example\r\n250-STARTTLS\r\n250 X-ACME 4.2\r\n"
+                } else if said.starts_with(b"STARTTLS") {
+                    let _ = stream.write_all(b"220 go\r\n").await;
+                    let _ = acceptor.accept(stream).await;
+                    return;
+                } else {
+                    return;
+                };
+                let _ = stream.write_all(answer).await;
+            }
+        }
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert_eq!(service.product.as_deref(), Some("Acme Mail"));
+    assert_eq!(service.version.as_deref(), Some("4.2"));
+    assert_eq!(service.hostname.as_deref(), Some("mx.example"));
+    assert!(!service.tls);
+    assert_eq!(service.facts["tls.starttls"], "yes");
+    assert_eq!(service.facts["tls.cert.names"], "DNS:box.example");
+}
+
+#[tokio::test]
+async fn a_redirect_on_the_endpoint_is_followed_and_one_off_it_is_not() {
+    let elsewhere = Server::start(|_, _| async {}).await;
+    let off = elsewhere.at;
+    let server = Server::start(move |mut stream, _| async move {
+        let asked = request(&mut stream).await;
+        let answer = if asked.starts_with(b"GET / ") {
+            "HTTP/1.1 302 Found\r\nServer: acme-http/1\r\nLocation: /ui\r\n\r\n".to_owned()
+        } else if asked.starts_with(b"GET /ui ") {
+            format!(
+                "HTTP/1.1 302 Found\r\nLocation: http://{off}/x\r\n\r\n<title>Acme App 3.1</title>"
+            )
+        } else {
+            String::new()
+        };
+        let _ = stream.write_all(answer.as_bytes()).await;
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert_eq!(service.product.as_deref(), Some("Acme App"));
+    assert_eq!(service.version.as_deref(), Some("3.1"));
+    assert_eq!(elsewhere.count(), 0);
+}
+
+/// What a server received, in bytes, while it was asked by `options`.
+async fn received(options: impl FnOnce(Options, u16) -> Options) -> usize {
+    let got = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&got);
+    let server = Server::start(move |mut stream, _| {
+        let counted = Arc::clone(&counted);
+        async move {
+            let mut chunk = [0; 1024];
+            while let Ok(read @ 1..) = stream.read(&mut chunk).await {
+                counted.fetch_add(read, Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    let options = options(self::options(), server.at.port());
+    let service = detector(options).detect(&server.target()).await;
+    assert_eq!(service, None);
+    assert!(server.count() > 0);
+    got.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn a_printer_gets_not_one_byte() {
+    let bytes = received(|options, port| Options {
+        listen_only: PortSet::from_range(port, port),
+        ..options
+    });
+    assert_eq!(bytes.await, 0);
+    let usual = options().listen_only;
+    assert!((9100..=9107).all(|port| usual.contains(port)));
+}
+
+#[tokio::test]
+async fn intensity_0_only_listens() {
+    let bytes = received(|options, _| Options {
+        intensity: 0,
+        ..options
+    });
+    assert_eq!(bytes.await, 0);
+    assert!(received(|options, _| options).await > 0);
+}
+
+#[tokio::test]
+async fn what_no_rule_takes_keeps_its_bytes_and_the_name_of_its_number() {
+    let server = Server::start(|mut stream, _| async move {
+        let _ = stream.write_all(b"hello \x00\xff\r\n").await;
+        let _ = stream.read(&mut [0; 100]).await;
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert_eq!(service.method, Method::Table);
+    assert_eq!(service.product, None);
+    let evidence = service.evidence.unwrap();
+    assert_eq!(evidence.rule, None);
+    assert_eq!(evidence.bytes, r"hello \x00\xff\r\n");
+}
+
+#[tokio::test]
+async fn udp_is_asked_and_answers() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut datagram = [0; 100];
+        while let Ok((read, from)) = socket.recv_from(&mut datagram).await {
+            if &datagram[..read] == b"PING" {
+                let _ = socket.send_to(b"PONG 1.9", from).await;
+            }
+        }
+    });
+    let target = Target::new(at.ip(), Protocol::Udp, at.port());
+    let service = detector(options()).detect(&target).await.unwrap();
+    assert_eq!(service.version.as_deref(), Some("1.9"));
+}
+
+#[tokio::test]
+async fn many_endpoints_are_asked_at_once_but_not_more_than_may_be() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, seen) = (Arc::clone(&now), Arc::clone(&most));
+    let server = Server::start(move |mut stream, _| {
+        let (now, most) = (Arc::clone(&counted), Arc::clone(&seen));
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let _ = stream.write_all(b"ACME 1.2 on Linux\r\n").await;
+            let _ = stream.read(&mut [0; 100]).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+        }
+    })
+    .await;
+    let options = Options {
+        endpoints: 4,
+        connections: 1,
+        ..options()
+    };
+    let detector = detector(options);
+    let tasks = (0..40).map(|_| {
+        let (detector, target) = (detector.clone(), server.target());
+        tokio::spawn(async move { detector.detect(&target).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        assert_eq!(task.await.unwrap().unwrap().name, "acme");
+    }
+    // One that has been answered may still be closing when the next begins.
+    let most = most.load(Ordering::SeqCst);
+    assert!((2..=8).contains(&most), "{most}");
+}

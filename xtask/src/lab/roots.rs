@@ -1,0 +1,116 @@
+//! The Debian trees in which the daemons live.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::process::{command, run, say, succeeds_quietly};
+
+const MIRROR: &str = "http://deb.debian.org/debian";
+const SOURCES: &str = "deb http://deb.debian.org/debian bookworm main\n\
+    deb http://deb.debian.org/debian-security bookworm-security main\n";
+
+/// Written when all is installed; it holds what was.
+const DONE: &str = "lab/installed";
+
+#[derive(Debug, Deserialize)]
+struct File {
+    root: Vec<Root>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Root {
+    name: String,
+    packages: String,
+}
+
+/// Makes the trees that are not there yet; where each is.
+pub(crate) fn prepare(list: &Path, lab: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
+    let text = fs::read_to_string(list)
+        .map_err(|error| format!("cannot read `{}`: {error}", list.display()))?;
+    let file: File =
+        toml::from_str(&text).map_err(|error| format!("`{}`: {error}", list.display()))?;
+    fs::create_dir_all(lab).map_err(|error| format!("cannot make `{}`: {error}", lab.display()))?;
+    let mut roots = BTreeMap::new();
+    for root in file.root {
+        let path = lab.join(&root.name);
+        if fs::read_to_string(path.join(DONE)).ok().as_deref() != Some(&root.packages) {
+            install(&root, &path, lab)?;
+        }
+        roots.insert(root.name, path);
+    }
+    Ok(roots)
+}
+
+fn install(root: &Root, path: &Path, lab: &Path) -> Result<(), String> {
+    say(&format!("installing the tree `{}`", root.name));
+    let base = lab.join("base");
+    if !base.join("etc/debian_version").exists() {
+        if !succeeds_quietly(command("debootstrap").arg("--version")) {
+            return Err("the lab needs debootstrap\nhint: apt-get install debootstrap".to_owned());
+        }
+        succeeded(
+            command("debootstrap")
+                .args(["--variant=minbase", "bookworm"])
+                .arg(&base)
+                .arg(MIRROR),
+        )?;
+    }
+    if !path.exists() {
+        succeeded(command("cp").arg("--archive").arg(&base).arg(path))?;
+    }
+    put(&path.join("etc/apt/sources.list"), SOURCES)?;
+    put(
+        &path.join("etc/hosts"),
+        "127.0.0.1 localhost\n127.0.0.1 lab.example lab\n",
+    )?;
+    // A package's scripts ask this before they start a service.
+    let policy = path.join("usr/sbin/policy-rc.d");
+    put(&policy, "#!/bin/sh\nexit 101\n")?;
+    fs::set_permissions(&policy, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("cannot change `{}`: {error}", policy.display()))?;
+
+    // Scripts of packages ask for the host's name; and what they start must not outlive them.
+    let script = "set -e
+        hostname lab.example
+        mount -t proc proc \"$1/proc\"
+        chroot \"$1\" apt-get update --quiet
+        chroot \"$1\" apt-get install --quiet --yes --no-install-recommends \
+            -o DPkg::Options::=--force-unsafe-io -o DPkg::Options::=--force-confold $2
+        chroot \"$1\" apt-get clean
+        mkdir -p \"$1/lab/tls\"
+        chroot \"$1\" openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=lab.example \
+            -addext subjectAltName=DNS:lab.example,DNS:localhost \
+            -keyout /lab/tls/key.pem -out /lab/tls/cert.pem
+        chmod 644 \"$1/lab/tls/key.pem\"";
+    succeeded(
+        command("timeout")
+            .args(["3600", "unshare", "--mount", "--uts", "--pid", "--fork"])
+            .args(["--kill-child", "sh", "-c", script, "sh"])
+            .arg(path)
+            .arg(
+                root.packages
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )?;
+    put(&path.join(DONE), &root.packages)
+}
+
+fn put(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+}
+
+fn succeeded(command: &mut std::process::Command) -> Result<(), String> {
+    if run(command)?.success() {
+        Ok(())
+    } else {
+        Err("the lab could not be installed; what the command said is above".to_owned())
+    }
+}
