@@ -257,7 +257,9 @@ impl Reader<'_> {
         });
         let follows = words(raw.follows);
         for (at, service) in &follows {
-            let name = service.split_once('/').map_or(service.as_str(), |(name, _)| name);
+            let name = service
+                .split_once('/')
+                .map_or(service.as_str(), |(name, _)| name);
             self.name(*at, name, "service");
         }
         let intensity = self.range(raw.intensity, "intensity", 1, 10);
