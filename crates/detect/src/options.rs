@@ -82,7 +82,7 @@ impl Options {
             intensity: DEFAULT_INTENSITY,
             endpoints: 200,
             connections: 4,
-            budget: Duration::from_secs(10),
+            budget: Duration::from_secs(8),
             connect: Duration::from_secs(3),
             answer: Duration::from_millis(1500),
             patience: Duration::from_secs(6),

@@ -59,10 +59,8 @@ pub fn write(record: &ScanRecord, options: &TableOptions, out: &mut dyn Write) -
     };
     let shown = record.hosts.iter().filter(|(_, host)| is_shown(host));
     for (position, (&address, host)) in shown.enumerate() {
-        if position > 0 {
-            if !only_hosts {
-                writeln!(out)?;
-            }
+        if position > 0 && !only_hosts {
+            writeln!(out)?;
         }
         let mut title = match host.name() {
             Some(name) => format!("{address} ({name})"),

@@ -180,6 +180,10 @@ pub fn version(service: &Service) -> String {
     if let Some(extra) = service.extra.as_ref().filter(|extra| !extra.is_empty()) {
         words.push(format!("({extra})"));
     }
+    // Said rather than left empty: there is no use in looking further.
+    if service.hidden && service.product.is_some() && service.version.is_none() {
+        words.push("(version hidden)".to_owned());
+    }
     words.join(" ")
 }
 

@@ -2,6 +2,7 @@
 //! read its XML find certificates and titles; and CPE names in the form that it uses.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use portolan_model::Service;
@@ -114,7 +115,8 @@ pub(super) fn cpe_uri(name: &str) -> Cow<'_, str> {
                 match character {
                     '.' | '-' | '_' => part.push(character),
                     '!'..='~' if !character.is_ascii_alphanumeric() => {
-                        part.push_str(&format!("%{:02x}", u32::from(character)));
+                        // Writing to a string cannot fail.
+                        let _ = write!(part, "%{:02x}", u32::from(character));
                     }
                     other => part.push(other),
                 }
