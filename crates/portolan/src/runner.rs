@@ -379,7 +379,7 @@ impl Stream<'_> {
                 .clone();
             select! {
                 recv(services) -> answer => match answer {
-                    Ok(answer) => self.service(answer),
+                    Ok(answer) => self.service(&answer),
                     Err(_) => self.services = None,
                 },
                 recv(events) -> event => match event {
@@ -455,7 +455,7 @@ impl Stream<'_> {
         (self.sink)(&event);
     }
 
-    fn service(&mut self, answer: detect::Answered) {
+    fn service(&mut self, answer: &detect::Answered) {
         if let Some(fact) = answer.fact() {
             (self.sink)(&ScanEvent::Service(fact));
         }
@@ -475,7 +475,7 @@ impl Stream<'_> {
                 break;
             }
             match services.found().clone().recv_timeout(GLANCE) {
-                Ok(answer) => self.service(answer),
+                Ok(answer) => self.service(&answer),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
