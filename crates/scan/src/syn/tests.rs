@@ -14,11 +14,22 @@ use crate::request::Request;
 use crate::run::run_syn;
 
 /// A simulated network as a device, under the clock that it moves.
-struct SimDevice {
+pub(crate) struct SimDevice {
     link: Rc<RefCell<SimLink>>,
     clock: Hand,
     v4: IpAddr,
     v6: IpAddr,
+}
+
+impl SimDevice {
+    pub(crate) fn new(link: Rc<RefCell<SimLink>>, clock: Hand, scenario: &Scenario) -> Self {
+        Self {
+            link,
+            clock,
+            v4: scenario.link.address.into(),
+            v6: scenario.link.address6.into(),
+        }
+    }
 }
 
 impl Device for SimDevice {
@@ -104,6 +115,9 @@ fn request(addresses: AddressSet, ports: &str, seed: u64) -> Request {
         discovery: Discovery::Skip,
         seed,
         settled: BTreeMap::new(),
+        shard: None,
+        sweep: None,
+        from: portolan_model::event::Reached::default(),
     }
 }
 
@@ -114,12 +128,7 @@ fn scan(scenario: &Scenario, ports: &str, seed: u64, v6: bool) -> Outcome {
     let request = request(addresses, ports, seed);
     let link = Rc::new(RefCell::new(SimLink::new(scenario)));
     let clock = Hand::new();
-    let device = SimDevice {
-        link: link.clone(),
-        clock: clock.clone(),
-        v4: scenario.link.address.into(),
-        v6: scenario.link.address6.into(),
-    };
+    let device = SimDevice::new(link.clone(), clock.clone(), scenario);
     let mut record = ScanRecord::new("", "");
     let mut sink = |event: ScanEvent| record.apply(&event);
     let finished = run_syn(&request, device, clock, &Control::new(), &mut sink).unwrap();
