@@ -57,6 +57,9 @@ pub enum ScanEvent {
     Problem(Problem),
     /// How far the scan is; several a second at the most.
     Progress(Progress),
+    /// Everything before this place of the scan's order is done with: a scan that is cut off
+    /// later goes on from here.
+    Reached(Reached),
     /// The scan is over.
     Finished(Finished),
 }
@@ -250,6 +253,19 @@ pub struct Progress {
     pub elapsed: Duration,
     /// Estimated time left.
     pub left: Option<Duration>,
+}
+
+/// A place in the order of a scan. What a place stands for is the business of who runs the scan.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+pub struct Reached {
+    /// Of a scan, the block of its plan; of a sweep, the step.
+    pub step: u128,
+    /// Of a scan, the pass over the block's silent ports, from 1; 0 before the first.
+    pub pass: u32,
+    /// Of a scan, the position in that pass.
+    pub position: u64,
 }
 
 /// How a scan ended.

@@ -29,7 +29,9 @@ pub mod record;
 pub mod scope;
 pub mod service;
 pub mod services;
+pub mod shard;
 pub mod spec;
+pub mod special;
 pub mod state;
 pub mod target;
 
@@ -40,6 +42,7 @@ pub use ports::{PortSet, PortSpec};
 pub use record::{HostRecord, PortRecord, ScanRecord};
 pub use scope::Scope;
 pub use service::Service;
+pub use shard::Shard;
 pub use spec::ScanSpec;
 pub use state::{PortState, Protocol, Reason, Technique};
 pub use target::Target;

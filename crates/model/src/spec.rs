@@ -1,11 +1,12 @@
 //! A whole request: what to scan and how.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ports::PortSpec;
+use crate::shard::Shard;
 use crate::state::Technique;
 use crate::target::Target;
 
@@ -34,6 +35,24 @@ pub struct ScanSpec {
     /// Decides the order; the same seed gives the same order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Only this part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// A sweep, which remembers no probe, in place of a scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
+}
+
+/// What a sweep is told beside what a scan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sweep {
+    /// How often each port is asked; without it, as often as the measured loss asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<NonZeroU8>,
+    /// After so many open ports it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<NonZeroU64>,
 }
 
 impl ScanSpec {
@@ -48,6 +67,8 @@ impl ScanSpec {
             discovery: Discovery::default(),
             names: Names::default(),
             seed: None,
+            shard: None,
+            sweep: None,
         }
     }
 }
@@ -71,6 +92,10 @@ pub struct Pace {
     /// How often a silent port is asked again; without it, as often as the measured loss asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u8>,
+    /// For how long a host that answers is asked; then what it answered stands, and the rest is
+    /// left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_timeout: Option<Duration>,
     /// How patient, in one word.
     pub template: Template,
 }

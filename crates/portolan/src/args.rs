@@ -2,13 +2,14 @@
 //! completions.
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use portolan_model::Shard;
 use portolan_model::spec::Template;
 
 use crate::server_args::{
@@ -38,6 +39,17 @@ Exit status: 0 done; 1 done with something left out, which is said on standard e
 2 could not start; 130 interrupted: what was found is printed and kept.
 
 Scan only hosts and networks that are yours or that you may scan.";
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  portolan sweep 10.0.0.0/8 -p 443,8443 --max-rate 200000
+  portolan sweep -iL networks.txt -p 22 --exclude-file not-these.txt -oJ found.jsonl
+  portolan sweep 10.0.0.0/8 -p 443 --shard 3/8 --seed 7    the third of eight machines
+  portolan sweep 0.0.0.0/0 -p 443 --dry-run                what would be asked, and what not
+
+Exit status: as of a scan.
+
+Sweep only networks that are yours or that you may scan.";
 
 /// Charts the open ports of the networks that you run
 #[derive(Debug, Parser)]
@@ -77,6 +89,14 @@ pub(crate) enum Command {
     /// Scan: the default, here for targets that are named like a command
     #[command(after_help = REMINDER, after_long_help = EXAMPLES)]
     Scan(Box<ScanArgs>),
+    /// Find the hosts of whole networks at which a few ports are open
+    ///
+    /// Find the hosts of whole networks at which a few ports are open, by SYN packets of which
+    /// nothing is remembered: it takes the same memory for a /24 and for the whole of IPv4. Open
+    /// ports are written as they are found. Reserved and private networks are left out unless a
+    /// target names them. Needs the right to raw sockets.
+    #[command(after_help = REMINDER, after_long_help = SWEEP_EXAMPLES)]
+    Sweep(Box<SweepArgs>),
     /// Show what would be scanned, without sending a packet
     List(Box<ListArgs>),
     /// Compare two results: 0 if they are the same, 1 if they differ
@@ -351,6 +371,82 @@ pub(crate) struct PaceArgs {
     #[arg(long, value_name = "N", help_heading = HOW, hide_short_help = true,
           value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: Option<u64>,
+
+    /// Give a host up after so long; what it answered is kept
+    ///
+    /// Give a host up so long after it was found: what it answered until then is kept, and what
+    /// is left out is said.
+    #[arg(long, value_name = "TIME", help_heading = HOW,
+          value_parser = duration::parse, allow_hyphen_values = true, hide_short_help = true)]
+    pub(crate) host_timeout: Option<Duration>,
+
+    /// Scan one of several parts, as `3/8`; needs --seed
+    ///
+    /// Scan one of several parts: `3/8` is the third of eight. Parts with the same targets, ports
+    /// and --seed are disjoint, and together they are the whole: one for each machine.
+    #[arg(long, value_name = "N/OF", help_heading = HOW, hide_short_help = true)]
+    pub(crate) shard: Option<Shard>,
+}
+
+/// How a sweep asks.
+#[derive(Debug, Args)]
+pub(crate) struct SweepHowArgs {
+    /// Send at most so many probes a second
+    ///
+    /// Send at most so many probes a second. Below that the rate follows what the path carries.
+    /// Without it nothing is sent faster than 1,000 a second until something has answered.
+    #[arg(long, value_name = "N", help_heading = HOW,
+          value_parser = at_least_one_u64, allow_hyphen_values = true)]
+    pub(crate) max_rate: Option<NonZeroU64>,
+
+    /// Ask each silent port so often [default: by the loss]
+    ///
+    /// Ask each silent port so often, far apart in time. Without it, once where nothing is lost
+    /// on the path, and up to four times where the measured loss asks for it.
+    #[arg(long, value_name = "N", help_heading = HOW, value_parser = probes,
+          allow_hyphen_values = true)]
+    pub(crate) probes: Option<NonZeroU8>,
+
+    /// End after so many open ports
+    #[arg(long, value_name = "N", help_heading = HOW, value_parser = results,
+          allow_hyphen_values = true)]
+    pub(crate) max_results: Option<NonZeroU64>,
+
+    /// Decide the order; the same seed gives the same order
+    #[arg(long, value_name = "N", help_heading = HOW)]
+    pub(crate) seed: Option<u64>,
+
+    /// Sweep one of several parts, as `3/8`; needs --seed
+    ///
+    /// Sweep one of several parts: `3/8` is the third of eight. Parts with the same targets, ports
+    /// and --seed are disjoint, and together they are the whole: one for each machine.
+    #[arg(long, value_name = "N/OF", help_heading = HOW)]
+    pub(crate) shard: Option<Shard>,
+
+    /// Say what would be asked and what is left out, and send nothing
+    #[arg(long, help_heading = HOW)]
+    pub(crate) dry_run: bool,
+}
+
+/// Everything that a sweep can be told.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) targets: TargetArgs,
+    #[command(flatten)]
+    pub(crate) ports: PortArgs,
+    #[command(flatten)]
+    pub(crate) how: SweepHowArgs,
+    #[command(flatten)]
+    pub(crate) names: NameArgs,
+    #[command(flatten)]
+    pub(crate) reverse: ReverseArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 /// Names of what was found.
@@ -658,6 +754,18 @@ fn top_ports(text: &str) -> Result<u32, String> {
 pub(crate) fn scan_id(text: &str) -> Result<portolan_store::ScanId, String> {
     text.parse()
         .map_err(|_| "expected the number of a scan, as `portolan history` shows it".to_owned())
+}
+
+fn probes(text: &str) -> Result<NonZeroU8, String> {
+    text.parse()
+        .ok()
+        .filter(|probes: &NonZeroU8| probes.get() <= 16)
+        .ok_or_else(|| "expected a number from 1 to 16".to_owned())
+}
+
+fn results(text: &str) -> Result<NonZeroU64, String> {
+    text.parse()
+        .map_err(|_| "expected a number of open ports, at least 1".to_owned())
 }
 
 fn retries(text: &str) -> Result<u8, String> {

@@ -1,6 +1,6 @@
 //! The history, as the shell opens it.
 
-use portolan_model::event::{AnswersAll, Problem, Progress};
+use portolan_model::event::{AnswersAll, Problem, Progress, Reached};
 use portolan_model::{ScanEvent, Scope};
 use portolan_store::{Mode, ScanWriter, Store};
 
@@ -51,11 +51,25 @@ pub(crate) fn scope(args: &ScopeArgs, config: &crate::config::Config) -> Result<
     })
 }
 
+/// The place that a scan of the history can go on from: its beginning where none is kept.
+pub(crate) fn place(kept: &portolan_store::Checkpoint) -> Reached {
+    let read = || {
+        let value: serde_json::Value = serde_json::from_slice(&kept.position).ok()?;
+        Some(Reached {
+            step: value.get("step")?.as_str()?.parse().ok()?,
+            pass: value.get("pass")?.as_u64()?.try_into().ok()?,
+            position: value.get("position")?.as_u64()?,
+        })
+    };
+    read().unwrap_or_default()
+}
+
 /// Keeps a scan as it runs.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     writer: ScanWriter,
     waiting: Vec<ScanEvent>,
+    seed: u64,
     failed: Option<portolan_store::Error>,
 }
 
@@ -64,6 +78,7 @@ impl Keeper {
         Self {
             writer,
             waiting: Vec::new(),
+            seed: 0,
             failed: None,
         }
     }
@@ -78,6 +93,10 @@ impl Keeper {
         if self.failed.is_some() {
             return;
         }
+        if let ScanEvent::Reached(place) = event {
+            self.failed = self.reached(place).err();
+            return;
+        }
         self.waiting.push(event.clone());
         if let ScanEvent::AnswersAll(found) = event {
             self.waiting.push(ScanEvent::Problem(as_problem(found)));
@@ -90,6 +109,7 @@ impl Keeper {
             let sent = self.writer.send(std::mem::take(&mut self.waiting));
             let sent = sent.and_then(|()| match event {
                 ScanEvent::Started(started) => {
+                    self.seed = started.seed;
                     let place = serde_json::json!({"seed": started.seed}).to_string();
                     self.writer.checkpoint(started.at, place.into_bytes())
                 }
@@ -97,6 +117,19 @@ impl Keeper {
             });
             self.failed = sent.err();
         }
+    }
+
+    /// Keeps a place after what was found before it.
+    fn reached(&mut self, place: &Reached) -> std::result::Result<(), portolan_store::Error> {
+        self.writer.send(std::mem::take(&mut self.waiting))?;
+        let position = serde_json::json!({
+            "seed": self.seed,
+            "step": place.step.to_string(),
+            "pass": place.pass,
+            "position": place.position,
+        });
+        self.writer
+            .checkpoint(jiff::Timestamp::now(), position.to_string().into_bytes())
     }
 
     /// Waits until all of it is on the disk.

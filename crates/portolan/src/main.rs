@@ -5,6 +5,7 @@
 mod accounts;
 mod args;
 mod argv;
+mod checkpoint;
 mod compare;
 mod config;
 mod data;
@@ -12,6 +13,7 @@ mod detect;
 mod duration;
 mod failure;
 mod history;
+mod keys;
 mod list;
 mod man;
 mod names;
@@ -23,6 +25,7 @@ mod scan;
 mod serve;
 mod server_args;
 mod signals;
+mod sweep;
 mod targets;
 mod terminal;
 
@@ -62,6 +65,7 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
             None => scan_with(&cli.scan, &typed, engine),
         },
         Some(Command::Scan(args)) => scan_with(&args, &typed, engine),
+        Some(Command::Sweep(args)) => sweep_with(&args, &typed, engine),
         Some(Command::List(args)) => {
             let listed = configured(&args.common)
                 .and_then(|config| list::list(&args, &config, &mut io::stdin().lock()));
@@ -116,6 +120,20 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
 fn scan_with(args: &args::ScanArgs, typed: &str, engine: Engine) -> Exit {
     match configured(&args.common) {
         Ok(config) => scan::scan(args, &config, typed, engine),
+        Err(failure) => not_started(&failure),
+    }
+}
+
+fn sweep_with(args: &args::SweepArgs, typed: &str, engine: Engine) -> Exit {
+    let config = match configured(&args.common) {
+        Ok(config) => config,
+        Err(failure) => return not_started(&failure),
+    };
+    if !args.how.dry_run {
+        return scan::sweep(args, &config, typed, engine);
+    }
+    match sweep::dry_run(args, &config, &mut io::stdin().lock()) {
+        Ok(text) => written(terminal::stdout(&text)),
         Err(failure) => not_started(&failure),
     }
 }

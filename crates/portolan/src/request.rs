@@ -3,10 +3,12 @@
 use std::io::Read;
 
 use portolan_link::Rights;
-use portolan_model::spec::{Discovery, Family, Names, Pace};
-use portolan_model::{PortSpec, Protocol, ScanSpec, Target, Technique, ports::PortError};
+use portolan_model::spec::{Discovery, Family, Names, Pace, Sweep};
+use portolan_model::{PortSpec, Protocol, ScanSpec, Shard, Target, Technique, ports::PortError};
 
-use crate::args::{NameArgs, PaceArgs, PortArgs, ReverseArgs, ScanArgs, TargetArgs, TechniqueArgs};
+use crate::args::{
+    NameArgs, PaceArgs, PortArgs, ReverseArgs, ScanArgs, SweepArgs, TargetArgs, TechniqueArgs,
+};
 use crate::config::Config;
 use crate::failure::{Failure, Result, visible};
 use crate::targets;
@@ -40,7 +42,71 @@ pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Re
         discovery,
         names: names(&args.names, &args.reverse, config),
         seed: args.pace.seed,
+        shard: shard(args.pace.shard, args.pace.seed)?,
+        sweep: None,
     })
+}
+
+/// The request of a sweep.
+///
+/// # Errors
+/// As [`scan`], and where no port is named.
+pub(crate) fn sweep(args: &SweepArgs, config: &Config, stdin: &mut dyn Read) -> Result<ScanSpec> {
+    if args.ports.ports.is_none() && args.ports.top_ports.is_none() && !args.ports.fast {
+        return Err(Failure::new("a sweep needs to be told which ports")
+            .hint("name them, as in `-p 443` or `-p 22,80,443`"));
+    }
+    let Where {
+        targets,
+        exclude,
+        ports,
+    } = places(&args.targets, &args.ports, config, stdin)?;
+    of_family(&targets, &args.names)?;
+    if !args.how.dry_run
+        && let Rights::Missing(missing) = portolan_link::rights()
+    {
+        let hint = missing.to_string().replace(
+            "or use `--connect`",
+            "or scan by connections: `portolan TARGET...`",
+        );
+        let failure = Failure::new("`sweep`: this process may not send packets of its own");
+        return Err(failure.hint(hint));
+    }
+    let mut names = names(&args.names, &args.reverse, config);
+    // Looking up what a sweep finds would take longer than the sweep: only where it is asked for.
+    names.reverse = args.reverse.dns;
+    Ok(ScanSpec {
+        targets,
+        exclude,
+        ports,
+        techniques: vec![Technique::Syn],
+        pace: Pace {
+            max_rate: args.how.max_rate.or(config.max_rate),
+            ..Pace::default()
+        },
+        discovery: Discovery::Skip,
+        names,
+        seed: args.how.seed,
+        shard: shard(args.how.shard, args.how.seed)?,
+        sweep: Some(Sweep {
+            probes: args.how.probes,
+            max_results: args.how.max_results,
+        }),
+    })
+}
+
+/// A part of a scan is the same part on every machine only with the same seed.
+fn shard(shard: Option<Shard>, seed: Option<u64>) -> Result<Option<Shard>> {
+    match (shard, seed) {
+        (Some(shard), None) => Err(Failure::new(format!(
+            "`--shard {shard}` needs `--seed`: each machine would cut the whole in another way"
+        ))
+        .hint(format!(
+            "give all {} machines the same one, as in `--shard {shard} --seed 7`",
+            shard.of()
+        ))),
+        _ => Ok(shard),
+    }
 }
 
 /// Where to look and at which ports.
@@ -241,6 +307,20 @@ fn techniques(args: &TechniqueArgs) -> Result<Vec<Technique>> {
     }
 }
 
+/// Whether a scan that sends packets of its own may go on.
+///
+/// # Errors
+/// Where this process lacks the rights.
+pub(crate) fn may_send_packets() -> Result<()> {
+    match portolan_link::rights() {
+        Rights::Raw => Ok(()),
+        Rights::Missing(missing) => Err(Failure::new(
+            "this process may not send packets of its own, as the scan to go on with does",
+        )
+        .hint(missing.to_string().replace(", or use `--connect`", ""))),
+    }
+}
+
 /// What this build cannot do is refused, never left out in silence.
 fn refuse_techniques(args: &TechniqueArgs) -> Result<()> {
     if args.udp {
@@ -257,6 +337,7 @@ fn pace(args: &PaceArgs, config: &Config) -> Result<Pace> {
         max_rate: args.max_rate.or(config.max_rate),
         min_rate: args.min_rate.or(config.min_rate),
         retries: args.retries.or(config.retries),
+        host_timeout: args.host_timeout,
         template: args.timing.or(config.timing).unwrap_or_default(),
     };
     if let (Some(min), Some(max)) = (pace.min_rate, pace.max_rate)

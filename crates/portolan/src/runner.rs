@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use portolan_detect::Detector;
 use portolan_link::{Link, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
-use portolan_model::event::{HostName, NameKind, Outcome, Problem};
+use portolan_model::event::{HostName, NameKind, Outcome, Problem, Reached};
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::Names;
+use portolan_model::special::{Special, without_special};
 use portolan_model::target::HostName as Name;
 use portolan_model::{AddressSet, ScanEvent, ScanSpec, Scope, Target, Technique};
 use portolan_scan::clock::SystemClock;
@@ -48,6 +49,9 @@ pub(crate) fn engine(
         .map_err(|error| refused(error.to_string()))?;
     // The sockets are open; nothing that comes from the network meets a right.
     portolan_link::drop_capabilities().map_err(|error| refused(error.to_string()))?;
+    if request.sweep.is_some() {
+        return portolan_scan::run_sweep(request, link, clock, control, sink).map(drop);
+    }
     portolan_scan::run_syn(request, link, clock, control, sink).map(drop)
 }
 
@@ -130,23 +134,7 @@ pub(crate) fn prepare(
     }
     let answers = names::forward(wanted, settings, control).ok_or(Error::Stopped)?;
 
-    let mut excluded = AddressSetBuilder::default();
-    for target in &spec.exclude {
-        match target {
-            Target::Name(name) => match answers.get(name) {
-                Some(Ok(addresses)) => push_all(&mut excluded, addresses),
-                Some(Err(source)) => {
-                    return Err(Error::Exclude {
-                        name: name.clone(),
-                        source: source.clone(),
-                    });
-                }
-                None => {}
-            },
-            other => push_target(&mut excluded, other),
-        }
-    }
-    let excluded = excluded.build();
+    let excluded = excluded(spec, &answers)?;
 
     let mut addresses = AddressSetBuilder::default();
     let mut typed: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
@@ -183,8 +171,16 @@ pub(crate) fn prepare(
     }
     let all = addresses.build();
     let addresses = all.without(&excluded);
+    let addresses = if spec.sweep.is_some() {
+        ordinary(&spec.targets, &typed, &excluded, &mut problems)
+    } else {
+        addresses
+    };
     if addresses.is_empty() {
         let why = match (all.is_empty(), problems.is_empty()) {
+            (false, _) if spec.sweep.is_some() => {
+                "every target is excluded, or special and not named"
+            }
             (false, _) => "every target is excluded",
             (true, false) => "no target has an address",
             (true, true) => "no target is given",
@@ -210,6 +206,9 @@ pub(crate) fn prepare(
             discovery: spec.discovery,
             seed: spec.seed.unwrap_or(seed),
             settled: portolan_scan::Settled::new(),
+            shard: spec.shard,
+            sweep: spec.sweep,
+            from: Reached::default(),
         },
         typed,
         problems,
@@ -240,6 +239,66 @@ fn best_technique(
             (Technique::Connect, Some(note))
         }
     }
+}
+
+/// What is to be left out, names looked up.
+fn excluded(spec: &ScanSpec, answers: &names::Forward) -> Result<AddressSet, Error> {
+    let mut excluded = AddressSetBuilder::default();
+    for target in &spec.exclude {
+        match target {
+            Target::Name(name) => match answers.get(name) {
+                Some(Ok(addresses)) => push_all(&mut excluded, addresses),
+                Some(Err(source)) => {
+                    return Err(Error::Exclude {
+                        name: name.clone(),
+                        source: source.clone(),
+                    });
+                }
+                None => {}
+            },
+            other => push_target(&mut excluded, other),
+        }
+    }
+    Ok(excluded.build())
+}
+
+/// What a sweep of these targets asks: no special block that none of them names.
+fn ordinary(
+    targets: &[Target],
+    typed: &BTreeMap<IpAddr, Vec<Name>>,
+    excluded: &AddressSet,
+    problems: &mut Vec<Problem>,
+) -> AddressSet {
+    let of_names = typed
+        .keys()
+        .map(|&address| AddressSet::from_range(address, address));
+    let of_words = targets.iter().filter_map(Target::addresses);
+    let each: Vec<_> = of_words
+        .chain(of_names)
+        .map(|set| set.without(excluded))
+        .collect();
+    let (ordinary, special) = without_special(&each);
+    problems.extend(left_out(&special));
+    ordinary
+}
+
+/// What is said of the blocks that a sweep leaves out; nothing where there are none.
+pub(crate) fn left_out(special: &[(Special, u128)]) -> Option<Problem> {
+    let count: u128 = special.iter().map(|(_, count)| count).sum();
+    let blocks: Vec<String> = special
+        .iter()
+        .map(|(special, _)| format!("{} ({}, {})", special.block, special.name, special.source))
+        .collect();
+    (!blocks.is_empty()).then(|| Problem {
+        about: String::new(),
+        message: format!(
+            "{} addresses that are no ordinary hosts are left out: {}",
+            crate::terminal::grouped(count),
+            blocks.join(", ")
+        ),
+        hint: Some("to sweep such a block, name it, or a part of it, as a target".to_owned()),
+        left_out: false,
+    })
 }
 
 /// Of a name's addresses those that are scanned: all, or the first, of the family.

@@ -2,24 +2,27 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use portolan_link::Limit;
-use portolan_model::event::Outcome;
-use portolan_model::{ScanEvent, ScanRecord};
+use portolan_model::event::{Outcome, Reached};
+use portolan_model::{PortState, ScanEvent, ScanRecord, ScanSpec, Scope, Technique};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
 use portolan_scan::{Control, settled_in};
 use portolan_store::{Mode, NewScan};
 use rustix::io::Errno;
 
-use crate::args::{ColorChoice, DetectionArgs, OutputArgs, ScanArgs};
+use crate::args::{ColorChoice, CommonArgs, DetectionArgs, OutputArgs, ScanArgs, SweepArgs};
+use crate::checkpoint::{Journal, Kept};
 use crate::config::Config;
 use crate::data::Keeper;
 use crate::failure::{Exit, Failure, io_reason};
+use crate::keys::{Key, Keys};
 use crate::outputs::{self, Destination, Output};
-use crate::runner::{self, Beside, Engine};
-use crate::server_args::ResumeArgs;
+use crate::runner::{self, Beside, Engine, Prepared};
+use crate::server_args::{KeepArgs, ResumeArgs};
 use crate::terminal::{self, Live, Look, Shown};
 use crate::{data, detect, names, request, signals};
 
@@ -29,62 +32,133 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Runs a scan from its options to its results, with `engine` as the engine; `typed` is the
 /// command line.
 pub(crate) fn scan(args: &ScanArgs, config: &Config, typed: &str, engine: Engine) -> Exit {
-    let look = Look::detect(
-        args.common
-            .color
-            .or(config.color)
-            .unwrap_or(ColorChoice::Auto),
-    );
-    match start(args, config, typed, engine, look) {
-        Ok(exit) => exit,
-        Err(failure) => {
-            terminal::stderr(&terminal::error_lines(&failure, look.err_color));
-            Exit::NotStarted
-        }
-    }
+    let look = look(&args.common, config);
+    let asked = || -> Result<Asked<'_>, Failure> {
+        Ok(Asked {
+            spec: request::scan(args, config, &mut io::stdin().lock())?,
+            dns_servers: &args.reverse.dns_servers,
+            output: &args.output,
+            keep: &args.keep,
+            detection: args.technique.detect.then_some(&args.technique.detection),
+            listens: !args
+                .targets
+                .input
+                .iter()
+                .any(|file| file.as_os_str() == "-"),
+            typed,
+        })
+    };
+    ended(
+        asked().and_then(|asked| start(asked, config, engine, look)),
+        look,
+    )
 }
 
-fn start(
-    args: &ScanArgs,
-    config: &Config,
-    typed: &str,
-    engine: Engine,
-    look: Look,
-) -> Result<Exit, Failure> {
-    limit_rights(Limit::FilesAndPackets)?;
-    let spec = request::scan(args, config, &mut io::stdin().lock())?;
-    let scope = data::scope(&args.keep.scope, config)?;
-    let detector = if args.technique.detect {
-        Some(detect::detector(&args.technique.detection)?)
-    } else {
-        None
+/// Runs a sweep from its options to its results, with `engine` as the engine.
+pub(crate) fn sweep(args: &SweepArgs, config: &Config, typed: &str, engine: Engine) -> Exit {
+    let look = look(&args.common, config);
+    let asked = || -> Result<Asked<'_>, Failure> {
+        Ok(Asked {
+            spec: request::sweep(args, config, &mut io::stdin().lock())?,
+            dns_servers: &args.reverse.dns_servers,
+            output: &args.output,
+            keep: &args.keep,
+            detection: None,
+            listens: !args
+                .targets
+                .input
+                .iter()
+                .any(|file| file.as_os_str() == "-"),
+            typed,
+        })
     };
-    let outputs = outputs::plan(&args.output)?;
+    ended(
+        asked().and_then(|asked| start(asked, config, engine, look)),
+        look,
+    )
+}
+
+/// Goes on with a scan of the history or of a checkpoint, with `engine` as the engine.
+pub(crate) fn resume(args: &ResumeArgs, config: &Config, engine: Engine) -> Exit {
+    let look = look(&args.common, config);
+    ended(go_on(args, config, engine, look), look)
+}
+
+fn look(args: &CommonArgs, config: &Config) -> Look {
+    Look::detect(args.color.or(config.color).unwrap_or(ColorChoice::Auto))
+}
+
+/// The end of a scan, or why it did not begin.
+fn ended(result: Result<Exit, Failure>, look: Look) -> Exit {
+    result.unwrap_or_else(|failure| {
+        terminal::stderr(&terminal::error_lines(&failure, look.err_color));
+        Exit::NotStarted
+    })
+}
+
+/// What a command line asks for.
+struct Asked<'a> {
+    spec: ScanSpec,
+    dns_servers: &'a [SocketAddr],
+    output: &'a OutputArgs,
+    keep: &'a KeepArgs,
+    /// How services are named, if they are.
+    detection: Option<&'a DetectionArgs>,
+    /// Whether standard input is free for keys.
+    listens: bool,
+    typed: &'a str,
+}
+
+fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Result<Exit, Failure> {
+    let Asked {
+        spec,
+        dns_servers,
+        output,
+        keep,
+        detection,
+        listens,
+        typed,
+    } = asked;
+    limit_rights(Limit::FilesAndPackets)?;
+    let scope = data::scope(&keep.scope, config)?;
+    let detector = detection.map(detect::detector).transpose()?;
+    let outputs = outputs::plan(output)?;
     outputs::check(&outputs)?;
-    let store = if args.keep.save {
-        Some(data::open(&args.keep.data, Mode::Write)?)
+    let store = if keep.save {
+        Some(data::open(&keep.data, Mode::Write)?)
     } else {
         None
     };
     let settings = names::Settings {
-        servers: if args.reverse.dns_servers.is_empty() {
+        servers: if dns_servers.is_empty() {
             config.dns_servers.clone()
         } else {
-            args.reverse.dns_servers.clone()
+            dns_servers.to_vec()
         },
         ..names::Settings::default()
     };
-    let control = Control::new();
-    signals::watch(control.clone(), terminal::leave_line).map_err(|error| {
-        Failure::new(format!("cannot watch for signals: {}", io_reason(&error)))
-    })?;
+    let control = watched()?;
     let prepared = match runner::prepare(&spec, &settings, &scope, seed(), &control) {
         Ok(prepared) => prepared,
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
-    tell_note(&prepared, &args.output, look);
-    let mut sinks = Sinks::new(&args.output, config, &outputs, typed, look);
+    tell_note(&prepared, output, look);
+    let mut sinks = Sinks::new(output, config, &outputs, typed, look);
+    sinks.listens = listens;
+    if spec.sweep.is_some() {
+        sinks.stream(&outputs);
+    }
+    if let Some(path) = &keep.checkpoint {
+        let seed = prepared.request.seed;
+        sinks.journal = Some(Journal::begin(
+            path,
+            &spec,
+            detector.is_some(),
+            seed,
+            typed,
+        )?);
+    }
     if let Some(store) = store {
         let new = NewScan {
             args: typed.to_owned(),
@@ -98,11 +172,38 @@ fn start(
         names: &settings,
         detector: detector.as_ref(),
     };
-    let run = runner::run(engine, &prepared, beside, &control, &mut |event| {
-        sinks.event(event, &control);
+    follow(engine, &prepared, beside, &control, sinks, &outputs)
+}
+
+/// What may be done to a scan, tied to the signals.
+fn watched() -> Result<Control, Failure> {
+    let control = Control::new();
+    signals::watch(control.clone(), terminal::leave_line).map_err(|error| {
+        Failure::new(format!("cannot watch for signals: {}", io_reason(&error)))
+    })?;
+    Ok(control)
+}
+
+/// Runs a scan that is prepared, and writes its results.
+fn follow(
+    engine: Engine,
+    prepared: &Prepared,
+    beside: Beside<'_>,
+    control: &Control,
+    mut sinks: Sinks<'_>,
+    outputs: &[Output],
+) -> Result<Exit, Failure> {
+    let look = sinks.look;
+    sinks.is_sweep = prepared.request.sweep.is_some();
+    if sinks.listens {
+        sinks.keys = Keys::listen();
+    }
+    let run = runner::run(engine, prepared, beside, control, &mut |event| {
+        sinks.event(event, control);
     });
+    drop(sinks.keys.take());
     match run {
-        Ok(()) => Ok(sinks.finish(&outputs, &control)),
+        Ok(()) => Ok(sinks.finish(outputs, control)),
         Err(error) => {
             sinks.live.clear();
             if let Some(keeper) = sinks.keeper.take() {
@@ -117,38 +218,22 @@ fn start(
     }
 }
 
-/// Goes on with a scan of the history, with `engine` as the engine.
-pub(crate) fn resume(args: &ResumeArgs, config: &Config, engine: Engine) -> Exit {
-    let look = Look::detect(
-        args.common
-            .color
-            .or(config.color)
-            .unwrap_or(ColorChoice::Auto),
-    );
-    match go_on(args, config, engine, look) {
-        Ok(exit) => exit,
-        Err(failure) => {
-            terminal::stderr(&terminal::error_lines(&failure, look.err_color));
-            Exit::NotStarted
-        }
-    }
-}
-
 fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Result<Exit, Failure> {
     limit_rights(Limit::FilesAndPackets)?;
     let scope = data::scope(&args.scope, config)?;
     let outputs = outputs::plan(&args.output)?;
     outputs::check(&outputs)?;
-    let store = data::open(&args.data, Mode::Write)?;
-    let scan = store.scan(args.id).map_err(data::failure)?;
     let settings = names::Settings {
         servers: config.dns_servers.clone(),
         ..names::Settings::default()
     };
-    let control = Control::new();
-    signals::watch(control.clone(), terminal::leave_line).map_err(|error| {
-        Failure::new(format!("cannot watch for signals: {}", io_reason(&error)))
-    })?;
+    let id = args.what.to_str().and_then(|text| text.parse().ok());
+    let Some(id) = id else {
+        return go_on_from_file(args, config, engine, look, &outputs, &settings, &scope);
+    };
+    let store = data::open(&args.data, Mode::Write)?;
+    let scan = store.scan(id).map_err(data::failure)?;
+    let control = watched()?;
     let seed = scan
         .started
         .as_ref()
@@ -158,13 +243,17 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
-    let (writer, _) = store.resume(args.id).map_err(data::failure)?;
-    let record = store.record(args.id).map_err(data::failure)?;
+    let (writer, checkpoint) = store.resume(id).map_err(data::failure)?;
+    let record = store.record(id).map_err(data::failure)?;
     prepared.request.settled = settled_in(&record);
     tell_note(&prepared, &args.output, look);
+    prepared.request.from = checkpoint.map_or_else(Reached::default, |kept| data::place(&kept));
     let mut sinks = Sinks::new(&args.output, config, &outputs, &scan.args, look);
+    if scan.spec.sweep.is_some() {
+        sinks.stream(&outputs);
+    }
     // What was found before belongs into the result too; what was left out is told anew.
-    sinks.record.hosts = record.hosts;
+    sinks.take_up(record);
     sinks.keeper = Some(Keeper::new(writer));
     let detector = if scan.detect {
         Some(detect::detector(&DetectionArgs::default())?)
@@ -175,19 +264,47 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
         names: &settings,
         detector: detector.as_ref(),
     };
-    let run = runner::run(engine, &prepared, beside, &control, &mut |event| {
-        sinks.event(event, &control);
-    });
-    match run {
-        Ok(()) => Ok(sinks.finish(&outputs, &control)),
-        Err(error) => {
-            sinks.live.clear();
-            if let Some(keeper) = sinks.keeper.take() {
-                keeper.give_up();
-            }
-            Err(told(&error, look))
-        }
+    follow(engine, &prepared, beside, &control, sinks, &outputs)
+}
+
+/// Goes on with the scan of a checkpoint, and keeps on writing it.
+fn go_on_from_file(
+    args: &ResumeArgs,
+    config: &Config,
+    engine: Engine,
+    look: Look,
+    outputs: &[Output],
+    settings: &names::Settings,
+    scope: &Scope,
+) -> Result<Exit, Failure> {
+    let kept = Kept::read(&args.what)?;
+    if kept.spec.techniques.contains(&Technique::Syn) {
+        request::may_send_packets()?;
     }
+    let control = watched()?;
+    let mut prepared = match runner::prepare(&kept.spec, settings, scope, kept.seed, &control) {
+        Ok(prepared) => prepared,
+        Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
+        Err(error) => return Err(told(&error, look)),
+    };
+    prepared.request.settled = settled_in(&kept.record);
+    prepared.request.from = kept.place;
+    let mut sinks = Sinks::new(&args.output, config, outputs, &kept.args, look);
+    if kept.spec.sweep.is_some() {
+        sinks.stream(outputs);
+    }
+    sinks.journal = Some(kept.journal(&args.what)?);
+    sinks.take_up(kept.record);
+    let detector = if kept.detect {
+        Some(detect::detector(&DetectionArgs::default())?)
+    } else {
+        None
+    };
+    let beside = Beside {
+        names: settings,
+        detector: detector.as_ref(),
+    };
+    follow(engine, &prepared, beside, &control, sinks, outputs)
 }
 
 /// Gives up what this process may do beyond the limit, before it starts a thread.
@@ -197,7 +314,7 @@ fn limit_rights(limit: Limit) -> Result<(), Failure> {
 }
 
 /// Says how ports are asked, where another way would be better.
-fn tell_note(prepared: &runner::Prepared, output: &OutputArgs, look: Look) {
+fn tell_note(prepared: &Prepared, output: &OutputArgs, look: Look) {
     if let Some(note) = prepared.note.as_ref().filter(|_| !output.quiet) {
         terminal::stderr(&terminal::note_line(note, look.err_color));
     }
@@ -309,6 +426,7 @@ impl Stream {
 }
 
 /// Everyone who reads the events of a scan.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct Sinks<'a> {
     output: &'a OutputArgs,
     look: Look,
@@ -326,6 +444,17 @@ struct Sinks<'a> {
     reader_has_gone: bool,
     /// Where the scan is kept.
     keeper: Option<Keeper>,
+    /// Where it is kept how far the scan is.
+    journal: Option<Journal>,
+    /// Whether the record takes what is found: no result at the end needs it otherwise.
+    records: bool,
+    /// Open ports that the record does not hold.
+    unrecorded: u64,
+    /// What is typed while the scan runs.
+    keys: Option<Keys>,
+    /// Whether keys are for us: standard input may be the list of targets.
+    listens: bool,
+    is_sweep: bool,
 }
 
 impl<'a> Sinks<'a> {
@@ -372,10 +501,39 @@ impl<'a> Sinks<'a> {
             stdout_error: None,
             reader_has_gone: false,
             keeper: None,
+            journal: None,
+            records: true,
+            unrecorded: 0,
+            keys: None,
+            listens: true,
+            is_sweep: false,
+        }
+    }
+
+    /// Writes open ports as they are found and nothing else, as befits a sweep: what is found is
+    /// kept in memory only where a result that is written at the end needs it.
+    fn stream(&mut self, outputs: &[Output]) {
+        self.options.open_only = true;
+        self.records = outputs
+            .iter()
+            .any(|output| output.format != Format::JsonLines);
+        self.live.show_rows(self.table);
+        self.table = false;
+    }
+
+    /// Takes up what an earlier part of the scan has found.
+    fn take_up(&mut self, record: ScanRecord) {
+        if self.records {
+            self.record.hosts = record.hosts;
+        } else {
+            self.unrecorded = record.count(PortState::Open) as u64;
         }
     }
 
     fn event(&mut self, event: &ScanEvent, control: &Control) {
+        while let Some(key) = self.keys.as_ref().and_then(Keys::pressed) {
+            self.key(key, control);
+        }
         if matches!(event, ScanEvent::Started(_)) {
             // The sockets are open: from here on files are all that this thread needs. Where the
             // right to packets cannot be given up, it does no harm here either.
@@ -390,7 +548,20 @@ impl<'a> Sinks<'a> {
             self.look = self.look.again();
             self.live.resize(self.look);
         }
-        self.record.apply(event);
+        if self.records {
+            self.record.apply(event);
+        } else {
+            match event {
+                ScanEvent::Port(fact) => {
+                    self.unrecorded += u64::from(fact.state == PortState::Open);
+                }
+                ScanEvent::HostUp(_) | ScanEvent::HostName(_) => {}
+                event => self.record.apply(event),
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.event(event);
+        }
         if let Some(keeper) = &mut self.keeper {
             keeper.event(event);
         }
@@ -409,6 +580,25 @@ impl<'a> Sinks<'a> {
             // Nobody is left to read what would be found.
             self.reader_has_gone |= !control.is_stopped();
             control.stop();
+        }
+    }
+
+    /// Does what a key asks for.
+    fn key(&mut self, key: Key, control: &Control) {
+        match key {
+            Key::Pause if control.is_paused() => {
+                control.resume();
+                self.live.say("goes on");
+            }
+            Key::Pause => {
+                control.pause();
+                self.live
+                    .say("paused: nothing is sent until `p` is pressed again");
+            }
+            Key::Skip if self.is_sweep => self.live.say("a sweep waits for no host"),
+            Key::Skip => control.skip_host(),
+            Key::Quit => control.stop(),
+            Key::Where => self.live.say_where(),
         }
     }
 
@@ -462,6 +652,13 @@ impl<'a> Sinks<'a> {
                 Err(failure) => failures.push(failure),
             }
         }
+        let mut checkpoint = None;
+        if let Some(journal) = &mut self.journal {
+            match journal.finish() {
+                Ok(()) => checkpoint = Some(journal.path().to_owned()),
+                Err(failure) => failures.push(failure),
+            }
+        }
         let stdout_failed = self
             .stdout_error
             .as_ref()
@@ -482,7 +679,13 @@ impl<'a> Sinks<'a> {
         let is_quiet_end = pipe_closed && !by_user;
         if !self.output.quiet && !is_quiet_end {
             let verbose = self.output.verbose > 0;
-            terminal::stderr(&terminal::summary(&self.record, verbose));
+            terminal::stderr(&terminal::summary(&self.record, self.unrecorded, verbose));
+            if let Some(path) = checkpoint
+                && self.record.outcome() != Outcome::Complete
+            {
+                let path = crate::failure::visible(&path.display().to_string());
+                terminal::stderr(&format!("to go on: portolan resume {path}\n"));
+            }
             if let Some(id) = kept {
                 terminal::stderr(&format!("kept as scan {id}: see `portolan show {id}`\n"));
             }

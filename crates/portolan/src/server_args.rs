@@ -33,6 +33,15 @@ pub(crate) struct KeepArgs {
     #[arg(long, help_heading = DATA, hide_short_help = true)]
     pub(crate) save: bool,
 
+    /// Keep in a file how far the scan is, for `resume`
+    ///
+    /// Keep in a file what was found and how far the scan is, from second to second. After
+    /// Ctrl-C, a crash or a power cut, `portolan resume FILE` goes on from there. The file is JSON
+    /// lines and reads as a result.
+    #[arg(long, value_name = "FILE", help_heading = DATA, value_hint = ValueHint::FilePath,
+          hide_short_help = true)]
+    pub(crate) checkpoint: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) data: DataArgs,
 
@@ -265,9 +274,9 @@ pub(crate) struct ExportArgs {
 /// What `resume` can be told.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
-    /// The scan's number
-    #[arg(value_name = "ID", value_parser = crate::args::scan_id)]
-    pub(crate) id: portolan_store::ScanId,
+    /// The scan's number, or the file of `--checkpoint`
+    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) what: PathBuf,
 
     #[command(flatten)]
     pub(crate) data: DataArgs,

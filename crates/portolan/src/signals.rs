@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portolan_scan::Control;
 use portolan_scan::clock::{Clock as _, SystemClock};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// What a shell calls the end by SIGINT: 128 and its number.
@@ -16,12 +16,13 @@ const INTERRUPTED: i32 = 130;
 /// to its group.
 const SAME: Duration = Duration::from_millis(200);
 
-/// Ties the signals to `control` from here on; `at_second` is called before leaving at once.
+/// Ties the signals to `control` from here on; `at_second` is called before leaving at once, which
+/// SIGQUIT asks for as well.
 ///
 /// # Errors
 /// When the system does not let them be caught.
 pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT])?;
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -30,7 +31,12 @@ pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
             let clock = SystemClock::start();
             // Kept here: a scan can have been stopped by other means before the first.
             let mut first = None;
-            for _ in signals.forever() {
+            for signal in signals.forever() {
+                if signal == SIGQUIT {
+                    // It ends the program as ever, but not before the terminal is as before.
+                    at_second();
+                    let _ = signal_hook::low_level::emulate_default_handler(SIGQUIT);
+                }
                 let now = clock.now();
                 match first {
                     None => {

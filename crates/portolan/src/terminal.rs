@@ -33,6 +33,7 @@ pub(crate) fn stderr(text: &str) {
 
 /// Takes a line of progress away before the program leaves without ending its scan.
 pub(crate) fn leave_line() {
+    crate::keys::restore();
     if io::IsTerminal::is_terminal(&io::stderr()) {
         stderr("\r\x1b[K");
     }

@@ -108,6 +108,18 @@ impl<W: io::Write> JsonLines<W> {
         self.out.flush()
     }
 
+    /// Writes what is gathered by now, of hosts that are not done: a reader then has all that was
+    /// taken in.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_gathered(&mut self) -> io::Result<()> {
+        for (address, gathered) in std::mem::take(&mut self.gathered) {
+            self.ports(address, gathered)?;
+        }
+        Ok(())
+    }
+
     /// Writes what is still gathered, of hosts that will not be done, and gives the writer
     /// back.
     ///

@@ -13,6 +13,7 @@ pub struct Control {
 struct Flags {
     stop: AtomicBool,
     pause: AtomicBool,
+    skip: AtomicBool,
 }
 
 impl Control {
@@ -39,6 +40,16 @@ impl Control {
     /// Goes on after [`pause`](Self::pause).
     pub fn resume(&self) {
         self.inner.pause.store(false, Ordering::Relaxed);
+    }
+
+    /// Gives up the host that has the most ports left to ask: what it answered is kept.
+    pub fn skip_host(&self) {
+        self.inner.skip.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`skip_host`](Self::skip_host) was called since the last time.
+    pub(crate) fn take_skip(&self) -> bool {
+        self.inner.skip.swap(false, Ordering::Relaxed)
     }
 
     /// Whether it is paused.

@@ -11,12 +11,11 @@
 //! to have overrun the path, its stretches are walked again, and what answered is skipped.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
 use portolan_model::PortState;
-use portolan_model::event::{Endpoint, Finished, Outcome, Problem, ScanEvent};
+use portolan_model::event::{Endpoint, Finished, Outcome, Problem, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
 
 use crate::bits::Bits;
@@ -26,6 +25,7 @@ use crate::discovery::Suspects;
 use crate::loss::Loss;
 use crate::pace::{Limits, Pace};
 use crate::plan::{Block, Plan};
+use crate::quickest::Quickest;
 use crate::request::Settled;
 use crate::sentinels::Sentinels;
 use crate::transport::Transport;
@@ -40,6 +40,7 @@ mod answers;
 mod asked_out;
 mod discover;
 mod doubt;
+mod give_up;
 mod report;
 mod state;
 mod walk;
@@ -71,6 +72,8 @@ pub(crate) struct Options {
     pub(crate) spares_open: bool,
     /// What a port that stays silent is.
     pub(crate) silent: PortState,
+    /// A host that answered is asked for no longer than this.
+    pub(crate) host_timeout: Option<Duration>,
 }
 
 /// Counts over the whole scan.
@@ -98,6 +101,18 @@ pub(crate) struct Engine<'a, T, C> {
     pub(crate) options: Options,
     /// What an earlier part of the scan has settled.
     pub(crate) settled: &'a Settled,
+    /// How far that part has come.
+    pub(crate) from: Reached,
+    /// Where the running pass begins, if not at its beginning.
+    pass_from: u64,
+    /// The block that is scanned, when that began, and when its hosts were found up.
+    block: u64,
+    block_started: Duration,
+    up_at: HashMap<u32, Duration>,
+    /// Hosts that were given up.
+    given_up: u64,
+    /// Where the scan could have been gone on from at the last look, and when that was.
+    reached: (Duration, Reached),
     pace: Pace,
     /// What became of probes to open ports and to sentinels.
     loss: Loss,
@@ -106,7 +121,7 @@ pub(crate) struct Engine<'a, T, C> {
     /// The port that is always asked within the same flow.
     steady: Option<Endpoint>,
     /// How long the quickest answer of a host took.
-    quickest: HashMap<IpAddr, Duration>,
+    quickest: Quickest,
     sentinels: Sentinels,
     unreached: Unreached,
     /// The stretches of the order that each round walked, oldest round first.
@@ -149,11 +164,18 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             sink,
             options,
             settled,
+            from: Reached::default(),
+            pass_from: 0,
+            block: 0,
+            block_started: now,
+            up_at: HashMap::new(),
+            given_up: 0,
+            reached: (now, Reached::default()),
             pace: Pace::new(options.limits, now),
             loss: Loss::default(),
             closed_loss: Loss::default(),
             steady: None,
-            quickest: HashMap::new(),
+            quickest: Quickest::default(),
             sentinels: Sentinels::new(options.sentinel_gap),
             unreached: Unreached::default(),
             stretches: VecDeque::new(),
@@ -178,11 +200,22 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Asks everything, block by block, and says how it went. `Started` and `Finished` are the
     /// caller's to send.
     pub(crate) fn run(&mut self) -> Finished {
-        for number in 0..self.plan.blocks() {
+        let first = u64::try_from(self.from.step).unwrap_or(u64::MAX);
+        self.reached.1 = self.from;
+        for number in first..self.plan.blocks() {
             if self.control.is_stopped() || self.lost_contact {
                 break;
             }
+            self.block = number;
             self.run_block(self.plan.block(number));
+            if !self.is_over() {
+                self.from = Reached {
+                    step: u128::from(number) + 1,
+                    ..Reached::default()
+                };
+                self.reached = (self.clock.now(), self.from);
+                (self.sink)(ScanEvent::Reached(self.from));
+            }
         }
         let problems: Vec<Problem> = self.unreached.problems().collect();
         for problem in problems {
@@ -194,7 +227,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             at: self.clock.timestamp(now),
             outcome: if self.control.is_stopped() {
                 Outcome::Interrupted
-            } else if self.lost_contact || self.unreached.is_left_out() {
+            } else if self.lost_contact || self.given_up > 0 || self.unreached.is_left_out() {
                 Outcome::Incomplete
             } else {
                 Outcome::Complete
@@ -220,6 +253,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             settled_count: 0,
             block,
         };
+        self.block_started = self.clock.now();
+        self.up_at.clear();
         self.take_up(&mut state);
         let only_hosts = self.options.discovery == Discovery::Only;
         let discovers = self.discovers();
@@ -230,7 +265,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             Suspects::new(state.block.hosts(), ports, self.plan.seed())
         };
         let mut passes = 0;
-        if discovers {
+        if discovers && self.from.pass > 0 {
+            // An earlier part of the scan has looked for them.
+            self.take_up_found(&state);
+        } else if discovers {
             // Hosts that an earlier part of the scan found are not looked for again.
             self.discover(&mut state);
         }
@@ -254,6 +292,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 continue;
             };
             state.set_host(host, Host::Up);
+            self.up_at.insert(host, self.block_started);
             self.counts.up += 1;
             for port in ports.of(self.plan.protocol()).iter() {
                 if let Some(pair) = state.block.pair(host, port) {
@@ -272,7 +311,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let mut again = self.looks_ahead(state);
         again.extend(self.primed(state));
         let end = state.block.pairs();
-        let mut number = 0;
+        // An earlier part of the scan has these passes behind it, and some of the next.
+        let mut number = self.from.pass.saturating_sub(1);
+        self.pass_from = self.from.position;
+        self.from = Reached::default();
         loop {
             number += 1;
             let first = std::mem::take(&mut again);

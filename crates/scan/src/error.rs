@@ -13,6 +13,19 @@ pub enum Error {
         /// How many were asked for; the largest number stands for more than it.
         probes: u128,
     },
+    /// More pairs of address and port than a sweep can count.
+    #[error("addresses times ports are more than a sweep can count: there must be less than 2^128")]
+    TooManyPairs,
+    /// More shards than hosts, and than ports: some of them would hold nothing.
+    #[error("{hosts} hosts with {ports} ports are too few for {shards} shards of a scan")]
+    TooManyShards {
+        /// How many hosts there are.
+        hosts: u64,
+        /// How many ports each.
+        ports: u64,
+        /// How many shards were asked for.
+        shards: u32,
+    },
     /// Several techniques at once, or another than the one that was called.
     #[error("a scan asks in one way at a time")]
     UnknownTechnique,

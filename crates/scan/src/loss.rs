@@ -23,6 +23,11 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// So many probes were answered, and so many lost.
+    pub const fn of(answered: u64, lost: u64) -> Self {
+        Self { answered, lost }
+    }
+
     /// A probe was answered.
     pub const fn answered(&mut self) {
         self.answered += 1;

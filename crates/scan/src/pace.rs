@@ -240,6 +240,11 @@ impl Pace {
         self.heard_of
     }
 
+    /// Whether a rate was seen that the path does not carry.
+    pub const fn is_narrow(&self) -> bool {
+        self.wall.is_some() || self.overruns > 0
+    }
+
     /// How long to wait before silence counts.
     pub fn wait(&self) -> Duration {
         let expected = self.rtt.expected();
@@ -260,6 +265,13 @@ impl Pace {
         self.credit = (self.credit + passed * self.rate).min(most);
         let room = self.limits.in_flight.saturating_sub(self.in_flight);
         truncate(self.credit).min(room)
+    }
+
+    /// Sends at up to `rate` while nothing has answered, so far as the limits allow.
+    pub fn raise_unheard(&mut self, rate: f64) {
+        if !self.heard {
+            self.rate = rate.clamp(self.rate, self.limits.highest.max(self.rate));
+        }
     }
 
     /// When the next probe may go out, so far as the rate decides.

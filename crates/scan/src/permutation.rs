@@ -6,6 +6,10 @@
 //! 2002, 4.3). What falls outside 0..n is mixed again. It is an order, not a cipher: it
 //! spreads load, and hides nothing.
 
+mod wide;
+
+pub use wide::WidePermutation;
+
 /// How often each digit is mixed into the other. Six turns leave no visible pattern.
 const TURNS: usize = 6;
 

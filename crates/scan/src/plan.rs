@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use portolan_model::event::Endpoint;
-use portolan_model::{AddressSet, PortSet, Protocol};
+use portolan_model::{AddressSet, PortSet, Protocol, Shard};
 
 use crate::error::{Error, Result};
 use crate::permutation::{MAX_LEN, Permutation, mix};
@@ -32,6 +32,11 @@ pub struct Plan {
     protocol: Protocol,
     ports: Vec<u16>,
     hosts: Permutation,
+    /// The hosts of this shard: those at `first_host` in the order, and at every `stride` from
+    /// there.
+    first_host: u64,
+    stride: u64,
+    host_count: u64,
     block_hosts: u64,
     seed: u64,
 }
@@ -66,6 +71,9 @@ impl Plan {
             protocol,
             ports: ports.iter().collect(),
             hosts: order,
+            first_host: 0,
+            stride: 1,
+            host_count: hosts,
             block_hosts: (BLOCK_PAIRS / count).clamp(1, BLOCK_HOSTS).min(hosts),
             seed,
         })
@@ -75,14 +83,52 @@ impl Plan {
     #[must_use]
     pub fn for_discovery(mut self) -> Self {
         let ports = self.ports.len() as u64;
-        let most = BLOCK_HOSTS.min(self.hosts.len());
+        let most = BLOCK_HOSTS.min(self.host_count);
         self.block_hosts = (DISCOVERED_PAIRS / ports).clamp(1, most);
         self
     }
 
+    /// One shard of it. Hosts are dealt to the shards in the order of the plan; where there are
+    /// fewer hosts than shards, every shard has all hosts, and the ports are dealt.
+    ///
+    /// # Errors
+    /// [`Error::TooManyShards`] where a shard would get neither a host nor a port.
+    pub fn of_shard(mut self, shard: Shard) -> Result<Self> {
+        let (hosts, ports) = (self.host_count, self.ports.len() as u64);
+        let (of, index) = (u64::from(shard.of().get()), u64::from(shard.index()));
+        if of <= hosts {
+            (self.first_host, self.stride) = (index, of);
+            self.host_count = (hosts - index).div_ceil(of);
+        } else if of <= ports {
+            let key = mix(self.seed ^ 0x706f_7274);
+            let order = Permutation::new(ports, key).ok_or(Error::NothingToScan)?;
+            let all = std::mem::take(&mut self.ports);
+            let dealt = (index..ports).step_by(usize::try_from(of).unwrap_or(usize::MAX));
+            let dealt = dealt.filter_map(|place| usize::try_from(order.at(place)).ok());
+            self.ports = dealt.filter_map(|place| all.get(place).copied()).collect();
+            self.ports.sort_unstable();
+        } else {
+            return Err(Error::TooManyShards {
+                hosts,
+                ports,
+                shards: shard.of().get(),
+            });
+        }
+        let ports = self.ports.len() as u64;
+        self.block_hosts = (BLOCK_PAIRS / ports)
+            .clamp(1, BLOCK_HOSTS)
+            .min(self.host_count);
+        Ok(self)
+    }
+
+    /// How many hosts it asks: those of its shard.
+    pub const fn host_count(&self) -> u64 {
+        self.host_count
+    }
+
     /// How many pairs of address and port it holds.
     pub fn len(&self) -> u64 {
-        self.hosts.len() * self.ports.len() as u64
+        self.host_count * self.ports.len() as u64
     }
 
     /// Whether it holds no pair; a plan that was made always holds one.
@@ -112,13 +158,13 @@ impl Plan {
 
     /// How many blocks there are.
     pub const fn blocks(&self) -> u64 {
-        self.hosts.len().div_ceil(self.block_hosts)
+        self.host_count.div_ceil(self.block_hosts)
     }
 
     /// One block, by its number.
     pub fn block(&self, number: u64) -> Block<'_> {
-        let first = (number * self.block_hosts).min(self.hosts.len());
-        let hosts = self.block_hosts.min(self.hosts.len() - first);
+        let first = (number * self.block_hosts).min(self.host_count);
+        let hosts = self.block_hosts.min(self.host_count - first);
         let pairs = hosts * self.ports.len() as u64;
         let key = mix(self.seed ^ mix(number.wrapping_add(0x626c_6f63)));
         let order = Permutation::new(pairs, key).unwrap_or_else(|| self.hosts.clone());
@@ -180,14 +226,19 @@ impl Block<'_> {
         if host >= self.hosts {
             return None;
         }
-        let index = self.plan.hosts.at(self.first + u64::from(host));
+        let place = (self.first + u64::from(host)) * self.plan.stride + self.plan.first_host;
+        let index = self.plan.hosts.at(place);
         self.plan.addresses.at(index.into())
     }
 
     /// The host of the block that has `address`.
     pub fn host_of(&self, address: IpAddr) -> Option<u32> {
         let index = u64::try_from(self.plan.addresses.index_of(address)?).ok()?;
-        let place = self.plan.hosts.position_of(index).checked_sub(self.first)?;
+        let place = self.plan.hosts.position_of(index);
+        if place % self.plan.stride != self.plan.first_host {
+            return None;
+        }
+        let place = (place / self.plan.stride).checked_sub(self.first)?;
         u32::try_from(place).ok().filter(|&host| host < self.hosts)
     }
 
@@ -258,7 +309,54 @@ mod tests {
         assert_eq!(pairs.len() as u64, plan.len());
     }
 
+    #[test]
+    fn more_shards_than_hosts_and_ports_are_refused() {
+        let plan = Plan::new(
+            addresses("192.0.2.0/31"),
+            Protocol::Tcp,
+            &(1..=3).collect(),
+            1,
+        );
+        let refused = plan.unwrap().of_shard("1/4".parse().unwrap());
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "2 hosts with 3 ports are too few for 4 shards of a scan"
+        );
+    }
+
     proptest! {
+        #[test]
+        fn shards_are_disjoint_and_complete(
+            prefix in 20u8..=32,
+            ports in prop::collection::btree_set(1u16.., 1..12),
+            seed: u64,
+            of in 1u32..20,
+        ) {
+            let set: PortSet = ports.iter().copied().collect();
+            let whole = Plan::new(addresses(&format!("198.18.0.0/{prefix}")), Protocol::Tcp, &set, seed).unwrap();
+            let mut seen = HashSet::new();
+            for number in 1..=of {
+                let shard: Shard = format!("{number}/{of}").parse().unwrap();
+                let Ok(plan) = whole.clone().of_shard(shard) else {
+                    prop_assert!(u64::from(of) > whole.host_count().max(set.len() as u64));
+                    return Ok(());
+                };
+                for position in 0..plan.len() {
+                    let endpoint = plan.at(position).unwrap();
+                    prop_assert!(seen.insert(endpoint), "{endpoint:?} is in two shards");
+                }
+                // What is in another shard is not taken for an answer.
+                let block = plan.block(0);
+                for index in 0..16.min(whole.len()) {
+                    let address = whole.at(index).unwrap().address;
+                    if let Some(host) = block.host_of(address) {
+                        prop_assert_eq!(block.address(host), Some(address));
+                    }
+                }
+            }
+            prop_assert_eq!(seen.len() as u64, whole.len());
+        }
+
         #[test]
         fn a_pair_is_found_by_its_address_and_port(
             prefix in 18u8..=32,

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use portolan_model::spec::{Discovery, Pace};
-use portolan_model::{AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Technique};
+use portolan_model::event::Reached;
+use portolan_model::spec::{Discovery, Pace, Sweep};
+use portolan_model::{
+    AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Shard, Technique,
+};
 
 /// A scan with every name looked up and every exclusion taken away.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,12 @@ pub struct Request {
     pub seed: u64,
     /// What is known already, and neither asked nor reported again.
     pub settled: Settled,
+    /// Only this part of it.
+    pub shard: Option<Shard>,
+    /// A sweep in place of a scan, and what it is told.
+    pub sweep: Option<Sweep>,
+    /// How far an earlier part has come: what was asked before is not asked again.
+    pub from: Reached,
 }
 
 /// The ports of each host that an earlier part of a scan has settled.

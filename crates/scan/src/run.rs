@@ -101,8 +101,13 @@ pub(crate) fn syn_options(request: &Request) -> Options {
 
 fn plan(request: &Request, technique: Technique) -> Result<Plan> {
     let protocol = technique.protocol();
-    let plan =
-        |ports: &PortSet| Plan::new(request.addresses.clone(), protocol, ports, request.seed);
+    let plan = |ports: &PortSet| {
+        let plan = Plan::new(request.addresses.clone(), protocol, ports, request.seed)?;
+        match request.shard {
+            None => Ok(plan),
+            Some(shard) => plan.of_shard(shard),
+        }
+    };
     match request.discovery {
         // Its ports are not asked, so that as many hosts as can be are looked for at once.
         Discovery::Only => Ok(plan(&PortSet::from_range(443, 443))?.for_discovery()),
@@ -112,7 +117,7 @@ fn plan(request: &Request, technique: Technique) -> Result<Plan> {
 }
 
 /// The ports that are asked: those of the other protocol are not.
-fn asked_ports(request: &Request, protocol: Protocol) -> PortSpec {
+pub(crate) fn asked_ports(request: &Request, protocol: Protocol) -> PortSpec {
     let ports = request.ports.of(protocol).clone();
     match protocol {
         Protocol::Tcp => PortSpec::new(ports, PortSet::EMPTY),
@@ -138,7 +143,7 @@ fn carry_out<T: Transport, C: Clock>(
         } else {
             asked_ports(request, plan.protocol())
         },
-        addresses: request.addresses.len(),
+        addresses: plan.host_count().into(),
         probes: if only_hosts { 0 } else { plan.len().into() },
         seed: request.seed,
     }));
@@ -153,7 +158,10 @@ fn carry_out<T: Transport, C: Clock>(
             sink(event);
         }
     };
-    let finished = Engine::new(plan, transport, clock, control, &mut pass, options, settled).run();
+    let mut engine = Engine::new(plan, transport, clock, control, &mut pass, options, settled);
+    engine.from = request.from;
+    let finished = engine.run();
+    drop(engine);
     sink(ScanEvent::Finished(finished.clone()));
     finished
 }
@@ -224,6 +232,7 @@ pub(crate) fn options(request: &Request, sockets: usize) -> Options {
         sentinel_gap: SENTINEL_GAP,
         spares_open: true,
         silent: PortState::Filtered,
+        host_timeout: pace.host_timeout,
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Syn<D, C> {
     quickest: Option<Duration>,
     templates: HashMap<IpAddr, Templates>,
     routes: HashMap<IpAddr, Result<Route, Finding>>,
+    /// So many of them are remembered at the most.
+    remembered: usize,
     /// Neighbours that are asked for, and the job of each.
     asking: HashMap<IpAddr, Job>,
     batch: Batch,
@@ -138,12 +140,21 @@ impl<D: Device, C: Clock> Syn<D, C> {
             quickest: None,
             templates: HashMap::new(),
             routes: HashMap::new(),
+            remembered: REMEMBERED,
             asking: HashMap::new(),
             batch: Batch::new(),
             refused: Vec::new(),
             resets: Vec::new(),
             failure: None,
         }
+    }
+
+    /// The same, with so many routes remembered at the most: where each destination is asked once,
+    /// to remember more costs memory and gains nothing.
+    #[must_use]
+    pub fn remembering(mut self, routes: usize) -> Self {
+        self.remembered = routes;
+        self
     }
 
     /// The device.
@@ -181,7 +192,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
         if let Some(known) = self.routes.get(&destination) {
             return known.clone();
         }
-        if self.routes.len() >= REMEMBERED {
+        if self.routes.len() >= self.remembered {
             self.routes.clear();
         }
         let found = self.device.route(destination).map_err(|error| match error {
@@ -439,6 +450,10 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
             // Where there is no way, to ask once is to hear why.
             Ok(Reach::Link) | Err(_) => discovery::ON_LINK,
         }
+    }
+
+    fn lost(&mut self) -> u64 {
+        self.device.drops().incoming
     }
 
     fn failure(&self) -> Option<&str> {
@@ -790,4 +805,4 @@ fn understand(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -141,6 +141,11 @@ pub trait Transport {
         discovery::BY_CONNECTING
     }
 
+    /// Answers that this machine has lost so far, since it could not keep up.
+    fn lost(&mut self) -> u64 {
+        0
+    }
+
     /// Why nothing can be sent or heard any more, once that is so.
     fn failure(&self) -> Option<&str> {
         None

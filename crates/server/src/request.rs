@@ -250,6 +250,8 @@ impl ScanRequest {
                     reverse: self.reverse_names,
                 },
                 seed: self.seed,
+                shard: None,
+                sweep: None,
             },
             detect: self.detect,
         })
@@ -305,6 +307,7 @@ impl ScanRequest {
             max_rate,
             min_rate,
             retries: self.retries,
+            host_timeout: None,
             template: self.timing,
         }
     }

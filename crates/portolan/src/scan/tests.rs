@@ -70,6 +70,13 @@ fn script(
             break;
         }
         std::thread::park_timeout(Duration::from_millis(10));
+        sink(ScanEvent::Progress(Progress {
+            done: 500,
+            total: 1000,
+            open: 2,
+            rate: 2000.0,
+            ..Progress::default()
+        }));
     }
     sink(ScanEvent::Ports(PortsFact {
         address,
@@ -325,5 +332,83 @@ fn a_terminal_shows_rows_and_progress_and_then_the_table() {
     assert!(
         !shown.split("\x1b[J").last().unwrap().contains(" %   "),
         "{shown:?}"
+    );
+}
+
+/// Runs the program in a terminal of its own, types as it goes on, and then asks the terminal
+/// whether it is as it was before.
+fn typed(words: &[&str], keys: &[(&str, &str)]) -> String {
+    let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+    let program = std::env::current_exe().unwrap();
+    let mut command = CommandBuilder::new("sh");
+    command.args([
+        "-c",
+        "trap : INT QUIT; ulimit -c 0; \"$0\" \"$@\"; echo \"status $?\"; stty -a",
+    ]);
+    command.arg(program);
+    command.args(CHILD);
+    command.env_clear();
+    command.env("PATH", "/usr/bin:/bin");
+    command.env("TERM", "xterm");
+    command.env(WORDS, words.join("\x1f"));
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let mut writer = pair.master.take_writer().unwrap();
+    let (mut shown, mut seen) = (String::new(), 0);
+    let mut keys = keys.iter();
+    let mut next = keys.next();
+    let mut bytes = [0; 4096];
+    // A terminal whose other end has closed is an error to read, after all that was written.
+    while let Ok(count @ 1..) = reader.read(&mut bytes) {
+        shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        while let Some((after, key)) = next
+            && let Some(place) = shown.get(seen..).unwrap_or_default().find(after)
+        {
+            seen += place + after.len();
+            Write::write_all(&mut writer, key.as_bytes()).unwrap();
+            next = keys.next();
+        }
+    }
+    child.wait().unwrap();
+    assert!(next.is_none(), "{next:?} was not waited for: {shown}");
+    shown
+}
+
+#[test]
+fn keys_pause_tell_and_end_a_scan_and_the_terminal_is_as_before() {
+    let shown = typed(
+        &["127.0.0.1", "--seed", "1"],
+        &[
+            (" 50 %   open 2", "?"),
+            ("keys: p pauses", "p"),
+            ("paused: nothing is sent", "p"),
+            ("goes on", "q"),
+        ],
+    );
+    assert!(shown.contains("status 130"), "{shown}");
+    assert!(
+        shown.contains("interrupted: ports that are not shown"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains(" icanon") && shown.contains(" echo "),
+        "{shown}"
+    );
+}
+
+#[test]
+fn ctrl_c_leaves_the_terminal_as_before() {
+    let shown = typed(&["127.0.0.1", "--seed", "1"], &[(" 50 %   open 2", "\x03")]);
+    assert!(shown.contains("status 130"), "{shown}");
+    assert!(shown.contains(" icanon"), "{shown}");
+}
+
+#[test]
+fn a_program_that_is_quit_gives_the_terminal_back() {
+    let shown = typed(&["127.0.0.1", "--seed", "1"], &[(" 50 %   open 2", "\x1c")]);
+    assert!(
+        shown.contains(" icanon") && shown.contains(" echo "),
+        "{shown}"
     );
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use portolan_model::event::{PortFact, Problem};
+use portolan_model::event::{PortFact, Problem, Progress};
 use portolan_model::{PortState, ScanEvent};
 use portolan_report::table::{self, TableOptions};
 
@@ -38,6 +38,10 @@ pub(crate) struct Live<Out, Err> {
     rows: usize,
     /// Whether anything else stands among or under them.
     is_mixed: bool,
+    /// Whether the rows are the result, and no table takes their place.
+    is_last: bool,
+    /// Where the scan was when it last said so.
+    last: Option<Progress>,
     /// The line of progress that stands there now.
     line: String,
 }
@@ -52,8 +56,31 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             err,
             rows: 0,
             is_mixed: false,
+            is_last: false,
+            last: None,
             line: String::new(),
         }
+    }
+
+    /// Writes rows wherever standard output leads, or not, and leaves them there.
+    pub(crate) fn show_rows(&mut self, rows: bool) {
+        self.shown.rows = rows;
+        self.is_last = rows;
+    }
+
+    /// Says a line about the scan to whoever pressed a key.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.tell(&format!("{text}\n"));
+    }
+
+    /// Says where the scan is, in a line that stays, and which keys there are.
+    pub(crate) fn say_where(&mut self) {
+        let line = self.last.map_or_else(String::new, |now| {
+            progress::line(&now, self.look.width) + "\n"
+        });
+        self.tell(&format!(
+            "{line}keys: p pauses and goes on, s skips the slowest host, q ends in order\n"
+        ));
     }
 
     /// Shows one more event.
@@ -88,7 +115,11 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
                 self.tell(&note_line(&note, self.look.err_color));
             }
             ScanEvent::Problem(problem) => self.problem(problem),
-            ScanEvent::Progress(now) if self.shown.progress => {
+            ScanEvent::Progress(now) => {
+                self.last = Some(*now);
+                if !self.shown.progress {
+                    return Ok(());
+                }
                 let line = progress::line(now, self.look.width);
                 if line != self.line {
                     let _ = write!(self.err, "{CLEAR}{line}");
@@ -116,7 +147,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
     /// When standard output cannot be written.
     pub(crate) fn make_room(&mut self) -> io::Result<()> {
         self.clear();
-        if self.rows == 0 {
+        if self.rows == 0 || self.is_last {
             return Ok(());
         }
         if self.is_mixed || self.rows >= self.look.height {
@@ -187,7 +218,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use portolan_model::event::{AnswersAll, Endpoint, Finished, HostUp, Outcome, Progress};
+    use portolan_model::event::{AnswersAll, Endpoint, Finished, HostUp, Outcome};
     use portolan_model::{Protocol, Reason};
 
     use super::*;

@@ -9,12 +9,14 @@ use super::progress::{grouped, rate};
 use crate::duration;
 
 /// The lines under the results: what was found, how long it took, how sure it is.
-pub(crate) fn summary(record: &ScanRecord, verbose: bool) -> String {
+///
+/// `unrecorded` open ports are counted beside those of the record.
+pub(crate) fn summary(record: &ScanRecord, unrecorded: u64, verbose: bool) -> String {
     let Some(finished) = &record.finished else {
         return "the scan was cut off: what was found until then is shown\n".to_owned();
     };
     let mut text = String::new();
-    let _ = writeln!(text, "{}", found(record, finished));
+    let _ = writeln!(text, "{}", found(record, unrecorded, finished));
     let _ = writeln!(text, "{}", effort(finished));
     if let Some(line) = sureness(finished, verbose) {
         let _ = writeln!(text, "{line}");
@@ -38,7 +40,7 @@ pub(crate) fn summary(record: &ScanRecord, verbose: bool) -> String {
 }
 
 /// `3 hosts up, 253 down: 12 ports open, 2,980 closed, 8 filtered`.
-fn found(record: &ScanRecord, finished: &Finished) -> String {
+fn found(record: &ScanRecord, unrecorded: u64, finished: &Finished) -> String {
     let mut hosts = format!("{} up", count(finished.hosts_up, "host"));
     if finished.hosts_down > 0 {
         let _ = write!(hosts, ", {} down", grouped(finished.hosts_down));
@@ -58,7 +60,15 @@ fn found(record: &ScanRecord, finished: &Finished) -> String {
     ];
     let ports: Vec<String> = states
         .iter()
-        .map(|&(state, word)| (record.count(state), state, word))
+        .map(|&(state, word)| {
+            let other = if state == PortState::Open {
+                unrecorded
+            } else {
+                0
+            };
+            let other = usize::try_from(other).unwrap_or(usize::MAX);
+            (record.count(state).saturating_add(other), state, word)
+        })
         .filter(|&(ports, state, _)| ports > 0 || state == PortState::Open)
         .enumerate()
         .map(|(index, (ports, _, word))| {

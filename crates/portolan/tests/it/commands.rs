@@ -83,3 +83,30 @@ fn a_target_named_like_a_command_is_reached_through_scan() {
         "exit 2\n--- stdout\n--- stderr\nerror: port 0 is out of range: ports are 1 to 65535\n"
     );
 }
+
+#[test]
+fn a_dry_run_says_what_a_sweep_would_ask_and_leave_out() {
+    let args = [
+        "sweep",
+        "0.0.0.0/0",
+        "10.1.0.0/16",
+        "--exclude",
+        "9.0.0.0/8",
+        "-p",
+        "443,8443",
+        "--seed",
+        "7",
+        "--shard",
+        "3/8",
+        "--max-rate",
+        "200000",
+        "--dry-run",
+    ];
+    insta::assert_snapshot!(run(&args));
+}
+
+#[test]
+fn a_dry_run_holds_any_ipv6_prefix() {
+    let args = ["sweep", "2001:db8::/32", "-p-", "--seed", "7", "--dry-run"];
+    insta::assert_snapshot!(run(&args));
+}

@@ -24,6 +24,14 @@ macro_rules! refuses {
 refuses! {
     no_target: [] =>
         "error: no target is given\nhint: name one, as in `portolan 127.0.0.1`, or see `portolan --help`\n",
+    a_shard_without_a_seed: ["192.0.2.0/24", "--shard", "3/8"] =>
+        "error: `--shard 3/8` needs `--seed`: each machine would cut the whole in another way\nhint: give all 8 machines the same one, as in `--shard 3/8 --seed 7`\n",
+    a_shard_that_there_is_not: ["192.0.2.0/24", "--seed", "7", "--shard", "9/8"] =>
+        "error: invalid value '9/8' for '--shard <N/OF>': `9/8` is no part of a scan: expected a number and how many there are, as in `3/8`\nhint: see `portolan --help`\n",
+    a_sweep_without_ports: ["sweep", "192.0.2.0/24"] =>
+        "error: a sweep needs to be told which ports\nhint: name them, as in `-p 443` or `-p 22,80,443`\n",
+    a_checkpoint_that_is_not_there: ["resume", "/nonexistent/scan.jsonl"] =>
+        "error: cannot read the checkpoint `/nonexistent/scan.jsonl`: no such file or directory\n",
     an_empty_target: [""] =>
         "error: the target is empty\nhint: write a host name, an address, a network `192.0.2.0/24` or a range `192.0.2.1-50`\n",
     an_octet_over_255: ["192.0.2.256"] =>

@@ -16,3 +16,5 @@ mod own;
 mod packets;
 mod readers;
 mod refusals;
+mod resume;
+mod sweep;

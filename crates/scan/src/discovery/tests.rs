@@ -152,6 +152,9 @@ fn request(targets: &str, ports: &str, discovery: Discovery, seed: u64) -> Reque
         discovery,
         seed,
         settled: BTreeMap::new(),
+        shard: None,
+        sweep: None,
+        from: portolan_model::event::Reached::default(),
     }
 }
 

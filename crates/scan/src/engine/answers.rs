@@ -1,6 +1,5 @@
 //! What answers and verdicts mean for the scan.
 
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::walk::{Pass, Walk};
 use super::{ATTENTION, Engine};
 use crate::clock::Clock;
 use crate::loss::Loss;
-use crate::pace::{Judgement, Kind, Trip, Verdict};
+use crate::pace::{Judgement, Kind, Verdict};
 use crate::transport::{Answer, Finding, Transport};
 use crate::unreached::Unreached;
 
@@ -31,9 +30,6 @@ pub(super) const SYSTEM_RETRIES: Duration = Duration::from_millis(990);
 
 /// A path that takes this long may well take longer than the system's own retry.
 pub(super) const SLOW: Duration = Duration::from_millis(400);
-
-/// Hosts whose quickest answer is remembered.
-const REMEMBERED: usize = 1 << 14;
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Takes the pace's verdicts: what overran the path is walked again.
@@ -113,7 +109,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if is_answer {
             let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
             let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
-            let trip = clean.map(|rtt| self.trip(endpoint.address, rtt));
+            let trip = clean.map(|rtt| self.quickest.trip(endpoint.address, rtt));
             self.pace.answered(round, kind, trip, at);
             self.slowest = self.slowest.max(clean.unwrap_or_default());
             self.heard_at = at;
@@ -195,28 +191,6 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
             }
         }
-    }
-
-    /// How long an answer took, and how long it had to wait on its way.
-    ///
-    /// Hosts of one path are not equally far: only what is more than the quickest answer of the
-    /// same host may have been spent in a queue.
-    fn trip(&mut self, address: IpAddr, rtt: Duration) -> Trip {
-        if self.quickest.len() >= REMEMBERED {
-            self.quickest.clear();
-        }
-        let waited = match self.quickest.entry(address) {
-            Entry::Occupied(mut quickest) => {
-                let least = rtt.min(*quickest.get());
-                quickest.insert(least);
-                Some(rtt.saturating_sub(least))
-            }
-            Entry::Vacant(place) => {
-                place.insert(rtt);
-                None
-            }
-        };
-        Trip { rtt, waited }
     }
 
     pub(super) fn offer_sentinel(&mut self, endpoint: Endpoint, state: PortState) {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use portolan_model::event::{Endpoint, HostLink, HostUp, Problem, ScanEvent};
+use portolan_model::event::{Endpoint, HostLink, HostUp, Problem, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
 use portolan_model::{Mac, PortState, Reason};
 
@@ -159,6 +159,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         self.looking = false;
     }
 
+    /// The hosts that an earlier part of the scan has found, and no others.
+    pub(super) fn take_up_found(&mut self, state: &State<'a>) {
+        self.found = Found::new(self.plan.ports().len(), self.plan.seed());
+        let up = (0..state.block.hosts()).filter(|&host| state.host(host) == Host::Up);
+        self.found.restart(up);
+    }
+
     /// Asks the ports of the hosts that were found until silence is proven; returns how often.
     pub(super) fn ask_found(&mut self, state: &mut State<'a>) -> u32 {
         // Who was not found up is not asked further.
@@ -167,7 +174,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.counts.skipped += state.set_host(host, Host::Silent);
             }
         }
-        let mut number = 0;
+        let mut number = self.from.pass.saturating_sub(1);
+        self.from = Reached::default();
         loop {
             number += 1;
             self.run_pass(state, Walk::Found, number, 0..0, VecDeque::new());
@@ -237,7 +245,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         reason: Reason,
     ) {
         let was = state.host(host);
+        if was == Host::GivenUp {
+            return;
+        }
         let changed = state.set_host(host, Host::Up);
+        self.up_at.insert(host, self.clock.now());
         if !was.is_asked() {
             self.counts.skipped = self.counts.skipped.saturating_sub(changed);
         }

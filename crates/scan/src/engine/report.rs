@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portolan_model::Reason;
-use portolan_model::event::{HostUp, PortsFact, Progress, ScanEvent};
+use portolan_model::event::{HostUp, PortsFact, Progress, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
 
 use super::Engine;
@@ -15,6 +15,9 @@ use crate::transport::Transport;
 /// Up to so many addresses, one that answered nothing is reported with all its ports; beyond,
 /// such addresses are counted.
 pub(super) const LISTED_SILENT: u128 = 16;
+
+/// Time between two places that a scan can go on from.
+const REACHED: Duration = Duration::from_secs(1);
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Reports what stayed silent, and what is left of the block's hosts.
@@ -45,7 +48,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 Host::Up => Reason::NoResponse,
                 Host::Unknown if lists_silent => Reason::NoResponse,
                 Host::Down(reason) if lists_silent => reason,
-                Host::Unreachable => continue,
+                Host::Unreachable | Host::GivenUp => continue,
                 _ => {
                     self.counts.down += 1;
                     continue;
@@ -97,6 +100,27 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             self.done_shown = self.done_shown.max(done);
         }
         self.report_progress(now);
+    }
+
+    /// Says from time to time where the scan can be gone on from: the place of a while ago, so that
+    /// answers that are late have come.
+    pub(super) fn report_reached(&mut self, pass: &Pass, now: Duration) {
+        if pass.walk == Walk::Hosts || now < self.reached.0 + REACHED {
+            return;
+        }
+        let walked = self.stretches.iter().flat_map(|(_, walked)| walked);
+        let waiting = walked.chain(&pass.again).map(|stretch| stretch.start);
+        let place = Reached {
+            step: self.block.into(),
+            pass: pass.number,
+            // Hosts that were found first are asked in turns, which are not one order to go on in.
+            position: match pass.walk {
+                Walk::Found => 0,
+                Walk::Hosts | Walk::Pairs => waiting.fold(pass.next, u64::min),
+            },
+        };
+        let (_, before) = std::mem::replace(&mut self.reached, (now, place));
+        (self.sink)(ScanEvent::Reached(before));
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate to show")]

@@ -19,6 +19,8 @@ pub(super) enum Host {
     Silent,
     /// It cannot be asked from here.
     Unreachable,
+    /// It answered, and is asked no further all the same.
+    GivenUp,
 }
 
 impl Host {
@@ -69,6 +71,11 @@ impl State<'_> {
     pub(super) fn pairs_asked(&self) -> u64 {
         let hosts = self.hosts.iter().filter(|host| host.is_asked()).count() as u64;
         hosts * (self.block.pairs() / u64::from(self.block.hosts()).max(1))
+    }
+
+    /// Whether a host is asked and has not answered everything.
+    pub(super) fn lacks(&self, host: u32) -> bool {
+        self.host(host).is_asked() && self.left.get(host as usize).is_some_and(|&left| left > 0)
     }
 
     /// Settles a pair; returns whether it was not settled before.

@@ -42,6 +42,9 @@ fn request(target: &str, ports: &str) -> Request {
         discovery: Discovery::Auto,
         seed: 1,
         settled: BTreeMap::new(),
+        shard: None,
+        sweep: None,
+        from: Reached::default(),
     }
 }
 

@@ -133,7 +133,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             walk,
             number,
             first_round: self.pace.next_round(),
-            next: range.start,
+            next: (range.start + std::mem::take(&mut self.pass_from)).min(range.end),
             end: range.end,
             again: first,
             twins: VecDeque::new(),
@@ -172,6 +172,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             let now = self.clock.now();
             if now >= self.reported + PROGRESS {
                 self.report_progress_of(state, &pass, now);
+                self.report_reached(&pass, now);
+                self.give_up_hosts(state, now);
             }
         }
     }

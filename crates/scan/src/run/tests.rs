@@ -27,6 +27,9 @@ fn request(targets: &str, ports: &str, discovery: Discovery) -> Request {
         discovery,
         seed: 1,
         settled: BTreeMap::new(),
+        shard: None,
+        sweep: None,
+        from: portolan_model::event::Reached::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use simnet::Truth;
 
 use bed::{scan, scenario};
 
-mod bed;
+pub(crate) mod bed;
 mod random;
 
 /// Scans a scenario with several seeds; every open port is found, nothing else, in time.

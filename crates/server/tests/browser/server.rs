@@ -67,6 +67,9 @@ impl Runner for Loopback {
             discovery: job.spec.discovery,
             seed: job.seed,
             settled: job.settled.clone(),
+            shard: None,
+            sweep: None,
+            from: portolan_model::event::Reached::default(),
         };
         portolan_scan::run(&request, control, sink)
             .map(drop)

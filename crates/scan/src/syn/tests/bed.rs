@@ -20,11 +20,22 @@ use crate::request::Request;
 use crate::run::run_syn;
 
 /// A simulated network as a device, under the clock that it moves.
-struct SimDevice {
+pub(crate) struct SimDevice {
     link: Rc<RefCell<SimLink>>,
     clock: Hand,
     v4: IpAddr,
     v6: IpAddr,
+}
+
+impl SimDevice {
+    pub(crate) fn new(link: Rc<RefCell<SimLink>>, clock: Hand, scenario: &Scenario) -> Self {
+        Self {
+            link,
+            clock,
+            v4: scenario.link.address.into(),
+            v6: scenario.link.address6.into(),
+        }
+    }
 }
 
 impl Device for SimDevice {
@@ -113,6 +124,9 @@ fn request(addresses: AddressSet, ports: &str, seed: u64) -> Request {
         discovery: Discovery::Skip,
         seed,
         settled: BTreeMap::new(),
+        shard: None,
+        sweep: None,
+        from: portolan_model::event::Reached::default(),
     }
 }
 
@@ -123,12 +137,7 @@ pub(super) fn scan(scenario: &Scenario, ports: &str, seed: u64, v6: bool) -> Out
     let request = request(addresses, ports, seed);
     let link = Rc::new(RefCell::new(SimLink::new(scenario)));
     let clock = Hand::new();
-    let device = SimDevice {
-        link: link.clone(),
-        clock: clock.clone(),
-        v4: scenario.link.address.into(),
-        v6: scenario.link.address6.into(),
-    };
+    let device = SimDevice::new(link.clone(), clock.clone(), scenario);
     let mut record = ScanRecord::new("", "");
     let mut passes = 0;
     let mut sink = |event: ScanEvent| {

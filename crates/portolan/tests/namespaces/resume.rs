@@ -1,0 +1,175 @@
+//! Scans that are killed again and again, and gone on with.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use portolan_model::PortState;
+use portolan_testnet::Listeners;
+
+use crate::lab::{Lab, PORTOLAN, THERE, THERE_V6, bare, filter, spread};
+
+/// Kills of one scan.
+const KILLS: u32 = 20;
+
+/// Open ports of the other machine.
+fn listeners(lab: &Lab) -> (BTreeSet<u16>, Listeners) {
+    let open = spread(300, 1_000, 20_000);
+    let listeners = lab.listen(open.iter().copied());
+    (open, listeners)
+}
+
+/// The same numbers at each run: which line of output is the last before a kill.
+fn moments() -> impl Iterator<Item = usize> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % 60).unwrap()
+    })
+}
+
+/// Starts a command and kills it after so many lines, or lets it end; returns whether it ended.
+fn run(lab: &Lab, args: &[&str], lines: usize) -> bool {
+    let mut command = lab.here.command(PORTOLAN);
+    bare(&mut command)
+        .args(args)
+        .args(["--json", "-q"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    for _ in 0..lines {
+        line.clear();
+        if out.read_line(&mut line).unwrap() == 0 {
+            break;
+        }
+    }
+    // `ip` and `timeout` become the program: its process is the child.
+    child.kill().unwrap();
+    child.wait().unwrap().success()
+}
+
+/// Kills a scan at twenty moments, goes on each time, and holds what came of it against what is
+/// there: the open ports of each address.
+fn killed_and_gone_on_with(lab: &Lab, args: &[&str], there: &[&str], open: &BTreeSet<u16>) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    let name = file.to_str().unwrap();
+    let mut moments = moments();
+    let first: Vec<&str> = args.iter().copied().chain(["--checkpoint", name]).collect();
+    let mut kills = 0;
+    let mut is_over = run(lab, &first, moments.next().unwrap());
+    while kills < KILLS && !is_over {
+        kills += 1;
+        is_over = if file.exists() {
+            run(lab, &["resume", name], moments.next().unwrap())
+        } else {
+            // It was killed before it had begun.
+            run(lab, &first, moments.next().unwrap())
+        };
+    }
+    assert!(kills >= 10, "it ended after {kills} kills");
+    let csv = directory.path().join("whole.csv");
+    if !is_over {
+        let mut command = lab.here.command(PORTOLAN);
+        bare(&mut command).args(["resume", name, "--csv", csv.to_str().unwrap()]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let rows = std::fs::read_to_string(&csv).unwrap();
+        let rows = rows.lines().filter(|row| row.contains(",open,")).count();
+        assert_eq!(
+            rows,
+            open.len() * there.len(),
+            "of the result of the last part"
+        );
+    }
+    is_exact(&file, there, open);
+}
+
+/// Whether the file holds each open port, each once, and no other.
+fn is_exact(file: &Path, there: &[&str], open: &BTreeSet<u16>) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let told = text
+        .lines()
+        .filter(|line| line.contains("\"type\":\"port\""));
+    assert_eq!(
+        told.count(),
+        open.len() * there.len(),
+        "a port was told twice or not at all"
+    );
+    let record = portolan_report::read(&mut text.as_bytes()).unwrap();
+    assert_eq!(record.hosts.len(), there.len());
+    for address in there {
+        let host = &record.hosts[&address.parse().unwrap()];
+        let ports = host.ports.iter();
+        let found: BTreeSet<u16> = ports
+            .filter(|(_, port)| port.state == PortState::Open)
+            .map(|(&(_, port), _)| port)
+            .collect();
+        assert_eq!(&found, open, "{address}");
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_scan_by_connections_that_is_killed_at_twenty_moments_is_exact_in_the_end() {
+    let lab = Lab::new();
+    let (open, _listeners) = listeners(&lab);
+    let args = [
+        "-sT",
+        THERE,
+        "-p1000-20000",
+        "-Pn",
+        "-n",
+        "--max-rate",
+        "4000",
+    ];
+    killed_and_gone_on_with(&lab, &args, &[THERE], &open);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_scan_of_silent_ports_that_is_killed_at_twenty_moments_is_exact_in_the_end() {
+    let lab = Lab::new();
+    let (open, _listeners) = listeners(&lab);
+    let ports: Vec<String> = open.iter().map(u16::to_string).collect();
+    filter(
+        &lab.there,
+        "input",
+        &format!(
+            "tcp dport {{ {} }} accept\ntcp dport 1000-20000 drop",
+            ports.join(", ")
+        ),
+    );
+    let args = [
+        "-sS",
+        THERE,
+        "-p1000-20000",
+        "-Pn",
+        "-n",
+        "--max-rate",
+        "8000",
+    ];
+    killed_and_gone_on_with(&lab, &args, &[THERE], &open);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_sweep_that_is_killed_at_twenty_moments_is_exact_in_the_end() {
+    let lab = Lab::new();
+    let (open, _listeners) = listeners(&lab);
+    let args = [
+        "sweep",
+        THERE,
+        THERE_V6,
+        "-p1000-20000",
+        "-n",
+        "--max-rate",
+        "8000",
+    ];
+    killed_and_gone_on_with(&lab, &args, &[THERE, THERE_V6], &open);
+}

@@ -1,0 +1,96 @@
+//! What a sweep tells beside what it finds: progress, and what is left out.
+
+use std::time::Duration;
+
+use portolan_model::event::{Problem, Progress, ScanEvent};
+
+use super::Running;
+use crate::clock::Clock;
+use crate::transport::Transport;
+
+impl<T: Transport, C: Clock> Running<'_, T, C> {
+    #[expect(clippy::cast_precision_loss, reason = "figures to show")]
+    pub(super) fn report_progress(&mut self, now: Duration) {
+        self.reported = now;
+        self.recent.push_back((now, self.counts.sent));
+        while self.recent.len() > 21 {
+            self.recent.pop_front();
+        }
+        let (since, sent) = self.recent.front().copied().unwrap_or((self.started, 0));
+        let span = now.saturating_sub(since).as_secs_f64();
+        let rate = if span > 0.0 {
+            (self.counts.sent - sent) as f64 / span
+        } else {
+            0.0
+        };
+        let total = self.space.len();
+        let end = self.schedule.end(self.walkers);
+        let step = self.step.min(end);
+        // Scaled so that the product fits whatever the space.
+        let scale = (total >> 64).max(1);
+        let done = (step / scale) * (total / scale) / (end / scale).max(1) * scale;
+        let elapsed = now.saturating_sub(self.started);
+        let left = (rate > 0.0 && step < end).then(|| {
+            let steps = (end - step) as f64;
+            Duration::try_from_secs_f64(steps / rate).unwrap_or(Duration::MAX)
+        });
+        let pass = self.schedule.walkers(step.min(end - 1), self.walkers).end;
+        let loss = self.loss().measured().unwrap_or(0.0);
+        (self.given.sink)(ScanEvent::Progress(Progress {
+            done: done.min(total),
+            total,
+            open: self.counts.open,
+            hosts_up: self.counts.up,
+            sent: self.counts.sent,
+            rate,
+            in_flight: self.pace.in_flight(),
+            pass,
+            rtt: self.pace.rtt().srtt(),
+            loss,
+            elapsed,
+            left,
+        }));
+    }
+
+    pub(super) fn tell_what_is_left_out(&mut self) {
+        if let Some(address) = self.no_route {
+            let others = others(self.counts.no_route);
+            self.tell(
+                format!("no route to {address}{others}"),
+                Some("this machine's routing table has no way there: see `ip route get ADDRESS`"),
+                true,
+            );
+        }
+        if let Some((endpoint, why)) = self.failed.take() {
+            let others = others(self.counts.failed);
+            let about = format!("{} port {}", endpoint.address, endpoint.port);
+            self.tell(format!("cannot ask {about}{others}: {why}"), None, true);
+        }
+        if self.counts.open >= self.given.most {
+            let found = self.counts.open;
+            self.tell(
+                format!("ended after {found} open ports, as `--max-results` asks"),
+                None,
+                false,
+            );
+        }
+    }
+
+    fn tell(&mut self, message: String, hint: Option<&str>, left_out: bool) {
+        (self.given.sink)(ScanEvent::Problem(Problem {
+            about: "the sweep".to_owned(),
+            message,
+            hint: hint.map(str::to_owned),
+            left_out,
+        }));
+    }
+}
+
+/// ` and 7 more probes`.
+fn others(count: u64) -> String {
+    match count {
+        0 | 1 => String::new(),
+        2 => " and 1 more probe".to_owned(),
+        _ => format!(" and {} more probes", count - 1),
+    }
+}
