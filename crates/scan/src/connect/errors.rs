@@ -146,20 +146,39 @@ impl Icmp {
         None
     }
 
-    /// What it says of the port; `own` is the address that we asked from.
-    pub(super) fn finding(self, own: Option<IpAddr>) -> Option<Finding> {
-        let is_own = self.from.is_some() && self.from == own;
-        // Of our own address: no neighbour answered ARP or neighbour discovery.
-        if is_own
-            && matches!(
-                (self.v6, self.kind, self.code),
-                (false, 3, 1) | (true, 1, 3)
-            )
-        {
+    /// What it says of a port of `asked`; `is_ours` tells the addresses of this machine.
+    pub(super) fn finding(
+        self,
+        asked: IpAddr,
+        is_ours: impl FnOnce(IpAddr) -> bool,
+    ) -> Option<Finding> {
+        // Of one of our own addresses: no neighbour answered ARP or neighbour discovery.
+        let is_host_unreachable = matches!(
+            (self.v6, self.kind, self.code),
+            (false, 3, 1) | (true, 1, 3)
+        );
+        if is_host_unreachable && self.from.is_some_and(|from| from != asked && is_ours(from)) {
             return Some(Finding::NoNeighbour);
         }
         unreachable_means(self.v6, self.kind, self.code)
     }
+}
+
+/// Whether an address is one of this machine's, which is the address that it asks itself from.
+///
+/// The socket that was refused cannot tell: the system takes its address away as it fails.
+pub(super) fn is_ours(address: IpAddr) -> bool {
+    let family = match address {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    // Connecting a datagram socket sends nothing.
+    let from = || {
+        let socket = rustix::net::socket(family, SocketType::DGRAM, None)?;
+        rustix::net::connect(&socket, &SocketAddr::new(address, 9))?;
+        SocketAddr::try_from(rustix::net::getsockname(&socket)?)
+    };
+    from().is_ok_and(|from| from.ip() == address)
 }
 
 #[cfg(test)]
@@ -230,7 +249,8 @@ mod tests {
             code,
             from: Some(from),
         };
-        let finding = |icmp: Icmp| icmp.finding(Some(own)).unwrap();
+        let asked = "198.51.100.1".parse().unwrap();
+        let finding = |icmp: Icmp| icmp.finding(asked, |from| from == own).unwrap();
         assert_eq!(finding(icmp(3, 1, own)), Finding::NoNeighbour);
         assert_eq!(
             finding(icmp(3, 1, router)),
@@ -242,6 +262,18 @@ mod tests {
                 Finding::Port(PortState::Filtered, Reason::AdminProhibited)
             );
         }
-        assert_eq!(icmp(11, 0, router).finding(Some(own)), None);
+        assert_eq!(icmp(11, 0, router).finding(asked, |_| false), None);
+        // A host that speaks of itself is there.
+        assert_eq!(
+            icmp(3, 1, own).finding(own, |_| true),
+            Some(Finding::Port(PortState::Filtered, Reason::HostUnreach))
+        );
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_told_from_others() {
+        assert!(is_ours("127.0.0.1".parse().unwrap()));
+        assert!(is_ours("::1".parse().unwrap()));
+        assert!(!is_ours("192.0.2.254".parse().unwrap()));
     }
 }

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::BATCH;
-use super::errors::{Icmp, Meaning, at_once, later, words};
+use super::errors::{Icmp, Meaning, at_once, is_ours, later, words};
 use crate::clock::{Clock, SystemClock};
 use crate::transport::{Answer, Finding, Job, Seen};
 
@@ -28,6 +28,9 @@ const BELL: u64 = u64::MAX;
 /// A socket is kept this long for a late answer, if there is room: a little less than the
 /// system waits before it sends the SYN again by itself.
 const LINGER: Duration = Duration::from_millis(950);
+
+/// So many senders of ICMP errors are remembered.
+const SENDERS: usize = 32;
 
 /// When the system has no room, how long until the next try.
 const STALL: Duration = Duration::from_millis(5);
@@ -85,6 +88,8 @@ pub(super) struct Worker {
     instant: Option<(IpAddr, bool)>,
     /// The ports that the system gives to outgoing connections.
     ephemeral: (u16, u16),
+    /// Senders of ICMP errors, and whether they are this machine.
+    ours: Vec<(IpAddr, bool)>,
 }
 
 impl Worker {
@@ -117,6 +122,7 @@ impl Worker {
             stalled: None,
             instant: None,
             ephemeral: ephemeral_ports(),
+            ours: Vec::new(),
         };
         Ok((worker, bell))
     }
@@ -332,8 +338,13 @@ impl Worker {
             }
             Err(error) => error,
         };
-        let own = || local_address(&slot.socket).map(|address| address.ip());
-        let icmp = Icmp::of(&slot.socket).and_then(|icmp| icmp.finding(own()));
+        let icmp = Icmp::of(&slot.socket);
+        let by_host = icmp.is_some_and(|icmp| icmp.from == Some(job.endpoint.address));
+        let icmp = icmp.and_then(|icmp| {
+            icmp.finding(job.endpoint.address, |from| {
+                is_known_as_ours(&mut self.ours, from)
+            })
+        });
         let is_going_on = matches!(error, Errno::ALREADY | Errno::INPROGRESS);
         let meaning = match icmp {
             Some(finding) => Meaning::Answer(finding),
@@ -344,7 +355,7 @@ impl Worker {
             Meaning::Answer(finding) => {
                 let is_reusable = error == Errno::CONNREFUSED;
                 self.release(place, is_reusable);
-                self.answer(job, finding);
+                self.answer_by(job, finding, by_host);
             }
             Meaning::Silence => self.release(place, false),
             Meaning::Wait => {
@@ -394,15 +405,21 @@ impl Worker {
     }
 
     fn answer(&mut self, job: Job, finding: Finding) {
+        self.answer_by(job, finding, false);
+    }
+
+    /// `by_host`: an ICMP error came from the host itself, and not from where the packet could not
+    /// go on.
+    fn answer_by(&mut self, job: Job, finding: Finding, by_host: bool) {
         let now = self.clock.now();
+        let is_refusal = matches!(finding, Finding::Port(PortState::Filtered, _));
         self.answers.push(Answer {
             endpoint: job.endpoint,
             round: job.round,
             kind: job.kind,
             rtt: Some(now.saturating_sub(job.at)),
             ttl: None,
-            // An ICMP error came from wherever the packet could not go on.
-            seen: Seen::by(!matches!(finding, Finding::Port(PortState::Filtered, _))),
+            seen: Seen::by(by_host || !is_refusal),
             at: now,
             finding,
         });
@@ -478,6 +495,19 @@ fn open_socket(is_v6: bool) -> Result<OwnedFd, Errno> {
         setsockopt(&socket, Ipv4RecvErr, &true)
     };
     Ok(socket)
+}
+
+/// Whether an address is one of this machine's, from what is known already.
+fn is_known_as_ours(known: &mut Vec<(IpAddr, bool)>, address: IpAddr) -> bool {
+    if let Some((_, ours)) = known.iter().find(|(of, _)| *of == address) {
+        return *ours;
+    }
+    if known.len() >= SENDERS {
+        known.clear();
+    }
+    let ours = is_ours(address);
+    known.push((address, ours));
+    ours
 }
 
 fn local_address(socket: &OwnedFd) -> Option<SocketAddr> {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use portolan_model::PortState;
 use portolan_model::event::{Endpoint, PortFact, Problem, ScanEvent};
+use portolan_model::{PortState, Reason};
 
 use super::state::{Host, State};
 use super::walk::{Pass, Walk};
@@ -105,7 +105,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             at,
             ..
         } = answer;
-        let is_answer = matches!(answer.finding, Finding::Port(..) | Finding::Host(_));
+        // What a router says, or this machine itself, tells nothing of the path's far end, and both
+        // may say less than they are asked.
+        let is_refusal =
+            !answer.seen.by_host && matches!(answer.finding, Finding::Port(PortState::Filtered, _));
+        let is_answer =
+            !is_refusal && matches!(answer.finding, Finding::Port(..) | Finding::Host(_));
         if is_answer {
             let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
             let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
@@ -142,6 +147,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 if state.host(host) != Host::Up {
                     self.host_up(state, pass, host, &answer, reason);
                 }
+            }
+            Finding::Port(port_state, reason) if is_refusal => {
+                self.refused(state, host, endpoint, (port_state, reason), &answer);
             }
             Finding::Port(port_state, reason) => {
                 if state.host(host) != Host::Up {
@@ -190,6 +198,33 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     self.unreached.failed(endpoint, why);
                 }
             }
+        }
+    }
+
+    /// A router, or this machine itself, says that a port cannot be reached. That shows no host,
+    /// and is told of one that is there, or where few are asked.
+    fn refused(
+        &mut self,
+        state: &mut State<'a>,
+        host: u32,
+        endpoint: Endpoint,
+        (port_state, reason): (PortState, Reason),
+        answer: &Answer,
+    ) {
+        let is_told = state.host(host) == Host::Up || self.lists_silent();
+        if let Some(pair) = state.block.pair(host, endpoint.port)
+            && is_told
+            && state.settle(pair, host)
+        {
+            let fact = PortFact {
+                endpoint,
+                state: port_state,
+                reason,
+                rtt: answer.rtt,
+                ttl: answer.ttl,
+                at: self.clock.timestamp(answer.at),
+            };
+            self.report_port(state, host, fact, None);
         }
     }
 

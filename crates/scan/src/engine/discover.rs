@@ -118,6 +118,17 @@ impl Found {
     }
 }
 
+/// What was heard of a host that did not answer itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing at all.
+    Nothing,
+    /// Routers, or this machine's own routes, refused its ports.
+    Refusals,
+    /// Its network says that it is not there.
+    NotThere,
+}
+
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Whether hosts are looked for before their ports are asked.
     pub(super) fn discovers(&self) -> bool {
@@ -317,11 +328,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// Says of a single host that stayed silent why its ports are shown all the same.
-    pub(super) fn tell_silent(&mut self, address: IpAddr, is_down: bool) {
-        let message = if is_down {
-            format!("{address} is not there, as far as its network says")
-        } else {
-            format!("{address} answered nothing: its ports were asked all the same")
+    pub(super) fn tell_silent(&mut self, address: IpAddr, heard: Heard) {
+        let message = match heard {
+            Heard::NotThere => format!("{address} is not there, as far as its network says"),
+            Heard::Refusals => {
+                format!("{address} itself answered nothing: others said that it cannot be reached")
+            }
+            Heard::Nothing => {
+                format!("{address} answered nothing: its ports were asked all the same")
+            }
         };
         (self.sink)(ScanEvent::Problem(Problem {
             about: address.to_string(),

@@ -7,6 +7,7 @@ use portolan_model::event::{HostUp, PortsFact, Progress, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
 
 use super::Engine;
+use super::discover::Heard;
 use super::state::{Host, State};
 use super::walk::{Pass, Walk};
 use crate::clock::Clock;
@@ -29,12 +30,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             0.0
         };
         self.counts.missed = self.counts.missed.max(missed);
-        let lists_silent = self.plan.addresses().len() <= LISTED_SILENT && !discovered;
+        let lists_silent = self.lists_silent() && !discovered;
         if !self.is_over() {
             self.counts.done += u128::from(state.settled_count + state.unsettled);
             self.done_shown = self.done_shown.max(self.counts.done);
         }
         let now = self.clock.timestamp(self.clock.now());
+        let asked = u32::try_from(self.plan.ports().len()).unwrap_or(u32::MAX);
         for host in 0..state.block.hosts() {
             let Some(address) = state.block.address(host) else {
                 continue;
@@ -57,7 +59,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if known != Host::Up {
                 self.counts.down += 1;
                 if self.plan.addresses().len() == 1 && self.options.discovery == Discovery::Auto {
-                    self.tell_silent(address, known != Host::Unknown);
+                    let heard = match known {
+                        Host::Unknown if state.left[host as usize] < asked => Heard::Refusals,
+                        Host::Unknown => Heard::Nothing,
+                        _ => Heard::NotThere,
+                    };
+                    self.tell_silent(address, heard);
                 }
                 if self.options.discovery == Discovery::Skip {
                     (self.sink)(ScanEvent::HostUp(HostUp {
@@ -82,6 +89,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             }));
             (self.sink)(ScanEvent::HostDone { address, at: now });
         }
+    }
+
+    /// Whether so few addresses are asked that each is told of, whether or not it answers.
+    pub(super) fn lists_silent(&self) -> bool {
+        self.plan.addresses().len() <= LISTED_SILENT
     }
 
     pub(super) fn report_progress_of(&mut self, state: &State<'a>, pass: &Pass, now: Duration) {
