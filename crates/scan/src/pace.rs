@@ -48,6 +48,9 @@ const SENTINELS: [u32; 3] = [2, 4, 12];
 /// A round of many probes has one sentinel for some of them, but no more than this.
 const MOST_SENTINELS: u32 = 48;
 
+/// At a bound of less than this a second, sentinels would be a large part of what goes out.
+const HELD: f64 = 5_000.0;
+
 /// A scan that may not ask more often than this a second overruns no path.
 const SLOW: f64 = 20.0;
 
@@ -396,6 +399,9 @@ impl Pace {
         } else if self.memory.is_some() {
             // What the path bears is little: it is not to go into sentinels.
             (round.sent + round.kept) / 24 + 1
+        } else if self.limits.highest < HELD && self.rate >= self.limits.highest {
+            // Whoever bounds the rate so low wants it for their ports.
+            round.sent / 16
         } else {
             round.sent / 3 + 1
         };

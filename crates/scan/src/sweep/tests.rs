@@ -164,7 +164,7 @@ fn probes_are_as_many_as_the_user_says() {
         let swept = sweep(&scenario, &request);
         let asked = 4096 + u64::from(probes - 1) * (4096 - swept.open.len() as u64);
         let sentinels = swept.finished.sent - asked;
-        assert!(sentinels < 300, "{probes}: {}", swept.finished.sent);
+        assert!(sentinels < 420, "{probes}: {}", swept.finished.sent);
     }
 }
 
@@ -256,7 +256,8 @@ fn a_link_that_cannot_carry_the_named_rate_is_not_overrun() {
         found.len(),
         truth.len()
     );
-    assert!(swept.seconds < 25.0, "{}", swept.seconds);
+    // Four rounds of questions at most, since it takes its own overruns for loss.
+    assert!(swept.seconds < 32.0, "{}", swept.seconds);
 }
 
 #[test]
