@@ -200,7 +200,7 @@ pub(crate) struct PortArgs {
 
     /// The N ports that are most often found open
     #[arg(long, value_name = "N", help_heading = WHAT, conflicts_with = "ports",
-          value_parser = top_ports, allow_hyphen_values = true)]
+          value_parser = top_ports, allow_hyphen_values = true, hide_short_help = true)]
     pub(crate) top_ports: Option<u32>,
 
     /// The 100 ports that are most often found open

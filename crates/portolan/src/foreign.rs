@@ -37,11 +37,6 @@ const TABLE: &[Foreign] = &[
         instead: "leave the option out, and use a program such as `traceroute` beside it",
     },
     Foreign {
-        names: &["--host-timeout"],
-        why: "there is no limit of time for a host",
-        instead: "leave it out: hosts are asked side by side, and a silent one holds up no other",
-    },
-    Foreign {
         names: &[
             "--initial-rtt-timeout",
             "--min-rtt-timeout",

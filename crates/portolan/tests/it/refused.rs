@@ -80,8 +80,6 @@ refuses! {
         "error: `--script`: there are no scripts\nhint: leave the option out\n",
     scripts_in_short: ["-sC", "127.0.0.1"] =>
         "error: `-sC`: there are no scripts\nhint: leave the option out\n",
-    a_time_for_a_host: ["127.0.0.1", "--host-timeout=5m"] =>
-        "error: `--host-timeout`: there is no limit of time for a host\nhint: leave it out: hosts are asked side by side, and a silent one holds up no other\n",
     operating_systems: ["127.0.0.1", "-O"] =>
         "error: `-O`: operating systems are not guessed\nhint: leave the option out\n",
     operating_systems_that_are_guessed: ["127.0.0.1", "--osscan-guess"] =>
