@@ -81,6 +81,13 @@ pub struct Started {
     pub seed: u64,
 }
 
+impl Started {
+    /// Whether hosts are looked for and no port is asked for.
+    pub fn looks_for_hosts_only(&self) -> bool {
+        self.ports.tcp().is_empty() && self.ports.udp().is_empty()
+    }
+}
+
 /// A host is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostUp {

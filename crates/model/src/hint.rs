@@ -1,18 +1,26 @@
 //! Finding the word that was meant.
 
-/// The one of `known` that differs from `text` in the fewest letters, if few enough do.
+/// The most edits between a word and what it may have been meant for, however long it is.
+const MOST_EDITS: usize = 3;
+
+/// The one of `known` that differs from `text` in the fewest letters, if at most a third of the
+/// letters do; the first by alphabet where several differ as little.
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_by(text, known, |_| ())
+}
+
+/// The same, with the lowest `rank` where several differ as little.
+pub fn nearest_by<'a, R: Ord>(
+    text: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    rank: impl Fn(&str) -> R,
+) -> Option<&'a str> {
     let text: Vec<char> = text.chars().collect();
-    let limit = match text.len() {
-        0..=2 => 0,
-        3..=4 => 1,
-        5..=8 => 2,
-        _ => 3,
-    };
+    let limit = (text.len() / 3).min(MOST_EDITS);
     known
         .into_iter()
         .filter_map(|word| Some((distance(&text, word, limit)?, word)))
-        .min()
+        .min_by_key(|&(edits, word)| (edits, rank(word), word))
         .map(|(_, word)| word)
 }
 
@@ -52,5 +60,22 @@ mod tests {
         assert_eq!(nearest("shs", known), Some("ssh"));
         assert_eq!(nearest("postgres", known), None);
         assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn no_more_than_a_third_of_the_letters_may_differ() {
+        assert_eq!(nearest("opne", ["open"]), Some("open"));
+        assert_eq!(nearest("oxxn", ["open"]), None);
+        assert_eq!(nearest("script", ["scope"]), None);
+        assert_eq!(nearest("frobnicate", ["min-rate"]), None);
+    }
+
+    #[test]
+    fn of_words_that_are_equally_near_the_lowest_rank_is_meant() {
+        let known = ["htcp", "http"];
+        assert_eq!(nearest("htpp", known), Some("htcp"));
+        let rank = |word: &str| usize::from(word != "http");
+        assert_eq!(nearest_by("htpp", known, rank), Some("http"));
+        assert_eq!(nearest_by("htcpp", known, rank), Some("htcp"), "nearer");
     }
 }

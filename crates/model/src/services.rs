@@ -109,10 +109,26 @@ pub fn ports_of(name: &str, protocol: Protocol) -> Option<&'static [u16]> {
     of_protocol.get(name.as_str()).map(Vec::as_slice)
 }
 
-/// The known service name that is written most like `name`, where one is close.
+/// The known service name that is written most like `name`, where one is close; of several, the
+/// one whose port is found open most often.
 pub fn nearest_name(name: &str) -> Option<&'static str> {
     let known = TABLES.ports.iter().flat_map(HashMap::keys).copied();
-    hint::nearest(&name.to_ascii_lowercase(), known)
+    hint::nearest_by(&name.to_ascii_lowercase(), known, rank)
+}
+
+/// Where a service stands by how often its ports are found open: those of TCP first, which are
+/// asked for far more often, then those of UDP, then all that have no rank.
+fn rank(name: &str) -> usize {
+    let place = |of| {
+        let ports = ports_of(name, of).unwrap_or_default();
+        let places = ports
+            .iter()
+            .filter_map(|port| ranked(of).iter().position(|ranked| ranked == port));
+        places.min()
+    };
+    place(Protocol::Tcp)
+        .or_else(|| Some(ranked(Protocol::Tcp).len() + place(Protocol::Udp)?))
+        .unwrap_or(usize::MAX)
 }
 
 /// The ports that people really run, grouped by what they are for.
@@ -156,6 +172,15 @@ mod tests {
         assert_eq!(ports_of("www-http", Protocol::Tcp), Some(&[80][..]));
         assert_eq!(ports_of("domain", Protocol::Udp), Some(&[53][..]));
         assert_eq!(ports_of("no-such-thing", Protocol::Tcp), None);
+    }
+
+    #[test]
+    fn of_names_that_are_equally_near_the_port_found_more_often_is_meant() {
+        assert_eq!(nearest_name("htpp"), Some("http"));
+        assert_eq!(nearest_name("htpps"), Some("https"));
+        assert_eq!(nearest_name("sssh"), Some("ssh"));
+        assert_eq!(nearest_name("stmp"), Some("smtp"));
+        assert_eq!(nearest_name("no-such-thing-at-all"), None);
     }
 
     #[test]

@@ -190,6 +190,16 @@ pub enum TargetError {
         /// The word.
         text: String,
     },
+    /// An IPv6 address with a zone (RFC 4007, 11).
+    #[error("`{text}` names an interface by `%`: zones of IPv6 addresses are not supported yet")]
+    Zone {
+        /// The word.
+        text: String,
+        /// The address before the zone.
+        address: Ipv6Addr,
+        /// The zone: most often an interface.
+        zone: String,
+    },
     /// Neither an address nor a possible name.
     #[error("`{text}` is no address and no host name: {why}")]
     NotAName {
@@ -257,6 +267,11 @@ impl TargetError {
             Self::NotIpv4 { text, .. } if is_port(text) => {
                 Some(format!("to scan port {text}, write `-p {text}`"))
             }
+            Self::Zone { address, zone, .. } if address.is_unicast_link_local() => Some(format!(
+                "write `{address}` and scan by SYN packets (`--syn`): they leave by the interface \
+                 that `ip route get {address}` names, which is to be `{zone}`"
+            )),
+            Self::Zone { address, .. } => Some(format!("write `{address}`")),
             Self::NameWithPrefix { .. } => {
                 Some("look the name up first, and write the network's address".to_owned())
             }
@@ -439,6 +454,13 @@ fn read(text: &str) -> Result<Target, TargetError> {
             },
         });
     }
+    if let Some((address, zone)) = with_zone(text) {
+        return Err(TargetError::Zone {
+            text: text.to_owned(),
+            address,
+            zone: zone.to_owned(),
+        });
+    }
     if let Some((address, prefix)) = text.split_once('/') {
         return network(text, address, prefix);
     }
@@ -489,6 +511,14 @@ fn read(text: &str) -> Result<Target, TargetError> {
         return octets(text);
     }
     text.parse().map(Target::Name)
+}
+
+/// `fe80::1%eth0` in its parts, in brackets or not, with or without a prefix after it.
+fn with_zone(text: &str) -> Option<(Ipv6Addr, &str)> {
+    let text = text.strip_prefix('[').unwrap_or(text);
+    let (address, zone) = text.split_once('%')?;
+    let zone = zone.split([']', '/']).next().unwrap_or(zone);
+    Some((address.parse().ok()?, zone))
 }
 
 /// `host:port` in its parts, also where no port follows the colon.

@@ -18,6 +18,10 @@ use crate::server_args::{
 };
 use crate::{duration, names};
 
+/// What `-T` takes.
+pub(crate) const TIMING: &str = "expected a number from 0 to 5, or paranoid, sneaky, polite, \
+                                 normal, aggressive or insane";
+
 const WHAT: &str = "What to scan";
 const HOW: &str = "How to scan";
 const OUTPUT: &str = "What to write";
@@ -28,15 +32,16 @@ Scan only what is yours or what you may scan. Every option: portolan --help";
 
 const EXAMPLES: &str = "\
 Examples:
-  portolan 127.0.0.1                       the common ports of this machine
-  portolan 192.0.2.1 1 1024                ports 1 to 1024 of one host
-  portolan 192.0.2.0/24 -p 22,80,8000-8100 a network
-  portolan server.example -p- --open       every port, the open ones shown
-  portolan -iL hosts.txt -oX scan.xml      targets from a file, results for other programs
-  portolan list 10.0.0.0/8 -p-             what would be scanned, without a packet
+  portolan 127.0.0.1                    the common ports of this machine
+  portolan 192.0.2.1 1 1024             ports 1 to 1024 of one host
+  portolan 192.0.2.0/24 -p 22,80-90     these ports of a network
+  portolan -sn 192.0.2.0/24             which hosts are there, and no more
+  portolan server.example -p- --open    every port, the open ones shown
+  portolan -iL hosts.txt -oX scan.xml   targets from a file, results into one
+  portolan list 10.0.0.0/8 -p-          what would be scanned; sends nothing
 
-Exit status: 0 done; 1 done with something left out, which is said on standard error;
-2 could not start; 130 interrupted: what was found is printed and kept.
+Exit status: 0 done; 1 done with something left out, which standard error says; \
+2 could not start; 130 interrupted, with what was found printed and kept.
 
 Scan only hosts and networks that are yours or that you may scan.";
 
@@ -188,13 +193,14 @@ pub(crate) struct PortArgs {
     ///
     /// Ports, commas between them: numbers, ranges (`8000-8100`, `-1024`), `-` or `all` for
     /// every port, service names (`http`), `common` for the ports that people really run
-    /// (the default). `T:` and `U:` limit what follows to TCP or UDP.
+    /// (the default). This build scans TCP: `T:` before ports is TCP, and what follows `U:`
+    /// is UDP, which it leaves out.
     #[arg(short = 'p', long, value_name = "PORTS", help_heading = WHAT)]
     pub(crate) ports: Option<String>,
 
     /// The N ports that are most often found open
     #[arg(long, value_name = "N", help_heading = WHAT, conflicts_with = "ports",
-          value_parser = top_ports, allow_hyphen_values = true)]
+          value_parser = top_ports, allow_hyphen_values = true, hide_short_help = true)]
     pub(crate) top_ports: Option<u32>,
 
     /// The 100 ports that are most often found open
@@ -321,6 +327,9 @@ pub(crate) struct DetectionArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PaceArgs {
     /// Take every address to be up [-Pn]
+    ///
+    /// Take every address to be up, and scan it (`-Pn`). Without it, where several hosts and
+    /// nine ports or more are asked, those that do not answer are not scanned.
     #[arg(long, help_heading = HOW)]
     pub(crate) skip_discovery: bool,
 
@@ -453,12 +462,11 @@ pub(crate) struct SweepArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ReverseArgs {
     /// Do not look up the names of hosts that are found
-    #[arg(short = 'n', long, help_heading = HOW, overrides_with = "dns")]
+    #[arg(short = 'n', long, help_heading = HOW, conflicts_with = "dns")]
     pub(crate) no_dns: bool,
 
     /// Look them up, whatever the configuration file says
-    #[arg(short = 'R', long, help_heading = HOW, overrides_with = "no_dns",
-          hide_short_help = true)]
+    #[arg(short = 'R', long, help_heading = HOW, hide_short_help = true)]
     pub(crate) dns: bool,
 
     /// Ask these name servers: addresses, commas between them
@@ -525,7 +533,8 @@ pub(crate) struct OutputArgs {
     ///
     /// Call the scanner so in the XML. Its readers look for `nmap`, which is the default: some
     /// find nothing under another name.
-    #[arg(long, value_name = "NAME", help_heading = OUTPUT, hide_short_help = true)]
+    #[arg(long, value_name = "NAME", help_heading = OUTPUT, hide_short_help = true,
+          value_parser = scanner)]
     pub(crate) xml_scanner: Option<String>,
 
     /// Say more; twice: hosts as they are found
@@ -722,7 +731,18 @@ pub(crate) fn template(text: &str) -> Result<Template, String> {
         "insane" => Some(Template::Insane),
         number => number.parse().ok().and_then(Template::from_number),
     };
-    by_name.ok_or_else(|| "expected a number from 0 to 5".to_owned())
+    by_name.ok_or_else(|| TIMING.to_owned())
+}
+
+/// The name of the scanner in the XML.
+///
+/// # Errors
+/// For one that is empty: readers tell the files of a scanner by it.
+pub(crate) fn scanner(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("expected a name, such as `nmap`".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn at_least_one_u32(text: &str) -> Result<NonZeroU32, String> {
@@ -795,10 +815,7 @@ mod tests {
     fn timing_is_a_number_or_a_name() {
         assert_eq!(template("4"), Ok(Template::Aggressive));
         assert_eq!(template("Polite"), Ok(Template::Polite));
-        assert_eq!(
-            template("6"),
-            Err("expected a number from 0 to 5".to_owned())
-        );
+        assert_eq!(template("6"), Err(TIMING.to_owned()));
         assert!(template("-1").is_err());
     }
 

@@ -6,7 +6,32 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::failure::{Failure, Result};
+use portolan_model::hint::nearest;
+
+use crate::failure::{Failure, Result, visible};
+use crate::{args, foreign};
+
+/// The word that asks for help.
+pub(crate) const HELP: &str = "help";
+
+/// What `help help` says.
+const OF_HELP: &str = "\
+Shows every option of the program, or of one of its commands
+
+Usage: portolan help [COMMAND]
+
+`portolan help list` is `portolan list --help`; `portolan -h` shows the options
+that matter most. A host named `help` is scanned by `portolan scan help`.
+";
+
+/// What the first words ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// What these words say.
+    Words(Vec<OsString>),
+    /// This text.
+    Text(&'static str),
+}
 
 /// Rewrites the arguments, the program's name not among them.
 ///
@@ -46,12 +71,45 @@ pub(crate) fn rewrite(words: impl IntoIterator<Item = OsString>) -> Result<Vec<O
 
 /// `help` and `help COMMAND`, as `--help` and `COMMAND --help`. A host of this name is scanned by
 /// `portolan scan help`.
-pub(crate) fn help(words: Vec<OsString>) -> Vec<OsString> {
-    match &words[..] {
-        [first, rest @ ..] if first == "help" && rest.len() < 2 => {
-            rest.iter().cloned().chain(["--help".into()]).collect()
+///
+/// # Errors
+/// When there is no such command.
+pub(crate) fn help(words: Vec<OsString>) -> Result<Asked> {
+    let rest = match &words[..] {
+        [first, rest @ ..] if first == HELP => rest,
+        _ => return Ok(Asked::Words(words)),
+    };
+    if rest.iter().all(|word| word == HELP) && !rest.is_empty() {
+        return Ok(Asked::Text(OF_HELP));
+    }
+    let whole = args::command();
+    let mut command = &whole;
+    for word in rest {
+        let word = word.to_string_lossy();
+        if word.starts_with('-') {
+            break;
         }
-        _ => words,
+        command = command
+            .find_subcommand(word.as_ref())
+            .ok_or_else(|| no_command(&word, command))?;
+    }
+    let words = rest.iter().cloned().chain(["--help".into()]);
+    Ok(Asked::Words(words.collect()))
+}
+
+/// What is said of a word that is no command of `of`.
+pub(crate) fn no_command(word: &str, of: &clap::Command) -> Failure {
+    let known = of.get_subcommands().map(clap::Command::get_name);
+    let failure = Failure::new(format!("there is no command `{}`", visible(word)));
+    match nearest(word, known) {
+        Some(known) => failure.hint(format!("did you mean `{known}`?")),
+        None if of.get_name() == crate::NAME => {
+            failure.hint("see `portolan --help` for all commands")
+        }
+        None => failure.hint(format!(
+            "see `portolan help {}` for its commands",
+            of.get_name()
+        )),
     }
 }
 
@@ -71,6 +129,7 @@ fn techniques(word: &str) -> Result<Vec<OsString>> {
                     return Err(Failure::new("`-sL` is not an option here")
                         .hint("to see what would be scanned, run `portolan list TARGET...`"));
                 }
+                'C' | 'I' => return Err(foreign_scan(letter)),
                 _ => {
                     return Err(Failure::new(format!(
                         "`{word}` asks for a kind of scan that is not known: `{letter}`"
@@ -80,6 +139,13 @@ fn techniques(word: &str) -> Result<Vec<OsString>> {
             }))
         })
         .collect()
+}
+
+/// A kind of scan of nmap's of which more can be said than that it is not known.
+fn foreign_scan(letter: char) -> Failure {
+    let option = format!("-s{letter}");
+    foreign::refusal(&option)
+        .unwrap_or_else(|| Failure::new(format!("`{option}` is not an option here")))
 }
 
 fn discovery(word: &str) -> Result<OsString> {

@@ -49,6 +49,7 @@ pub(crate) struct Config {
     /// Output.
     pub(crate) open: bool,
     pub(crate) color: Option<ColorChoice>,
+    #[serde(deserialize_with = "scanner")]
     pub(crate) xml_scanner: Option<String>,
 }
 
@@ -244,6 +245,10 @@ fn explain(error: &toml::de::Error, text: &str, name: &str) -> Failure {
         return Failure::new(format!("{at}: `{key}` is {value}, expected {expected}"));
     }
     let failure = Failure::new(format!("{at}: `{key}`: {}", visible(message)));
+    // A hint on ports is of no use to whoever has forgotten a quote or a bracket.
+    if text.parse::<toml::Table>().is_err() {
+        return failure;
+    }
     let ports = value.trim_matches('"').parse::<PortSpec>();
     match (key, ports.err().and_then(|error| error.hint())) {
         ("ports" | "exclude-ports", Some(hint)) => failure.hint(hint),
@@ -279,9 +284,15 @@ fn timing<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Temp
     let text = match toml::Value::deserialize(from)? {
         toml::Value::String(text) => text,
         toml::Value::Integer(number) => number.to_string(),
-        _ => return Err(serde::de::Error::custom("expected a number from 0 to 5")),
+        _ => return Err(serde::de::Error::custom(args::TIMING)),
     };
     args::template(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}
+
+fn scanner<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
+    args::scanner(&String::deserialize(from)?)
         .map(Some)
         .map_err(serde::de::Error::custom)
 }
@@ -421,6 +432,23 @@ mod tests {
                 "`config.toml`, line 1: unknown key `threads`".to_owned(),
                 Some("did you mean `concurrency`?".to_owned())
             )
+        );
+        assert_eq!(
+            refused("ports = [\n"),
+            (
+                "`config.toml`, line 1: `ports`: unclosed array, expected `]`".to_owned(),
+                None
+            )
+        );
+        assert_eq!(refused("ports = \"22\n").1, None);
+        assert_eq!(
+            refused("timing = \"fast\"\n").0,
+            "`config.toml`, line 1: `timing`: expected a number from 0 to 5, or paranoid, sneaky, \
+             polite, normal, aggressive or insane"
+        );
+        assert_eq!(
+            refused("xml-scanner = \"\"\n").0,
+            "`config.toml`, line 1: `xml-scanner`: expected a name, such as `nmap`"
         );
         assert!(
             refused("open = \n")

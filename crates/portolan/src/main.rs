@@ -12,6 +12,7 @@ mod data;
 mod detect;
 mod duration;
 mod failure;
+mod foreign;
 mod history;
 mod keys;
 mod list;
@@ -37,6 +38,7 @@ use clap::FromArgMatches as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use args::{Cli, ColorChoice, Command, CommonArgs};
+use argv::Asked;
 use config::Config;
 use failure::{Exit, Failure, io_reason, visible};
 use portolan_model::hint::nearest;
@@ -159,7 +161,10 @@ fn mistyped(targets: &[String]) -> Option<Failure> {
         return None;
     }
     let command = args::command();
-    let known = || command.get_subcommands().map(clap::Command::get_name);
+    let known = || {
+        let names = command.get_subcommands().map(clap::Command::get_name);
+        names.chain([argv::HELP])
+    };
     let begun = known().find(|name| word.len() > 2 && name.starts_with(word.as_str()));
     let meant = begun.or_else(|| nearest(word, known()))?;
     let failure = if meant == word {
@@ -227,15 +232,19 @@ enum Refused {
 }
 
 fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
-    let words = argv::rewrite(argv::help(words)).map_err(Refused::Failure)?;
+    let words = match argv::help(words).map_err(Refused::Failure)? {
+        Asked::Words(words) => argv::rewrite(words).map_err(Refused::Failure)?,
+        Asked::Text(text) => return Err(Refused::Help(text.to_owned())),
+    };
     let words = std::iter::once(OsString::from(NAME)).chain(words);
     let look = Look::detect(ColorChoice::Auto);
     let words: Vec<_> = words.collect();
     // Whose help says more.
-    let called = match words.get(1).and_then(|word| word.to_str()) {
-        Some(word) if args::command().find_subcommand(word).is_some() => format!("{NAME} {word}"),
-        _ => NAME.to_owned(),
-    };
+    let whole = args::command();
+    let called = words
+        .get(1)
+        .and_then(|word| whole.find_subcommand(word))
+        .unwrap_or(&whole);
     let is_brief = words.iter().any(|word| word == "-h");
     let command = if is_brief {
         args::brief()
@@ -255,12 +264,16 @@ fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
                     text.to_string()
                 })
             }
-            _ => Refused::Failure(explain(&error, &called)),
+            _ => Refused::Failure(explain(&error, called)),
         })
 }
 
-/// clap's error as one line and a hint, without the usage that it adds.
-fn explain(error: &clap::Error, called: &str) -> Failure {
+/// clap's error as one line and a hint, without the usage that it adds; `called` is the command
+/// that refuses.
+fn explain(error: &clap::Error, called: &clap::Command) -> Failure {
+    if let Some(failure) = unknown_option(error, called) {
+        return failure;
+    }
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let first = paragraphs.next().unwrap_or(&text);
@@ -276,14 +289,11 @@ fn explain(error: &clap::Error, called: &str) -> Failure {
             .unwrap_or(&message);
         return Failure::new(visible(message)).hint(format!("write one of {}", values.join(", ")));
     }
-    let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
-    let meant = suggested
-        .into_iter()
-        .find_map(|kind| match error.get(kind)? {
-            ContextValue::String(text) => Some(text.clone()),
-            ContextValue::Strings(texts) => texts.first().cloned(),
-            _ => None,
-        });
+    let meant = match error.get(ContextKind::SuggestedValue) {
+        Some(ContextValue::String(text)) => Some(text),
+        Some(ContextValue::Strings(texts)) => texts.first(),
+        _ => None,
+    };
     match meant {
         Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
         None if message.starts_with("the argument '--ports")
@@ -291,7 +301,45 @@ fn explain(error: &clap::Error, called: &str) -> Failure {
         {
             failure.hint("join them by a comma, as in `-p 22,80`")
         }
-        None => failure.hint(format!("see `{called} --help`")),
+        None => failure.hint(see_help(called)),
+    }
+}
+
+/// What is said of an option that is not known: one of nmap's by what it asks for, any other by
+/// the option that is written nearly so.
+fn unknown_option(error: &clap::Error, called: &clap::Command) -> Option<Failure> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let option = option.split('=').next().unwrap_or(option);
+    let scans = [NAME, "scan", "list"].contains(&called.get_name());
+    if let Some(failure) = foreign::refusal(option).filter(|_| scans) {
+        return Some(failure);
+    }
+    let failure = Failure::new(format!("unexpected argument '{}' found", visible(option)));
+    let known = called
+        .get_arguments()
+        .filter(|known| !known.is_hide_set())
+        .flat_map(|known| {
+            let aliases = known.get_all_aliases().unwrap_or_default();
+            known.get_long().into_iter().chain(aliases)
+        });
+    let meant = option
+        .strip_prefix("--")
+        .and_then(|option| nearest(option, known));
+    Some(match meant {
+        Some(meant) => failure.hint(format!("did you mean `--{meant}`?")),
+        None => failure.hint(see_help(called)),
+    })
+}
+
+fn see_help(called: &clap::Command) -> String {
+    match called.get_name() {
+        NAME => format!("see `{NAME} --help`"),
+        command => format!("see `{NAME} {command} --help`"),
     }
 }
 

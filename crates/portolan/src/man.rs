@@ -3,10 +3,9 @@
 use std::io::{self, Write as _};
 
 use clap_mangen::Man;
-use portolan_model::hint::nearest;
 
-use crate::failure::{Failure, Result, io_reason, visible};
-use crate::{NAME, args};
+use crate::failure::{Failure, Result, io_reason};
+use crate::{NAME, args, argv};
 
 /// What the program is, for its page; the pages of commands have their own.
 const DESCRIPTION: &str = "\
@@ -24,14 +23,10 @@ pub(crate) fn page(of: Option<&str>) -> Result<String> {
     command.build();
     let command = match of {
         None => command.long_about(DESCRIPTION),
-        Some(name) => command.find_subcommand(name).cloned().ok_or_else(|| {
-            let known = command.get_subcommands().map(clap::Command::get_name);
-            let failure = Failure::new(format!("there is no command `{}`", visible(name)));
-            match nearest(name, known) {
-                Some(known) => failure.hint(format!("did you mean `{known}`?")),
-                None => failure,
-            }
-        })?,
+        Some(name) => command
+            .find_subcommand(name)
+            .cloned()
+            .ok_or_else(|| argv::no_command(name, &command))?,
     };
     let mut page = Vec::new();
     render(&command, &mut page)

@@ -13,7 +13,7 @@ use portolan_link::{Link, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{HostName, NameKind, Outcome, Problem, Reached};
 use portolan_model::scope::OutOfScope;
-use portolan_model::spec::Names;
+use portolan_model::spec::{Discovery, Names};
 use portolan_model::special::{Special, without_special};
 use portolan_model::target::HostName as Name;
 use portolan_model::{AddressSet, ScanEvent, ScanSpec, Scope, Target, Technique};
@@ -26,6 +26,9 @@ use crate::names::{self, Found, Reverse};
 
 /// How many events wait between the engine and who reads them; a full channel slows the engine.
 const ROOM: usize = 4096;
+
+/// From so many ports on, the engine looks for hosts before it asks their ports.
+const LOOKED_FOR_FROM: usize = 9;
 
 /// How often waiting for the last names checks whether the user has had enough.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -68,6 +71,18 @@ pub(crate) struct Prepared {
     pub(crate) note: Option<String>,
     /// Whether names of found hosts are looked up.
     pub(crate) reverse: bool,
+}
+
+impl Prepared {
+    /// Whether hosts that do not answer are left out: where hosts are looked for before their
+    /// ports are asked.
+    pub(crate) fn leaves_silent_hosts_out(&self) -> bool {
+        let request = &self.request;
+        request.sweep.is_none()
+            && request.discovery == Discovery::Auto
+            && request.addresses.len() > 1
+            && request.ports.tcp().len() >= LOOKED_FOR_FROM
+    }
 }
 
 /// Why a scan cannot start.
@@ -141,7 +156,11 @@ pub(crate) fn prepare(
     let mut problems: Vec<Problem> = Vec::new();
     for target in &spec.targets {
         let Target::Name(name) = target else {
-            push_target(&mut addresses, target);
+            match no_host(target) {
+                Some(problem) if !problems.contains(&problem) => problems.push(problem),
+                Some(_) => {}
+                None => push_target(&mut addresses, target),
+            }
             continue;
         };
         match answers.get(name) {
@@ -182,7 +201,7 @@ pub(crate) fn prepare(
                 "every target is excluded, or special and not named"
             }
             (false, _) => "every target is excluded",
-            (true, false) => "no target has an address",
+            (true, false) => "no target has the address of a host",
             (true, true) => "no target is given",
         };
         return Err(Error::Nothing { why, problems });
@@ -272,7 +291,10 @@ fn ordinary(
     let of_names = typed
         .keys()
         .map(|&address| AddressSet::from_range(address, address));
-    let of_words = targets.iter().filter_map(Target::addresses);
+    let of_words = targets
+        .iter()
+        .filter(|target| no_host(target).is_none())
+        .filter_map(Target::addresses);
     let each: Vec<_> = of_words
         .chain(of_names)
         .map(|set| set.without(excluded))
@@ -312,6 +334,52 @@ fn choose(found: &[IpAddr], which: Names) -> Vec<IpAddr> {
     of_family
         .take(if which.all { usize::MAX } else { 1 })
         .collect()
+}
+
+/// What is said of a target that no host can have as its address: otherwise it would be left
+/// out in silence, as such addresses within a larger network are (RFC 1122, 3.2.1.3; RFC 4291,
+/// 2.5.2 and 2.7).
+fn no_host(target: &Target) -> Option<Problem> {
+    let set = target.addresses()?;
+    let all = |is_such: fn(IpAddr) -> bool| {
+        // Both families' multicast addresses are one block: what begins and ends there is in it.
+        set.ranges()
+            .all(|(first, last)| is_such(first) && is_such(last))
+    };
+    let is_broadcast = |address| match address {
+        IpAddr::V4(address) => address.is_broadcast(),
+        IpAddr::V6(_) => false,
+    };
+    let (what, hint) = if all(is_broadcast) {
+        (
+            "this is the broadcast address, which means every host of a link",
+            "write the network instead, as in `192.0.2.0/24`",
+        )
+    } else if all(|address| address.is_multicast()) {
+        (
+            "these are multicast addresses, each of which means a group of hosts",
+            "write the addresses of the hosts themselves",
+        )
+    } else if all(|address| address.is_unspecified()) {
+        (
+            "this address means no host",
+            "this machine is `127.0.0.1`, or `::1` in IPv6",
+        )
+    } else {
+        return None;
+    };
+    let what = match target {
+        Target::Address(address) if address.is_multicast() => {
+            "this is a multicast address, which means a group of hosts"
+        }
+        _ => what,
+    };
+    Some(Problem {
+        about: target.to_string(),
+        message: format!("cannot scan `{target}`: {what}"),
+        hint: Some(hint.to_owned()),
+        left_out: true,
+    })
 }
 
 fn push_all(into: &mut AddressSetBuilder, addresses: &[IpAddr]) {

@@ -195,6 +195,7 @@ fn follow(
 ) -> Result<Exit, Failure> {
     let look = sinks.look;
     sinks.is_sweep = prepared.request.sweep.is_some();
+    sinks.leaves_silent_hosts_out = prepared.leaves_silent_hosts_out();
     if sinks.listens {
         sinks.keys = Keys::listen();
     }
@@ -455,6 +456,8 @@ struct Sinks<'a> {
     /// Whether keys are for us: standard input may be the list of targets.
     listens: bool,
     is_sweep: bool,
+    /// Whether hosts that do not answer are not scanned.
+    leaves_silent_hosts_out: bool,
 }
 
 impl<'a> Sinks<'a> {
@@ -507,6 +510,7 @@ impl<'a> Sinks<'a> {
             keys: None,
             listens: true,
             is_sweep: false,
+            leaves_silent_hosts_out: false,
         }
     }
 
@@ -680,6 +684,11 @@ impl<'a> Sinks<'a> {
         if !self.output.quiet && !is_quiet_end {
             let verbose = self.output.verbose > 0;
             terminal::stderr(&terminal::summary(&self.record, self.unrecorded, verbose));
+            if self.leaves_silent_hosts_out
+                && let Some(note) = terminal::silent_hosts(&self.record)
+            {
+                terminal::stderr(&terminal::note_line(&note, self.look.err_color));
+            }
             if let Some(path) = checkpoint
                 && self.record.outcome() != Outcome::Complete
             {

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 pub(crate) use live::{Live, Shown};
 pub(crate) use look::Look;
 pub(crate) use progress::grouped;
-pub(crate) use summary::summary;
+pub(crate) use summary::{silent_hosts, summary};
 
 use crate::failure::{Failure, visible};
 

@@ -221,7 +221,7 @@ fn nothing_left_is_said_with_its_cause() {
     let refused = |spec: &ScanSpec| prepared(spec).unwrap_err().to_string();
     assert_eq!(
         refused(&spec(&["a.invalid"])),
-        "there is nothing to scan: no target has an address"
+        "there is nothing to scan: no target has the address of a host"
     );
     let mut excluded = spec(&["127.0.0.1"]);
     excluded.exclude = vec!["127.0.0.0/8".parse().unwrap()];

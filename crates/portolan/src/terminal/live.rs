@@ -44,6 +44,8 @@ pub(crate) struct Live<Out, Err> {
     last: Option<Progress>,
     /// The line of progress that stands there now.
     line: String,
+    /// Whether no port is asked for.
+    only_hosts: bool,
 }
 
 impl<Out: Write, Err: Write> Live<Out, Err> {
@@ -59,6 +61,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             is_last: false,
             last: None,
             line: String::new(),
+            only_hosts: false,
         }
     }
 
@@ -76,7 +79,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
     /// Says where the scan is, in a line that stays, and which keys there are.
     pub(crate) fn say_where(&mut self) {
         let line = self.last.map_or_else(String::new, |now| {
-            progress::line(&now, self.look.width) + "\n"
+            progress::line(&now, self.only_hosts, self.look.width) + "\n"
         });
         self.tell(&format!(
             "{line}keys: p pauses and goes on, s skips the slowest host, q ends in order\n"
@@ -88,11 +91,21 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
     /// # Errors
     /// When standard output cannot be written. Standard error has nobody to tell.
     pub(crate) fn event(&mut self, event: &ScanEvent) -> io::Result<()> {
+        if let ScanEvent::Started(started) = event {
+            self.only_hosts = started.looks_for_hosts_only();
+        }
         match event {
             ScanEvent::Started(started) if self.shown.details => {
+                let what = if started.looks_for_hosts_only() {
+                    "looking for hosts".to_owned()
+                } else {
+                    format!(
+                        "scanning {} of port and address,",
+                        plural(started.probes, "pair")
+                    )
+                };
                 let text = format!(
-                    "scanning {} of port and address, at {}, by {}\nthe order is that of `--seed {}`\n",
-                    plural(started.probes, "pair"),
+                    "{what} at {}, by {}\nthe order is that of `--seed {}`\n",
                     plural(started.addresses, "address"),
                     started
                         .techniques
@@ -120,7 +133,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
                 if !self.shown.progress {
                     return Ok(());
                 }
-                let line = progress::line(now, self.look.width);
+                let line = progress::line(now, self.only_hosts, self.look.width);
                 if line != self.line {
                     let _ = write!(self.err, "{CLEAR}{line}");
                     let _ = self.err.flush();

@@ -5,9 +5,14 @@ use portolan_model::event::Progress;
 use crate::duration;
 
 /// The line, without an end, in at most `width` columns: what matters least is left out first.
-pub(super) fn line(progress: &Progress, width: usize) -> String {
+/// Where hosts are looked for and `only_hosts`, it speaks of no port.
+pub(super) fn line(progress: &Progress, only_hosts: bool, width: usize) -> String {
     let mut parts = vec![percent(progress)];
-    parts.push(format!("open {}", grouped(progress.open)));
+    parts.push(if only_hosts {
+        format!("up {}", grouped(progress.hosts_up))
+    } else {
+        format!("open {}", grouped(progress.open))
+    });
     if let Some(left) = progress.left {
         parts.push(format!("{} left", duration::show(left)));
     }
@@ -17,7 +22,7 @@ pub(super) fn line(progress: &Progress, width: usize) -> String {
         grouped(progress.total)
     ));
     parts.push(format!("{}/s", rate(progress.rate)));
-    if progress.hosts_up > 1 {
+    if progress.hosts_up > 1 && !only_hosts {
         parts.push(format!("{} hosts up", grouped(progress.hosts_up)));
     }
     if progress.pass > 1 {
@@ -101,16 +106,29 @@ mod tests {
     #[test]
     fn the_line_says_how_far_how_fast_and_how_long() {
         assert_eq!(
-            line(&progress(), 80),
+            line(&progress(), false, 80),
             " 42 %   open 7   3.0 s left   28,160/65,535   12,400/s"
         );
     }
 
     #[test]
     fn a_narrow_terminal_gets_what_matters_most() {
-        assert_eq!(line(&progress(), 30), " 42 %   open 7   3.0 s left");
-        assert_eq!(line(&progress(), 10), " 42 %");
-        assert_eq!(line(&progress(), 3), "");
+        assert_eq!(line(&progress(), false, 30), " 42 %   open 7   3.0 s left");
+        assert_eq!(line(&progress(), false, 10), " 42 %");
+        assert_eq!(line(&progress(), false, 3), "");
+    }
+
+    #[test]
+    fn a_search_for_hosts_speaks_of_no_port() {
+        let looking = Progress {
+            open: 0,
+            hosts_up: 12,
+            ..progress()
+        };
+        assert_eq!(
+            line(&looking, true, 80),
+            " 42 %   up 12   3.0 s left   28,160/65,535   12,400/s"
+        );
     }
 
     #[test]
@@ -120,7 +138,7 @@ mod tests {
             total: u128::MAX,
             ..Progress::default()
         };
-        assert!(line(&huge, 80).len() < 80);
+        assert!(line(&huge, false, 80).len() < 80);
     }
 
     #[test]
@@ -135,10 +153,10 @@ mod tests {
         #[test]
         fn no_line_fills_its_width(
             done in any::<u128>(), total in any::<u128>(), open in any::<u64>(),
-            width in 1usize..200, rate in any::<f64>(), loss in 0.0f64..1.0,
+            width in 1usize..200, only_hosts in any::<bool>(), rate in any::<f64>(), loss in 0.0f64..1.0,
         ) {
             let progress = Progress { done, total, open, rate, loss, pass: 3, hosts_up: 9, ..progress() };
-            prop_assert!(line(&progress, width).chars().count() < width);
+            prop_assert!(line(&progress, only_hosts, width).chars().count() < width);
         }
     }
 }

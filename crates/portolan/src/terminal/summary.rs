@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use portolan_model::event::{Finished, Outcome};
+use portolan_model::event::{Finished, Outcome, Started};
 use portolan_model::{PortState, ScanRecord};
 
 use super::progress::{grouped, rate};
@@ -18,7 +18,8 @@ pub(crate) fn summary(record: &ScanRecord, unrecorded: u64, verbose: bool) -> St
     let mut text = String::new();
     let _ = writeln!(text, "{}", found(record, unrecorded, finished));
     let _ = writeln!(text, "{}", effort(finished));
-    if let Some(line) = sureness(finished, verbose) {
+    let only_hosts = looks_for_hosts_only(record);
+    if let Some(line) = sureness(finished, only_hosts, verbose) {
         let _ = writeln!(text, "{line}");
     }
     let left_out = record
@@ -28,15 +29,45 @@ pub(crate) fn summary(record: &ScanRecord, unrecorded: u64, verbose: bool) -> St
         .count();
     match finished.outcome {
         Outcome::Interrupted => {
-            text += "interrupted: ports that are not shown were not all asked\n";
+            text += if only_hosts {
+                "interrupted: not every address was asked\n"
+            } else {
+                "interrupted: ports that are not shown were not all asked\n"
+            };
         }
         _ if left_out > 0 => {
             let _ = writeln!(text, "{} left out: see above", count(left_out, "thing"));
+        }
+        Outcome::Incomplete if only_hosts => {
+            text += "incomplete: not every address was asked\n";
         }
         Outcome::Incomplete => text += "incomplete: not every port was asked\n",
         Outcome::Complete => {}
     }
     text
+}
+
+/// How many hosts were not scanned because they did not answer when they were looked for, and
+/// what to do about it; for scans that look for hosts first.
+pub(crate) fn silent_hosts(record: &ScanRecord) -> Option<String> {
+    let finished = record.finished.as_ref()?;
+    (finished.hosts_down > 0 && finished.outcome != Outcome::Interrupted).then(|| {
+        let (hosts, them) = (
+            count(finished.hosts_down, "host"),
+            if finished.hosts_down == 1 {
+                "it"
+            } else {
+                "them"
+            },
+        );
+        format!("{hosts} did not answer; `-Pn` scans {them} all the same")
+    })
+}
+
+/// Whether no port was asked for.
+fn looks_for_hosts_only(record: &ScanRecord) -> bool {
+    let started = record.started.as_ref();
+    started.is_some_and(Started::looks_for_hosts_only)
 }
 
 /// `3 hosts up, 253 down: 12 ports open, 2,980 closed, 8 filtered`.
@@ -45,11 +76,7 @@ fn found(record: &ScanRecord, unrecorded: u64, finished: &Finished) -> String {
     if finished.hosts_down > 0 {
         let _ = write!(hosts, ", {} down", grouped(finished.hosts_down));
     }
-    let only_hosts = record
-        .started
-        .as_ref()
-        .is_some_and(|started| started.ports.tcp().is_empty() && started.ports.udp().is_empty());
-    if only_hosts {
+    if looks_for_hosts_only(record) {
         return hosts;
     }
     let states = [
@@ -107,8 +134,12 @@ fn effort(finished: &Finished) -> String {
 }
 
 /// What the result rests on, where it is less than sure or more was asked for.
-fn sureness(finished: &Finished, verbose: bool) -> Option<String> {
+fn sureness(finished: &Finished, only_hosts: bool, verbose: bool) -> Option<String> {
     let missed = finished.expected_missed;
+    if let Some(loss) = finished.loss.filter(|_| only_hosts) {
+        let shown = verbose || loss >= 0.001;
+        return shown.then(|| format!("loss measured: {:.1} %", loss * 100.0));
+    }
     match finished.loss {
         None => Some("nothing answered, so the loss of the path could not be measured".to_owned()),
         Some(loss) if verbose || loss >= 0.001 || missed >= 0.01 => Some(format!(

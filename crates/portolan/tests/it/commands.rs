@@ -11,6 +11,52 @@ fn the_short_help() {
 fn help_as_a_word_is_the_long_help() {
     assert_eq!(run(&["help"]), run(&["--help"]));
     assert_eq!(run(&["help", "list"]), run(&["list", "--help"]));
+    assert_eq!(
+        run(&["help", "user", "add"]),
+        run(&["user", "add", "--help"])
+    );
+}
+
+#[test]
+fn help_for_help_says_what_it_does() {
+    assert_eq!(
+        run(&["help", "help"]),
+        "exit 0\n--- stdout\n\
+         Shows every option of the program, or of one of its commands\n\n\
+         Usage: portolan help [COMMAND]\n\n\
+         `portolan help list` is `portolan list --help`; `portolan -h` shows the options\n\
+         that matter most. A host named `help` is scanned by `portolan scan help`.\n--- stderr\n"
+    );
+}
+
+#[test]
+fn no_help_is_wider_than_80_columns_or_broken_within_an_example() {
+    for args in [
+        &["-h"][..],
+        &["--help"],
+        &["help", "help"],
+        &["help", "list"],
+        &["help", "serve"],
+        &["help", "detect"],
+    ] {
+        let shown = run(args);
+        for line in shown.lines() {
+            assert!(line.chars().count() <= 80, "{args:?}: {line}");
+        }
+    }
+    let shown = run(&["--help"]);
+    let (_, rest) = shown.split_once("Examples:\n").unwrap();
+    let (examples, rest) = rest.split_once("\n\n").unwrap();
+    for line in examples.lines() {
+        assert!(line.starts_with("  portolan "), "broken: {line}");
+    }
+    let (status, _) = rest.split_once("\n\n").unwrap();
+    let lines: Vec<&str> = status.lines().collect();
+    let (last, before) = lines.split_last().unwrap();
+    assert!(!last.is_empty());
+    for line in before {
+        assert!(line.chars().count() > 60, "broken too early: {line}");
+    }
 }
 
 #[test]

@@ -58,6 +58,52 @@ refuses! {
         "error: port 65536 is out of range: ports are 1 to 65535\n",
     an_unknown_service: ["127.0.0.1", "-p", "htpps"] =>
         "error: no service is named `htpps`\nhint: did you mean `https`?\n",
+    an_unknown_service_goes_by_what_people_run: ["127.0.0.1", "-p", "htpp"] =>
+        "error: no service is named `htpp`\nhint: did you mean `http`?\n",
+    a_zone: ["fe80::1%lo"] =>
+        "error: `fe80::1%lo` names an interface by `%`: zones of IPv6 addresses are not supported yet\nhint: write `fe80::1` and scan by SYN packets (`--syn`): they leave by the interface that `ip route get fe80::1` names, which is to be `lo`\n",
+    a_zone_of_an_address_that_needs_none: ["[2001:db8::1%eth0]"] =>
+        "error: `[2001:db8::1%eth0]` names an interface by `%`: zones of IPv6 addresses are not supported yet\nhint: write `2001:db8::1`\n",
+    help_for_a_misspelt_command: ["help", "lst"] =>
+        "error: there is no command `lst`\nhint: did you mean `list`?\n",
+    help_for_no_command: ["help", "frobnicate"] =>
+        "error: there is no command `frobnicate`\nhint: see `portolan --help` for all commands\n",
+    help_for_a_misspelt_command_of_a_command: ["help", "user", "ad"] =>
+        "error: there is no command `ad`\nhint: see `portolan help user` for its commands\n",
+    help_that_is_misspelt: ["hepl"] =>
+        "error: `hepl` is no command\nhint: did you mean the command `help`? A host of this name is scanned by `portolan scan hepl`\n",
+    an_option_that_is_like_no_other: ["127.0.0.1", "--frobnicate"] =>
+        "error: unexpected argument '--frobnicate' found\nhint: see `portolan --help`\n",
+    an_option_of_a_command_that_is_misspelt: ["list", "127.0.0.1", "--exclde=192.0.2.1"] =>
+        "error: unexpected argument '--exclde' found\nhint: did you mean `--exclude`?\n",
+    scripts: ["127.0.0.1", "--script", "default"] =>
+        "error: `--script`: there are no scripts\nhint: leave the option out\n",
+    scripts_in_short: ["-sC", "127.0.0.1"] =>
+        "error: `-sC`: there are no scripts\nhint: leave the option out\n",
+    operating_systems: ["127.0.0.1", "-O"] =>
+        "error: `-O`: operating systems are not guessed\nhint: leave the option out\n",
+    operating_systems_that_are_guessed: ["127.0.0.1", "--osscan-guess"] =>
+        "error: `--osscan-guess`: operating systems are not guessed\nhint: leave the option out\n",
+    everything_at_once: ["-A", "127.0.0.1"] =>
+        "error: `-A`: operating systems, scripts and routes are not looked for\nhint: write `-sV` for services and versions\n",
+    routes: ["127.0.0.1", "--traceroute"] =>
+        "error: `--traceroute`: routes are not traced\nhint: leave the option out, and use a program such as `traceroute` beside it\n",
+    decoys: ["127.0.0.1", "-D", "192.0.2.9"] =>
+        "error: `-D`: probes never pretend to come from elsewhere\nhint: leave the option out\n",
+    fragments: ["127.0.0.1", "-f"] =>
+        "error: `-f`: packets are not dressed up to pass a firewall\nhint: leave the option out\n",
+    a_pace_of_no_known_name: ["127.0.0.1", "-T", "fast"] =>
+        "error: invalid value 'fast' for '--timing <0-5>': expected a number from 0 to 5, or paranoid, sneaky, polite, normal, aggressive or insane\nhint: see `portolan --help`\n",
+    names_looked_up_and_not: ["127.0.0.1", "-n", "-R"] =>
+        "error: the argument '--no-dns' cannot be used with '--dns'\nhint: see `portolan --help`\n",
+    a_scanner_without_a_name: ["127.0.0.1", "--xml-scanner", ""] =>
+        "error: invalid value '' for '--xml-scanner <NAME>': expected a name, such as `nmap`\nhint: see `portolan --help`\n",
+    the_broadcast_address: ["255.255.255.255", "-n"] =>
+        "error: cannot scan `255.255.255.255`: this is the broadcast address, which means every host of a link\nhint: write the network instead, as in `192.0.2.0/24`\nerror: there is nothing to scan: no target has the address of a host\n",
+    multicast_networks: ["ff02::/16", "224.0.0.0/24", "-n"] =>
+        "error: cannot scan `ff02::/16`: these are multicast addresses, each of which means a group of hosts\nhint: write the addresses of the hosts themselves\nerror: cannot scan `224.0.0.0/24`: these are multicast addresses, each of which means a group of hosts\nhint: write the addresses of the hosts themselves\nerror: there is nothing to scan: no target has the address of a host\n",
+    the_address_of_no_host: ["0.0.0.0", "-n"] =>
+        "error: cannot scan `0.0.0.0`: this address means no host\nhint: this machine is `127.0.0.1`, or `::1` in IPv6\nerror: there is nothing to scan: no target has the address of a host\n",
     a_missing_target_file: ["-iL", "/nonexistent/hosts"] =>
         "error: cannot read targets from `/nonexistent/hosts`: no such file or directory\n",
     a_host_and_one_number: ["127.0.0.1", "80"] =>
@@ -169,7 +215,7 @@ hint: `--rules` takes a directory that holds files named `*.toml`
     every_target_excluded: ["127.0.0.1", "--exclude", "127.0.0.0/8"] =>
         "error: there is nothing to scan: every target is excluded\n",
     a_name_that_does_not_exist: ["a.invalid"] =>
-        "error: `a.invalid` has no address: no such host is known\nhint: check its spelling, or write its address\nerror: there is nothing to scan: no target has an address\n",
+        "error: `a.invalid` has no address: no such host is known\nhint: check its spelling, or write its address\nerror: there is nothing to scan: no target has the address of a host\n",
     a_missing_configuration_file: ["127.0.0.1", "--config", "/nonexistent/c.toml"] =>
         "error: cannot read the configuration file `/nonexistent/c.toml`: no such file or directory\n",
     no_such_result: ["diff", "/nonexistent/a.xml", "/nonexistent/b.xml"] =>

@@ -164,6 +164,37 @@ fn a_port_is_connected_to_once() {
 }
 
 #[test]
+fn a_search_for_hosts_speaks_of_no_port() {
+    let shown = run(&["127.0.0.1", "-sn", "-n", "-v"]);
+    assert!(
+        shown.starts_with("exit 0\n--- stdout\n127.0.0.1, "),
+        "{shown}"
+    );
+    let (_, told) = shown.split_once("--- stderr\n").unwrap();
+    assert!(
+        told.starts_with("looking for hosts at 1 address, by connect\n"),
+        "{shown}"
+    );
+    assert!(told.contains("\n1 host up\n"), "{shown}");
+    assert!(told.ends_with("\nloss measured: 0.0 %\n"), "{shown}");
+    assert!(!shown.contains("port"), "{shown}");
+}
+
+#[test]
+fn a_target_that_is_no_host_is_one_error_and_the_rest_is_scanned() {
+    let shown = run(&["224.0.0.1", "127.0.0.1", "-n", "-q", "-p", "9", "--json"]);
+    assert!(shown.starts_with("exit 1\n"), "{shown}");
+    assert!(shown.contains("\"address\":\"127.0.0.1\""), "{shown}");
+    assert!(
+        shown.ends_with(
+            "--- stderr\nerror: cannot scan `224.0.0.1`: this is a multicast address, \
+             which means a group of hosts\nhint: write the addresses of the hosts themselves\n"
+        ),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_flag_may_be_given_twice() {
     let shown = run(&[
         "127.0.0.1",

@@ -93,6 +93,40 @@ fn hosts_of_the_own_network_that_are_not_there_are_down_and_no_error() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn hosts_that_discovery_left_out_are_counted_at_the_end_with_what_scans_them() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    // 192.0.2.2 is there, and nobody after it.
+    let last = |args: &[&str]| {
+        let scan = lab.scan(args);
+        assert_eq!(scan.status, 0, "{scan:?}");
+        scan.err.lines().last().unwrap_or_default().to_owned()
+    };
+    let targets = "192.0.2.2-3";
+    assert_eq!(
+        last(&[targets, "-n", "-p80-88"]),
+        "note: 1 host did not answer; `-Pn` scans it all the same"
+    );
+    assert_eq!(
+        last(&["192.0.2.2-4", "-n", "-p80-88", "--json"]),
+        "note: 2 hosts did not answer; `-Pn` scans them all the same"
+    );
+    for whole in [
+        // So few ports are asked at once, of every address.
+        &[targets, "-n", "-p80-87"][..],
+        // Nobody is left out of a search for hosts.
+        &[targets, "-n", "-sn"],
+        &[targets, "-n", "-p80-88", "-Pn"],
+        &["192.0.2.2", "-n", "-p80-88"],
+        &[targets, "-n", "-p80-88", "-q"],
+    ] {
+        let shown = last(whole);
+        assert!(!shown.contains("did not answer"), "{whole:?}: {shown}");
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn without_discovery_a_silent_host_is_asked_for_every_port() {
     let lab = Lab::new();
     // It is there, and says nothing but on the one port.
