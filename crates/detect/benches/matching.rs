@@ -53,6 +53,26 @@ fn matching(criterion: &mut Criterion) {
     criterion.bench_function("reading all rules", |bencher| {
         bencher.iter(RuleSet::embedded);
     });
+    // Expressions are compiled when they are first needed: those of banners and of web servers.
+    criterion.bench_function(
+        "reading all rules, then the first banner and page",
+        |bencher| {
+            bencher.iter(|| {
+                let rules = RuleSet::embedded();
+                for (name, to, bytes) in answers() {
+                    if name != "page of 8 KiB" {
+                        let protocol = Protocol::Tcp;
+                        black_box(rules.identify(Answer {
+                            to,
+                            protocol,
+                            bytes: &bytes,
+                        }));
+                    }
+                }
+                rules
+            });
+        },
+    );
 }
 
 criterion_group! {

@@ -1,8 +1,10 @@
 //! Reading rule files: TOML in, checked values or faults with their lines out.
 
+use std::sync::OnceLock;
+
 use portolan_model::hint::nearest;
 use portolan_model::{PortSet, Protocol};
-use regex::bytes::RegexBuilder;
+use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -70,6 +72,7 @@ struct RawProbe {
     ports: Option<Spanned<String>>,
     follows: Option<Spanned<Words>>,
     intensity: Option<Spanned<u8>>,
+    at_least: Option<Spanned<u8>>,
 }
 
 #[derive(Deserialize)]
@@ -143,11 +146,32 @@ fn words(words: Option<Spanned<Words>>) -> Vec<(usize, String)> {
     }
 }
 
+/// Whether the expressions of a file are compiled at once, so that what is wrong with them is
+/// told, or when they are first needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compile {
+    Now,
+    WhenNeeded,
+}
+
 /// Reads one file. Nothing is looked up in other files; [`RuleSet`](super::RuleSet) does that.
 pub fn parse(file: &str, text: &str) -> Parsed {
+    parse_as(file, text, Compile::Now)
+}
+
+/// Reads a file that is part of the program. Its expressions are known to compile, as a test
+/// tries them all, and compiling them is most of the work: they wait until they are needed.
+pub(crate) fn parse_embedded(file: &str, text: &str) -> Parsed {
+    parse_as(file, text, Compile::WhenNeeded)
+}
+
+fn parse_as(file: &str, text: &str, compile: Compile) -> Parsed {
+    let bytes = text.bytes().enumerate();
+    let ends = bytes.filter_map(|(at, byte)| (byte == b'\n').then_some(at));
     let mut reader = Reader {
         file,
-        text,
+        ends: ends.collect(),
+        compile,
         out: Parsed::default(),
     };
     match toml::from_str::<RawFile>(text) {
@@ -171,16 +195,41 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// An expression, compiled.
+///
+/// # Errors
+/// In words, when it is none, or too large.
+pub(super) fn compiled(pattern: &str) -> Result<Regex, String> {
+    let regex = RegexBuilder::new(pattern)
+        .unicode(false)
+        .size_limit(REGEX_BYTES)
+        .build();
+    regex.map_err(|error| {
+        // The last line of the error says what is wrong; those before draw it.
+        let error = error.to_string();
+        let last = error.lines().last().unwrap_or_default();
+        last.strip_prefix("error: ").unwrap_or(last).to_owned()
+    })
+}
+
+/// The names of the captures of an expression, without compiling it.
+fn capture_names(pattern: &str) -> Vec<String> {
+    let openings = pattern.split("(?P<").skip(1);
+    let names = openings.filter_map(|rest| Some(rest.split_once('>')?.0.to_owned()));
+    names.collect()
+}
+
 struct Reader<'a> {
     file: &'a str,
-    text: &'a str,
+    /// Where its lines end.
+    ends: Vec<usize>,
+    compile: Compile,
     out: Parsed,
 }
 
 impl Reader<'_> {
     fn line(&self, at: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(at);
-        1 + before.filter(|&&byte| byte == b'\n').count()
+        1 + self.ends.partition_point(|&end| end < at)
     }
 
     fn fault(&mut self, at: usize, message: impl Into<String>, hint: Option<String>) {
@@ -263,6 +312,7 @@ impl Reader<'_> {
             self.name(*at, name, "service");
         }
         let intensity = self.range(raw.intensity, "intensity", 1, 10);
+        let at_least = self.range(raw.at_least, "at_least", 1, 9);
         if self.out.faults.len() > faults {
             return;
         }
@@ -275,6 +325,7 @@ impl Reader<'_> {
             ports,
             // What only asks further is not sent to whatever listens.
             intensity: intensity.unwrap_or(if follows.is_empty() { 7 } else { 10 }),
+            at_least: at_least.unwrap_or(1),
             follows: follows.into_iter().map(|(_, service)| service).collect(),
             file: self.file.to_owned(),
             line,
@@ -287,23 +338,21 @@ impl Reader<'_> {
         let raw = raw.into_inner();
         self.name(raw.name.span().start, raw.name.get_ref(), "rule");
         self.name(raw.service.span().start, raw.service.get_ref(), "service");
-        let regex = RegexBuilder::new(raw.pattern.get_ref())
-            .unicode(false)
-            .size_limit(REGEX_BYTES)
-            .build();
-        let regex = match regex {
-            Ok(regex) => regex,
-            Err(error) => {
-                // The last line of the error says what is wrong; those before draw it.
-                let error = error.to_string();
-                let last = error.lines().last().unwrap_or_default();
-                let why = last.strip_prefix("error: ").unwrap_or(last);
-                let message = format!("`match` is no expression: {why}");
-                self.fault(raw.pattern.span().start, message, None);
-                return;
-            }
+        let regex = OnceLock::new();
+        let captures = match self.compile {
+            Compile::WhenNeeded => capture_names(raw.pattern.get_ref()),
+            Compile::Now => match compiled(raw.pattern.get_ref()) {
+                Ok(known) => {
+                    let known = regex.get_or_init(|| known);
+                    known.capture_names().flatten().map(str::to_owned).collect()
+                }
+                Err(why) => {
+                    let message = format!("`match` is no expression: {why}");
+                    self.fault(raw.pattern.span().start, message, None);
+                    return;
+                }
+            },
         };
-        let captures: Vec<String> = regex.capture_names().flatten().map(str::to_owned).collect();
         let mut used = Vec::new();
         let fields = [
             &raw.product,
@@ -475,5 +524,28 @@ impl Reader<'_> {
                 .collect(),
             line,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EMBEDDED;
+    use super::*;
+
+    #[test]
+    fn an_embedded_file_reads_as_it_would_compiled() {
+        for (name, text) in EMBEDDED {
+            let (early, late) = (parse(name, text), parse_embedded(name, text));
+            assert_eq!(early.faults, []);
+            assert_eq!(late.faults, []);
+            assert_eq!(early.rules.len(), late.rules.len());
+            for (early, late) in early.rules.iter().zip(&late.rules) {
+                let names = early.regex().capture_names().flatten();
+                let names: Vec<String> = names.map(str::to_owned).collect();
+                assert_eq!(names, capture_names(&late.pattern), "{}", late.name);
+                assert_eq!(early.line, late.line);
+                assert_eq!(late.regex().as_str(), late.pattern);
+            }
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! What rule files hold: probes and rules, as values that were checked.
 
+use std::sync::OnceLock;
+
 use portolan_model::{PortSet, Protocol};
 use regex::bytes::Regex;
 
+use super::file::compiled;
 use super::template::Template;
 
 /// The name under which what a server says unasked is read.
@@ -29,6 +32,8 @@ pub struct Probe {
     pub follows: Vec<String>,
     /// From which intensity on it is sent to any other port, 1 to 9; 10 for never.
     pub intensity: u8,
+    /// Below this intensity it is sent nowhere, not even to its own ports.
+    pub at_least: u8,
     /// The file it comes from.
     pub file: String,
     /// Its line there, from 1.
@@ -46,8 +51,8 @@ pub struct Rule {
     pub on: Vec<String>,
     /// What must be found there.
     pub pattern: String,
-    /// `pattern`, compiled.
-    pub(crate) regex: Regex,
+    /// `pattern`, compiled when it is first needed.
+    pub(super) regex: OnceLock<Regex>,
     pub(crate) product: Option<Template>,
     pub(crate) version: Option<Template>,
     pub(crate) info: Option<Template>,
@@ -69,6 +74,15 @@ pub struct Rule {
     pub file: String,
     /// Its line there, from 1.
     pub line: usize,
+}
+
+impl Rule {
+    /// Its expression, compiled.
+    pub(crate) fn regex(&self) -> &Regex {
+        self.regex.get_or_init(|| {
+            compiled(&self.pattern).expect("what is not compiled when it is read is tested")
+        })
+    }
 }
 
 /// An answer that a rule must take, and what it must say then.

@@ -4,12 +4,13 @@
 //! tells in one pass over the bytes which of them match; only those are run for captures.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use portolan_model::Protocol;
 use regex::bytes::{Captures, RegexSet, RegexSetBuilder};
 
 use super::EMBEDDED;
-use super::file::{Fault, Parsed, parse};
+use super::file::{Fault, Parsed, parse, parse_embedded};
 use super::rule::{BANNER, Probe, Rule};
 use super::template::Template;
 use crate::found::{FIELD_CHARS, Found};
@@ -51,7 +52,8 @@ pub struct Match {
 struct Group {
     /// Their numbers, in the order of the automaton.
     rules: Vec<usize>,
-    set: RegexSet,
+    /// Made when the first answer comes: a scan meets few of the sources.
+    set: OnceLock<RegexSet>,
 }
 
 /// Probes and rules, ready for use.
@@ -71,7 +73,9 @@ pub struct RuleSetBuilder {
 impl RuleSetBuilder {
     /// A builder that holds the rules of the program.
     pub fn embedded() -> Self {
-        let files = EMBEDDED.iter().map(|(name, text)| parse(name, text));
+        let files = EMBEDDED
+            .iter()
+            .map(|(name, text)| parse_embedded(name, text));
         Self {
             files: files.collect(),
         }
@@ -175,13 +179,13 @@ fn groups(rules: &[Rule]) -> Result<HashMap<String, Group>, Vec<Fault>> {
     }
     let mut groups = HashMap::new();
     for (source, numbers) in by_source {
-        let patterns = numbers.iter().map(|&number| &rules[number].pattern);
-        let set = RegexSetBuilder::new(patterns)
-            .unicode(false)
-            .size_limit(SET_BYTES)
-            .dfa_size_limit(SET_BYTES)
-            .build()
-            .map_err(|error| {
+        let set = OnceLock::new();
+        // Whether the program's own rules fit is tested; those of a user may be too many.
+        if numbers
+            .iter()
+            .any(|&number| !is_embedded(&rules[number].file))
+        {
+            let known = automaton(rules, &numbers).map_err(|error| {
                 vec![Fault {
                     file: source.to_owned(),
                     line: 1,
@@ -189,6 +193,8 @@ fn groups(rules: &[Rule]) -> Result<HashMap<String, Group>, Vec<Fault>> {
                     hint: None,
                 }]
             })?;
+            set.get_or_init(|| known);
+        }
         let group = Group {
             rules: numbers,
             set,
@@ -196,6 +202,15 @@ fn groups(rules: &[Rule]) -> Result<HashMap<String, Group>, Vec<Fault>> {
         groups.insert(source.to_owned(), group);
     }
     Ok(groups)
+}
+
+/// The expressions of some rules as one.
+fn automaton(rules: &[Rule], numbers: &[usize]) -> Result<RegexSet, regex::Error> {
+    RegexSetBuilder::new(numbers.iter().map(|&number| &rules[number].pattern))
+        .unicode(false)
+        .size_limit(SET_BYTES)
+        .dfa_size_limit(SET_BYTES)
+        .build()
 }
 
 impl RuleSet {
@@ -269,9 +284,12 @@ impl RuleSet {
         let Some(group) = self.groups.get(source) else {
             return;
         };
-        for index in group.set.matches(bytes) {
+        let set = group.set.get_or_init(|| {
+            automaton(&self.rules, &group.rules).expect("the rules of the program are tested")
+        });
+        for index in set.matches(bytes) {
             let rule = &self.rules[group.rules[index]];
-            if let Some(captures) = rule.regex.captures(bytes) {
+            if let Some(captures) = rule.regex().captures(bytes) {
                 into.push(Match {
                     rule: rule.name.clone(),
                     found: filled(rule, &captures),
