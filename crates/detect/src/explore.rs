@@ -19,7 +19,7 @@ use crate::options::{Options, Target, Waits};
 use crate::rules::{Answer, BANNER, Probe, RuleSet};
 use crate::talk::{End, Heard, Limited, Stream, connect, hear, say};
 use crate::tls::hello::{Greeting, ServerWords, Version};
-use crate::{redirect, ssh, starttls, tls};
+use crate::{readers, redirect, ssh, starttls, tls};
 
 /// Ports where the server usually speaks first, so that one that is slow is waited for.
 const SPEAKS_FIRST: [u16; 22] = [
@@ -127,7 +127,12 @@ pub(crate) async fn tcp(target: &Target, options: &Options, rules: &RuleSet, not
             };
             let facts = async {
                 let facts = facts.await;
-                endpoint.notes().facts(facts);
+                let mut notes = endpoint.notes();
+                notes.facts(facts);
+                // Who says nothing to strangers has said something by shaking hands.
+                for (source, fact) in readers::HANDSHAKE {
+                    notes.value(rules, source, fact);
+                }
             };
             futures_util::future::join(facts, inside).await;
         }
@@ -170,6 +175,7 @@ impl<'a> Endpoint<'a> {
             .probes()
             .iter()
             .filter(|probe| probe.protocol == Protocol::Tcp)
+            .filter(|probe| probe.at_least <= self.options.intensity)
             .collect();
         probes.sort_by_key(|probe| probe.intensity);
         let tls_first = via == Via::Plain && TLS_PORTS.contains(&port);
@@ -464,6 +470,7 @@ impl<'a> Endpoint<'a> {
                     })
             });
             probe.protocol == Protocol::Tcp
+                && probe.at_least <= self.options.intensity
                 && open
                 && probe.name != HTTP
                 && ((follows && (fits || probe.ports.is_empty())) || (fits && found.soft))

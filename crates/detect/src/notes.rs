@@ -54,6 +54,20 @@ impl Notes {
         took
     }
 
+    /// Takes in a fact as the value of `source`, which rules read.
+    pub(crate) fn value(&mut self, rules: &RuleSet, source: &str, fact: &str) {
+        let Some(value) = self.fact(fact).map(str::to_owned) else {
+            return;
+        };
+        for by in rules.identify_value(source, value.as_bytes()) {
+            self.taken.push(Taken {
+                by,
+                to: source.to_owned(),
+                bytes: kept(value.as_bytes()),
+            });
+        }
+    }
+
     /// TLS was found; what was heard before was not meant for us.
     pub(crate) fn tls(&mut self, bytes: &[u8]) {
         self.tls = true;

@@ -135,6 +135,14 @@ pub const ALL: &[Reader] = &[
     x11::READER,
 ];
 
+/// What rules may read of a handshake of TLS, and the fact that holds it: the protocol that was
+/// agreed on, the name in the certificate, the cipher suite.
+pub const HANDSHAKE: [(&str, &str); 3] = [
+    ("tls.alpn", "tls.alpn"),
+    ("tls.subject", "tls.cert.subject.cn"),
+    ("tls.cipher", "tls.cipher"),
+];
+
 /// What the readers understand of an answer.
 pub fn read(answer: Answer<'_>) -> Vec<(&'static str, Reading)> {
     use portolan_model::Protocol;
@@ -147,12 +155,14 @@ pub fn read(answer: Answer<'_>) -> Vec<(&'static str, Reading)> {
         .collect()
 }
 
-/// Whether a reader fills `reader.field`.
+/// Whether a reader, or a handshake of TLS, fills `reader.field`.
 pub fn has_field(source: &str) -> bool {
-    source.split_once('.').is_some_and(|(name, field)| {
+    let of_handshake = HANDSHAKE.iter().any(|(name, _)| *name == source);
+    let of_reader = source.split_once('.').is_some_and(|(name, field)| {
         ALL.iter()
             .any(|reader| reader.name == name && reader.fields.contains(&field))
-    })
+    });
+    of_handshake || of_reader
 }
 
 /// Every `reader.field`.
@@ -164,7 +174,8 @@ pub fn fields() -> Vec<String> {
             .iter()
             .map(move |field| format!("{name}.{field}"))
     };
-    ALL.iter().flat_map(of).collect()
+    let of_handshake = HANDSHAKE.iter().map(|(name, _)| (*name).to_owned());
+    ALL.iter().flat_map(of).chain(of_handshake).collect()
 }
 
 /// A probe whose answers the reader of this name reads.

@@ -15,6 +15,10 @@ pub(crate) use through::{Handshake, through};
 use crate::options::{Options, Target, Waits};
 use crate::talk::{Limited, Stream, connect, hear, say};
 
+/// The protocols that are offered to learn what a server speaks (IANA, "ALPN Protocol IDs"; the
+/// last is that of Syncthing).
+const OFFERED: [&str; 3] = ["h2", "http/1.1", "bep/1.0"];
+
 /// Greets a server on a fresh connection, and reads what it says in the clear.
 pub(crate) async fn greet(
     stream: &mut (impl Stream + ?Sized),
@@ -58,7 +62,12 @@ pub(crate) async fn facts(
     let (handshake, versions) = futures_util::future::join(
         async {
             let (stream, _) = connect(target, options).await.ok()?;
-            handshake(stream, target, waits, options).await
+            if let Some(known) = handshake(stream, target, waits, options, &OFFERED).await {
+                return Some(known);
+            }
+            // A server may refuse whoever offers only what it does not speak (RFC 7301, 3.2).
+            let (stream, _) = connect(target, options).await.ok()?;
+            handshake(stream, target, waits, options, &[]).await
         },
         versions(target, waits, options),
     )
@@ -71,10 +80,9 @@ async fn handshake(
     target: &Target,
     waits: Waits,
     options: &Options,
+    alpn: &[&str],
 ) -> Option<Handshake> {
-    let (_, handshake) = through(stream, target, waits, options, &["h2", "http/1.1"])
-        .await
-        .ok()?;
+    let (_, handshake) = through(stream, target, waits, options, alpn).await.ok()?;
     Some(handshake)
 }
 

@@ -28,7 +28,8 @@ pub(crate) async fn udp(target: &Target, options: &Options, rules: &RuleSet, not
     }
     let of_udp = || {
         let probes = rules.probes().iter();
-        probes.filter(|probe| probe.protocol == Protocol::Udp)
+        let probes = probes.filter(|probe| probe.protocol == Protocol::Udp);
+        probes.filter(|probe| probe.at_least <= options.intensity)
     };
     let likely = of_udp().filter(|probe| probe.ports.contains(target.port));
     let mut general: Vec<&Probe> = of_udp()

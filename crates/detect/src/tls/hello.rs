@@ -129,6 +129,13 @@ const CIPHERS: &[(u16, &str)] = &[
     (0x0004, "TLS_RSA_WITH_RC4_128_MD5"),
     (0x0009, "TLS_RSA_WITH_DES_CBC_SHA"),
     (0x0003, "TLS_RSA_EXPORT_WITH_RC4_40_MD5"),
+    // Without a certificate: monitoring agents speak nothing else.
+    (0x00a6, "TLS_DH_anon_WITH_AES_128_GCM_SHA256"),
+    (0x00a7, "TLS_DH_anon_WITH_AES_256_GCM_SHA384"),
+    (0x006c, "TLS_DH_anon_WITH_AES_128_CBC_SHA256"),
+    (0x006d, "TLS_DH_anon_WITH_AES_256_CBC_SHA256"),
+    (0x003a, "TLS_DH_anon_WITH_AES_256_CBC_SHA"),
+    (0xc019, "TLS_ECDH_anon_WITH_AES_256_CBC_SHA"),
     (0x0034, "TLS_DH_anon_WITH_AES_128_CBC_SHA"),
     (0xc018, "TLS_ECDH_anon_WITH_AES_128_CBC_SHA"),
 ];
