@@ -7,6 +7,7 @@
 
 mod commands;
 mod detection;
+mod readers;
 mod refused;
 mod scans;
 mod serve;
