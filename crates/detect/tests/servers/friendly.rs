@@ -1,9 +1,10 @@
 //! Servers that do what servers do.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use portolan_detect::{Options, Target};
+use portolan_detect::rules::RuleSetBuilder;
+use portolan_detect::{Detector, Options, Target};
 use portolan_model::service::Method;
 use portolan_model::{PortSet, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -279,4 +280,99 @@ async fn many_endpoints_are_asked_at_once_but_not_more_than_may_be() {
     // One that has been answered may still be closing when the next begins.
     let most = most.load(Ordering::SeqCst);
     assert!((2..=8).contains(&most), "{most}");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_protocol_offered_still_shows_its_certificate() {
+    let mut config = (*tls_config()).clone();
+    config.alpn_protocols = vec![b"something/1".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let server = Server::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                request(&mut stream).await;
+            }
+        }
+    })
+    .await;
+    let service = server.detected().await.unwrap();
+    assert!(service.tls);
+    assert_eq!(service.facts["tls.cert.names"], "DNS:box.example");
+}
+
+/// A rule on a handshake, and a probe for those who want intensity 9.
+const HANDSHAKE: &str = r"
+[[probe]]
+name = 'key'
+protocol = 'tcp'
+send = 'OPEN\r\n'
+ports = '1-65535'
+at_least = 9
+
+[[rule]]
+name = 'acme-sync'
+service = 'acme-sync'
+on = 'tls.alpn'
+match = '^http/1\.1$'
+product = 'Acme Sync'
+priority = 15
+samples = [{ value = 'http/1.1' }]
+";
+
+#[tokio::test]
+async fn what_was_agreed_on_in_the_handshake_names_who_is_silent_inside() {
+    let mut config = (*tls_config()).clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let server = Server::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                request(&mut stream).await;
+            }
+        }
+    })
+    .await;
+    let rules = RuleSetBuilder::default()
+        .file("handshake.toml", HANDSHAKE)
+        .build()
+        .unwrap();
+    let detector = Detector::new(Arc::new(rules), options());
+    let service = detector.detect(&server.target()).await.unwrap();
+    assert_eq!(
+        (service.name.as_str(), service.product.as_deref()),
+        ("acme-sync", Some("Acme Sync"))
+    );
+    assert_eq!(service.evidence.unwrap().probe.as_deref(), Some("tls.alpn"));
+}
+
+#[tokio::test]
+async fn a_probe_that_wants_more_intensity_goes_not_even_to_its_own_ports() {
+    let heard = |intensity| async move {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&said);
+        let server = Server::start(move |mut stream, _| {
+            let kept = Arc::clone(&kept);
+            async move {
+                let bytes = request(&mut stream).await;
+                kept.lock().unwrap().extend(bytes);
+            }
+        })
+        .await;
+        let rules = RuleSetBuilder::default()
+            .file("handshake.toml", HANDSHAKE)
+            .build()
+            .unwrap();
+        let options = Options {
+            intensity,
+            ..options()
+        };
+        let detector = Detector::new(Arc::new(rules), options);
+        detector.detect(&server.target()).await;
+        let said = said.lock().unwrap().clone();
+        said.windows(4).any(|part| part == b"OPEN")
+    };
+    assert!(!heard(8).await);
+    assert!(heard(9).await);
 }
