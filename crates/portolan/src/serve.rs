@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use portolan_link::{Limit, Rights};
+use portolan_model::event::Problem;
 use portolan_model::{ScanEvent, Technique};
 use portolan_scan::Control;
 use portolan_server::serve::{Encryption, Options, Ready};
@@ -166,6 +167,15 @@ impl Runner for Shell {
             }
         })?;
         prepared.request.settled = job.settled.clone();
+        if let Some(message) = prepared.note.take() {
+            // Beside the results, where who watches in a browser reads what is to be known.
+            prepared.problems.push(Problem {
+                about: "technique".to_owned(),
+                message,
+                hint: None,
+                left_out: false,
+            });
+        }
         let detector = if job.detect {
             let detector = detect::detector(&DetectionArgs::default());
             Some(detector.map_err(|failure| CannotStart {

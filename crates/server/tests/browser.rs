@@ -157,7 +157,8 @@ fn a_scan_is_paused_resumed_cancelled_and_taken_up_again() {
     browser.device(1280, 900, Scheme::Light);
     let open = listeners(1);
     let port = open[0].local_addr().expect("it is bound").port();
-    scan(&browser, &server, "127.0.0.1-4", "all", "");
+    // Long enough to be paused, and no longer on a busy machine.
+    scan(&browser, &server, "127.0.0.1", "all", "8000");
     browser.click("form[data-action=pause] button");
     browser.until("document.querySelector('.badge').textContent === 'paused'");
     browser.click("form[data-action=resume] button");
@@ -284,6 +285,12 @@ fn more_tabs_than_connections_share_one_stream() {
         browser.until("document.querySelector('live-scan.ready')");
     }
     // The last tab reads no stream of its own, and still sees the scan to its end.
+    driver::until("the server says that the scan is done", || {
+        let ask = format!(
+            "const done = arguments[0]; fetch('/api/v1/scans/{id}').then(r => r.json()).then(scan => done(scan.state))"
+        );
+        (browser.wait_for(&ask) == "done").then_some(())
+    });
     until_over(&browser);
     until_open(&browser, port);
 }
@@ -334,8 +341,36 @@ fn sixty_five_thousand_rows_are_a_few_elements() {
          }
          return {sorts, filters, nodes: table.querySelectorAll('*').length, heap: Math.round((performance.memory?.usedJSHeapSize ?? 0) / 1e6)}",
     );
+    // Down through the rows, 40 a frame; what a frame took, and what of it the table took.
+    let frames = browser.wait_for(
+        "const done = arguments[0];
+         const table = document.querySelector('live-scan').table;
+         const proto = Object.getPrototypeOf(table);
+         const paint = proto.paint;
+         const paints = [];
+         proto.paint = function (force) { const start = performance.now(); paint.call(this, force); paints.push(performance.now() - start); };
+         const height = table.height;
+         const times = [];
+         let before = 0;
+         const share = (list, part) => { list.sort((a, b) => a - b); return Math.round(list[Math.floor((list.length - 1) * part)] * 10) / 10; };
+         const step = (now) => {
+           if (before) times.push(now - before);
+           before = now;
+           table.scroller.scrollTop += 40 * height;
+           if (times.length < 600) return requestAnimationFrame(step);
+           proto.paint = paint;
+           const late = times.filter(ms => ms > 25).length;
+           done({place: table.first, frames: times.length, late, median: share(times, 0.5), p99: share(times, 0.99),
+                 paints: paints.length, paint: share(paints, 0.5), paint99: share(paints, 0.99)});
+         };
+         requestAnimationFrame(step);",
+    );
     println!("found to row, in ms: {figures}");
     println!("65,535 rows, in ms and MB: {times}");
+    println!("scrolling, in ms: {frames}");
+    println!("the page's process, in MB: {:?}", browser.page_memory());
+    let place = frames["place"].as_u64().expect("a number");
+    assert!(place > 10_000, "scrolling came to row {place} only");
     let nodes = times["nodes"].as_u64().expect("a number");
     assert!(nodes <= 200, "the table has {nodes} elements");
     let seen = figures["rows"].as_u64().expect("a number");

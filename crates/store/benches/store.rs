@@ -1,4 +1,5 @@
-//! How fast results are written and read: `cargo bench -p portolan-store [-- HOSTS]`.
+//! How fast results are written and read: `cargo bench -p portolan-store [-- HOSTS [DIR]]`. With a
+//! directory the history is kept there, for a server to be tried with.
 
 #![expect(clippy::print_stdout, reason = "the figures are its result")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
@@ -17,7 +18,11 @@ const PORTS: u16 = 1000;
 fn main() -> Result<(), Box<dyn Error>> {
     let hosts = std::env::args().find_map(|word| word.parse().ok());
     let hosts: u32 = hosts.unwrap_or(10_000);
-    let dir = std::env::temp_dir().join(format!("portolan-bench-{}", std::process::id()));
+    let kept = std::env::args().skip(1).find(|word| word.contains('/'));
+    let dir = match &kept {
+        Some(dir) => dir.into(),
+        None => std::env::temp_dir().join(format!("portolan-bench-{}", std::process::id())),
+    };
     let store = Store::open(&dir, Mode::Serve)?;
     println!("{} results a scan", hosts * u32::from(PORTS));
     let id = write(&store, "1 % open", hosts, 100)?;
@@ -25,7 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let id = write(&store, "all open", hosts, 1)?;
     read(&store, id)?;
     drop(store);
-    std::fs::remove_dir_all(&dir)?;
+    if kept.is_none() {
+        std::fs::remove_dir_all(&dir)?;
+    }
     Ok(())
 }
 

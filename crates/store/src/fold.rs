@@ -119,9 +119,12 @@ pub(crate) fn settle(
     };
     connection
         .prepare_cached(
-            "INSERT INTO host (address, name, first_seen, last_seen, last_scan, shape, whole, open)
-             SELECT ?1, ?2, first, ?3, ?4, ?5, ?6, ?7 FROM scan_host WHERE scan = ?4 AND address = ?1
+            "INSERT INTO host
+                 (address, name, first_seen, last_seen, last_scan, shape, whole, open, mac)
+             SELECT ?1, ?2, first, ?3, ?4, ?5, ?6, ?7, mac
+                 FROM scan_host WHERE scan = ?4 AND address = ?1
              ON CONFLICT (address) DO UPDATE SET name = coalesce(?2, name),
+                 mac = coalesce(excluded.mac, mac),
                  first_seen = min(first_seen, excluded.first_seen),
                  last_seen = max(last_seen, ?3),
                  last_scan = max(last_scan, ?4), shape = ?5, whole = ?6, open = ?7",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::NameKind;
-use portolan_model::{Reason, Target};
+use portolan_model::{Mac, Reason, Target};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::changes::Interval;
@@ -37,6 +37,8 @@ pub struct ScanHost {
     pub first: Timestamp,
     /// When it was last heard of.
     pub last: Timestamp,
+    /// Its MAC address, where it is on a link of the scanning machine's.
+    pub mac: Option<Mac>,
     /// Its ports so far; `hosts` is 1.
     pub counts: Counts,
 }
@@ -54,6 +56,8 @@ pub struct KnownHost {
     pub last_seen: Timestamp,
     /// By which scan.
     pub last_scan: ScanId,
+    /// The last MAC address it was found at.
+    pub mac: Option<Mac>,
     /// Its open ports, as far as is known.
     pub open: u64,
 }
@@ -90,7 +94,7 @@ impl Store {
         self.read(|connection| {
             must_exist(connection, id)?;
             let mut hosts = connection.prepare_cached(
-                "SELECT address, reason, rtt, ttl, first, last, names FROM scan_host
+                "SELECT address, reason, rtt, ttl, first, last, names, mac FROM scan_host
                  WHERE scan = ?1 AND address > ?2 ORDER BY address LIMIT ?3",
             )?;
             let mut rows = hosts.query(params![id, after, more(limit)])?;
@@ -109,6 +113,7 @@ impl Store {
                     ttl: row.get(3)?,
                     first: timestamp(row.get(4)?)?,
                     last: timestamp(row.get(5)?)?,
+                    mac: row.get::<_, Option<[u8; 6]>>(7)?.map(Mac),
                     counts: Counts {
                         hosts: 1,
                         open,
@@ -151,7 +156,7 @@ impl Store {
         let name = name.map(|name| name.to_ascii_lowercase());
         self.read(|connection| {
             let mut hosts = connection.prepare_cached(
-                "SELECT address, name, first_seen, last_seen, last_scan, open FROM host
+                "SELECT address, name, first_seen, last_seen, last_scan, open, mac FROM host
                  WHERE address > ?1 AND address BETWEEN ?2 AND ?3
                      AND (?4 IS NULL OR instr(lower(name), ?4)) AND open >= ?5
                  ORDER BY address",
@@ -183,7 +188,7 @@ impl Store {
     pub fn host(&self, address: IpAddr) -> Result<Option<KnownHost>> {
         self.read(|connection| {
             let mut host = connection.prepare_cached(
-                "SELECT address, name, first_seen, last_seen, last_scan, open FROM host
+                "SELECT address, name, first_seen, last_seen, last_scan, open, mac FROM host
                  WHERE address = ?1",
             )?;
             host.query_row([address_bytes(address)], |row| Ok(known_host(row)))
@@ -222,5 +227,6 @@ fn known_host(row: &Row<'_>) -> Result<KnownHost> {
         last_seen: timestamp(row.get(3)?)?,
         last_scan: row.get(4)?,
         open: row.get::<_, i64>(5)?.cast_unsigned(),
+        mac: row.get::<_, Option<[u8; 6]>>(6)?.map(Mac),
     })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use portolan_model::event::{Finished, NameKind, Outcome, Problem, Progress, Started};
-use portolan_model::{PortState, Protocol, Reason, ScanEvent, Service};
+use portolan_model::{Mac, PortState, Protocol, Reason, ScanEvent, Service};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::codec::{
@@ -74,6 +74,7 @@ struct PendingHost {
     rtt: Option<i64>,
     ttl: Option<u8>,
     last: Option<i64>,
+    mac: Option<Mac>,
     names: Vec<(String, NameKind)>,
     facts: Vec<Fact>,
     services: Vec<(Protocol, u16, Service)>,
@@ -149,6 +150,9 @@ impl PendingScan {
             ScanEvent::HostName(found) => {
                 let host = self.hosts.entry(found.address).or_default();
                 host.names.push((found.name, found.kind));
+            }
+            ScanEvent::HostLink(link) => {
+                self.hosts.entry(link.address).or_default().mac = Some(link.mac);
             }
             ScanEvent::Port(fact) => {
                 let at = micros(fact.at);
@@ -358,21 +362,26 @@ fn write_host(
     };
     let mut facts = host.facts.clone();
     for (protocol, port, service) in &host.services {
-        let number = writer.service_number(service)?;
+        let number = match known_service(&writer.connection, &key, *protocol, *port, service)? {
+            Some(number) => number,
+            None => writer.service_number(service)?,
+        };
         facts.push(Fact::Service(*protocol, *port, number));
     }
     let names = merge_names(before.as_ref().and_then(Option::as_deref), &host.names)?;
     writer
         .connection
         .prepare_cached(
-            "INSERT INTO scan_host (scan, address, reason, rtt, ttl, first, last, names, settled)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ?6), ?8, 0)
+            "INSERT INTO scan_host
+                 (scan, address, reason, rtt, ttl, first, last, names, mac, settled)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ?6), ?8, ?10, 0)
              ON CONFLICT (scan, address) DO UPDATE SET
                  reason = iif(?9, excluded.reason, reason),
                  rtt = coalesce(rtt, excluded.rtt), ttl = coalesce(ttl, excluded.ttl),
                  first = iif(?9, min(first, excluded.first), first),
                  last = max(last, coalesce(?7, last)),
-                 names = coalesce(excluded.names, names), settled = 0",
+                 names = coalesce(excluded.names, names),
+                 mac = coalesce(excluded.mac, mac), settled = 0",
         )?
         .execute(params![
             scan,
@@ -384,6 +393,7 @@ fn write_host(
             host.last,
             names,
             host.up,
+            host.mac.map(|mac| mac.0),
         ])?;
     write_open(&writer.connection, scan, &key, &facts)?;
     let running = writer.running.entry(scan).or_default();
@@ -475,6 +485,40 @@ pub(crate) fn read_names(json: &str) -> Result<Vec<(String, NameKind)>> {
         .into_iter()
         .map(|(name, typed)| (name, kind(typed)))
         .collect())
+}
+
+/// The service that the port is known by already, if it says the same now but for the bytes of
+/// its evidence: they hold the time, a salt or a cookie, and differ at each asking. What the
+/// port said first stays as the evidence.
+fn known_service(
+    connection: &Connection,
+    key: &[u8],
+    protocol: Protocol,
+    port: u16,
+    service: &Service,
+) -> Result<Option<i64>> {
+    if service.evidence.is_none() {
+        return Ok(None);
+    }
+    let known: Option<(i64, String)> = connection
+        .prepare_cached(
+            "SELECT service.id, service.json FROM port_state
+                 JOIN service ON service.id = port_state.service
+             WHERE address = ?1 AND protocol = ?2 AND port = ?3 AND end_scan IS NULL",
+        )?
+        .query_row(params![key, protocol_number(protocol), port], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((number, json)) = known else {
+        return Ok(None);
+    };
+    let mut before: Service =
+        serde_json::from_str(&json).map_err(|error| Error::damaged("a service", error))?;
+    if let (Some(before), Some(now)) = (&mut before.evidence, &service.evidence) {
+        before.bytes.clone_from(&now.bytes);
+    }
+    Ok((before == *service).then_some(number))
 }
 
 /// The number of a service, which is stored where it is new.

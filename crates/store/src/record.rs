@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use portolan_model::event::Problem;
-use portolan_model::{HostRecord, PortRecord, ScanRecord, Service};
+use portolan_model::{HostRecord, Mac, PortRecord, ScanRecord, Service};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::codec::{Picture, address_of, reason_of};
@@ -84,7 +84,7 @@ fn record(connection: &Connection, id: ScanId) -> Result<ScanRecord> {
     };
     let mut services = Services::default();
     let mut hosts = connection.prepare(
-        "SELECT address, reason, rtt, ttl, first, last, names FROM scan_host
+        "SELECT address, reason, rtt, ttl, first, last, names, mac FROM scan_host
          WHERE scan = ?1 ORDER BY address",
     )?;
     let mut rows = hosts.query([id])?;
@@ -97,6 +97,7 @@ fn record(connection: &Connection, id: ScanId) -> Result<ScanRecord> {
         if let Some(names) = row.get::<_, Option<String>>(6)? {
             host.names = crate::ingest::read_names(&names)?;
         }
+        host.mac = row.get::<_, Option<[u8; 6]>>(7)?.map(Mac);
         let picture = fold::picture(connection, id, key)?;
         fill(connection, &mut host, &picture, &mut services)?;
         record.hosts.insert(address_of(key)?, host);

@@ -10,7 +10,7 @@ mod common;
 
 use common::*;
 use jiff::Timestamp;
-use portolan_model::{PortState, Protocol, Reason, ScanRecord};
+use portolan_model::{Mac, PortState, Protocol, Reason, ScanRecord};
 use portolan_store::{
     ChangeKind, Cursor, Error, HostFilter, Mode, Order, Query, ResultsRequest, Retention,
     ScanFilter, ScanState, Sort, SortKey, Store,
@@ -216,6 +216,79 @@ fn a_scan_without_changes_costs_next_to_nothing() {
             .len(),
         1
     );
+}
+
+/// A web server as an asker hears it: its answer holds the time.
+fn web(address: std::net::IpAddr, product: &str, heard: &str) -> portolan_model::ScanEvent {
+    let mut event = service(address, 80, "http", product);
+    if let portolan_model::ScanEvent::Service(fact) = &mut event {
+        fact.service.evidence = Some(portolan_model::service::Evidence {
+            rule: Some("http/nginx".to_owned()),
+            probe: Some("http-get".to_owned()),
+            bytes: heard.to_owned(),
+        });
+    }
+    event
+}
+
+#[test]
+fn an_answer_that_differs_by_its_time_alone_is_no_new_service() {
+    let (_dir, store) = open_store();
+    let scan = |seconds: i64, product: &str, heard: &str| {
+        let writer = store.begin(new_scan("10.0.0.1", seconds)).unwrap();
+        let events = vec![
+            started(seconds),
+            up(host(1), seconds),
+            open(host(1), 80, seconds),
+            web(host(1), product, heard),
+            done(host(1), seconds),
+            finished(seconds),
+        ];
+        writer.send(events).unwrap();
+        writer.flush().unwrap();
+        writer.id()
+    };
+    let heard = |id| {
+        let record = store.record(id).unwrap();
+        let port = record.hosts[&host(1)].ports[&(Protocol::Tcp, 80)].clone();
+        port.service.unwrap().evidence.unwrap().bytes
+    };
+    let first = scan(0, "nginx", "HTTP/1.1 200 OK\\r\\nDate: Mon");
+    let second = scan(100, "nginx", "HTTP/1.1 200 OK\\r\\nDate: Tue");
+    assert_eq!(heard(second), heard(first));
+    // Another program is another service, with what it said itself.
+    let third = scan(200, "Caddy", "HTTP/1.1 200 OK\\r\\nDate: Wed");
+    assert!(heard(third).ends_with("Wed"));
+    let services: i64 = rusqlite::Connection::open(store.path())
+        .unwrap()
+        .query_row("SELECT count(*) FROM service", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(services, 2);
+    let changes = |id| store.scan(id).unwrap().changes;
+    assert_eq!((changes(second), changes(third)), (Some(0), Some(1)));
+}
+
+#[test]
+fn the_mac_address_of_a_host_is_kept_with_the_scan_and_the_host() {
+    let (_dir, store) = open_store();
+    let writer = store.begin(new_scan("10.0.0.1", 0)).unwrap();
+    writer.send(vec![started(1), up(host(1), 2)]).unwrap();
+    writer.flush().unwrap();
+    writer
+        .send(vec![linked(host(1), [2, 0, 0x5e, 0x10, 0, 1])])
+        .unwrap();
+    writer
+        .send(vec![open(host(1), 22, 3), done(host(1), 3), finished(4)])
+        .unwrap();
+    writer.flush().unwrap();
+    let mac = Some(Mac([2, 0, 0x5e, 0x10, 0, 1]));
+    assert_eq!(store.record(writer.id()).unwrap().hosts[&host(1)].mac, mac);
+    let hosts = store.scan_hosts(writer.id(), None, 10).unwrap();
+    assert_eq!(hosts.items[0].mac, mac);
+    // A later scan from elsewhere sees no MAC address: the last one that was seen stays.
+    let later = keep(&store, 100, host(1), &[22]);
+    assert_eq!(store.record(later).unwrap().hosts[&host(1)].mac, None);
+    assert_eq!(store.host(host(1)).unwrap().unwrap().mac, mac);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::thread;
 use super::run;
 
 /// A server that greets with `banner`, or answers whatever request comes with `page`.
-fn serve(banner: &'static [u8], page: &'static [u8]) -> SocketAddr {
+pub(crate) fn serve(banner: &'static [u8], page: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -29,7 +29,7 @@ fn serve(banner: &'static [u8], page: &'static [u8]) -> SocketAddr {
     at
 }
 
-const SSH: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
+pub(crate) const SSH: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
 
 /// A web server that would like to run things wherever it is shown.
 const HOSTILE: &[u8] =

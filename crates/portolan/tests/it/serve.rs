@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::detection::{SSH, serve};
+
 /// A server that runs; ended when dropped.
 struct Server {
     process: Child,
@@ -43,6 +45,12 @@ impl Server {
     }
 
     fn call(&self, method: &str, path: &str, body: &str) -> Value {
+        let body = self.text(method, path, body);
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+
+    /// The body of an answer.
+    fn text(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
@@ -57,7 +65,7 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+        body.to_owned()
     }
 
     /// Looks until `wanted` holds of a scan, at most a minute.
@@ -126,6 +134,63 @@ fn a_scan_survives_the_servers_sudden_death_and_goes_on() {
         .map(|state| counts[state].as_u64().unwrap())
         .sum();
     assert_eq!(sum, total);
+}
+
+/// A web server with a name, a version and a title.
+const PAGE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n\
+    Content-Type: text/html\r\nConnection: close\r\n\r\n<title>The harbour</title>";
+
+#[test]
+fn what_runs_on_a_port_is_in_the_api_on_the_pages_and_in_exports() {
+    let (ssh, web) = (serve(SSH, b"").port(), serve(b"", PAGE).port());
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let request =
+        json!({"targets": ["127.0.0.1"], "ports": format!("{ssh},{web}"), "detect": true});
+    let scan = server.call("POST", "/api/v1/scans?wait=true", &request.to_string());
+    assert_eq!(scan["state"], "done", "{scan}");
+    let id = scan["id"].as_i64().unwrap();
+    let of = |port: u16| {
+        let mut results = scan["results"].as_array().unwrap().iter();
+        let found = results.find(|found| found["port"] == port).unwrap();
+        found["service"].clone()
+    };
+    let (ssh_service, web_service) = (of(ssh), of(web));
+    assert_eq!(ssh_service["name"], "ssh", "{ssh_service}");
+    assert_eq!(ssh_service["product"], "OpenSSH");
+    assert_eq!(ssh_service["version"], "9.2p1");
+    assert_eq!(web_service["product"], "nginx", "{web_service}");
+    assert_eq!(web_service["version"], "1.22.1");
+    assert_eq!(web_service["facts"]["http.title"], "The harbour");
+    let query = format!("/api/v1/scans/{id}/results?q=product:nginx%20version:1.22.1");
+    let found = server.call("GET", &query, "");
+    assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+
+    let rows = server.text("GET", &format!("/scans/{id}?plain=1"), "");
+    for word in ["OpenSSH", "9.2p1", "nginx", "1.22.1"] {
+        assert!(rows.contains(word), "{word}: {rows}");
+    }
+    let page = format!("/scans/{id}/ports/127.0.0.1/tcp/{web}");
+    let page = server.text("GET", &page, "");
+    for word in [
+        "nginx",
+        "1.22.1",
+        "The harbour",
+        "the rule ",
+        "HTTP/1.1 200 OK",
+    ] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    let host = server.text("GET", "/hosts/127.0.0.1", "");
+    assert!(host.contains("OpenSSH") && host.contains("nginx"), "{host}");
+    let export = format!("/api/v1/scans/{id}/export?format=xml");
+    let xml = server.text("GET", &export, "");
+    assert!(
+        xml.contains(r#"<service name="ssh" product="OpenSSH" version="9.2p1""#)
+            && xml.contains(r#"product="nginx" version="1.22.1""#),
+        "{xml}"
+    );
 }
 
 #[test]

@@ -18,3 +18,4 @@ mod readers;
 mod refusals;
 mod resume;
 mod sweep;
+mod web;

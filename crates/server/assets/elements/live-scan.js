@@ -80,8 +80,7 @@ customElements.define("live-scan", class extends HTMLElement {
   async act(action, button) {
     if (button) button.disabled = true;
     try {
-      const scan = await (await api(`/scans/${this.scan}/${action}`, { method: "POST", body: "{}" })).json();
-      this.state(scan);
+      this.state(await (await api(`/scans/${this.scan}/${action}`, { method: "POST", body: "{}" })).json());
     } catch (error) {
       this.tell(error.message);
       if (button) button.disabled = false;
@@ -106,9 +105,13 @@ customElements.define("live-scan", class extends HTMLElement {
         this.take(data);
       }
     });
-    // Where another tab reads the stream already there is no greeting, and what was found a
-    // moment ago may have been on its way to the disk.
-    setTimeout(() => greeted || this.load(), 1500);
+    // Where another tab reads the stream already there is no greeting: what was found a moment
+    // ago may have been on its way to the disk, and the scan may have ended meanwhile.
+    setTimeout(async () => {
+      if (greeted) return;
+      this.load();
+      this.state(await (await api(`/scans/${this.scan}`)).json());
+    }, 1500);
     const stale = document.getElementById("stale");
     watch((state) => (stale.hidden = state !== "lost"));
   }
@@ -182,7 +185,8 @@ customElements.define("live-scan", class extends HTMLElement {
 
   /** Renders soon; the dearer a picture was, the later the next. */
   update() {
-    if (this.due) return;
+    // Before the first results are read, "nothing was found" would be false.
+    if (this.due || !this.rows.length) return;
     const wait = Math.max(0, this.rendered + Math.min(300, this.cost * 3) - performance.now());
     this.due = setTimeout(() => {
       this.due = 0;

@@ -261,6 +261,31 @@ impl Browser {
         std::fs::write(path, base64(data)).expect("a picture can be written");
     }
 
+    /// Memory of the process that has the most of those that show pages, in megabytes: all that
+    /// it has in memory, and of that what is its own, not the program's.
+    pub(crate) fn page_memory(&self) -> (u64, u64) {
+        let field = |status: &str, name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            number.unwrap_or(0u64)
+        };
+        let profile = self.profile.path().display().to_string();
+        let mut most = (0, 0);
+        for entry in std::fs::read_dir("/proc")
+            .expect("there is a /proc")
+            .flatten()
+        {
+            let words = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            if words.contains("--type=renderer") && words.contains(&profile) {
+                let status =
+                    std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+                let found = (field(&status, "VmRSS:"), field(&status, "RssAnon:"));
+                most = most.max((found.0 / 1000, found.1 / 1000));
+            }
+        }
+        most
+    }
+
     /// What the console said since the last time: errors, and what the policy forbade.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.command("POST", "/se/log", &json!({"type": "browser"}));

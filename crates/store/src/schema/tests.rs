@@ -76,6 +76,7 @@ fn schema_in_words() -> String {
     let source = concat!(
         include_str!("../migrations/0001-history.sql"),
         include_str!("../migrations/0002-course-and-messages.sql"),
+        include_str!("../migrations/0003-mac.sql"),
     );
     for (table, sql) in tables {
         let (before, _) = source
@@ -99,9 +100,13 @@ fn schema_in_words() -> String {
             .unwrap();
         for column in columns {
             let (column, kind) = column.unwrap();
+            let made = format!("{column} {kind}");
+            let added = format!("ALTER TABLE {table} ADD COLUMN {column} {kind};");
             let line = sql
                 .lines()
-                .find(|line| line.trim_start().starts_with(&format!("{column} {kind}")))
+                .filter(|line| line.contains("-- "))
+                .find(|line| line.trim_start().starts_with(&made))
+                .or_else(|| source.lines().find(|line| line.starts_with(&added)))
                 .unwrap();
             let about = line.split_once("-- ").expect("a column has a comment").1;
             writeln!(text, "| `{column}` | {kind} | {about} |").unwrap();

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{
-    Endpoint, Finished, HostName, HostUp, NameKind, Outcome, PortFact, PortsFact, Problem,
-    Progress, ServiceFact, Started,
+    Endpoint, Finished, HostLink, HostName, HostUp, NameKind, Outcome, PortFact, PortsFact,
+    Problem, Progress, ServiceFact, Started,
 };
 use portolan_model::{
-    PortSet, PortSpec, PortState, Protocol, Reason, ScanEvent, ScanSpec, Service, Technique,
+    Mac, PortSet, PortSpec, PortState, Protocol, Reason, ScanEvent, ScanSpec, Service, Technique,
 };
 use portolan_store::{Mode, NewScan, ScanId, Store};
 use tempfile::TempDir;
@@ -135,6 +135,13 @@ pub(crate) fn named(address: IpAddr, name: &str) -> ScanEvent {
         address,
         name: name.to_owned(),
         kind: NameKind::Ptr,
+    })
+}
+
+pub(crate) fn linked(address: IpAddr, mac: [u8; 6]) -> ScanEvent {
+    ScanEvent::HostLink(HostLink {
+        address,
+        mac: Mac(mac),
     })
 }
 

@@ -27,6 +27,9 @@ pub struct KnownHost {
     pub last_seen: Timestamp,
     /// By which scan.
     pub last_scan: i64,
+    /// The last MAC address it was found at, where it was on a link of the scanning machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
     /// Its open ports, as far as is known.
     pub open: u64,
 }
@@ -39,6 +42,7 @@ impl From<store::KnownHost> for KnownHost {
             first_seen: host.first_seen,
             last_seen: host.last_seen,
             last_scan: host.last_scan.0,
+            mac: host.mac.map(|mac| mac.to_string()),
             open: host.open,
         }
     }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use portolan_model::Reason;
 use portolan_model::event::{NameKind, Outcome};
+use portolan_model::{Reason, Technique};
 use portolan_store as store;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,6 +30,9 @@ pub struct Scan {
     pub ports: String,
     /// `auto`, `connect`, `syn` or `udp`.
     pub technique: String,
+    /// What that came to: how ports are asked, once it began.
+    #[schema(value_type = Vec<String>)]
+    pub techniques: Vec<Technique>,
     /// The request that makes the same scan again.
     pub request: ScanRequest,
     /// The command line, as it was typed; empty for one made here.
@@ -107,6 +110,10 @@ impl From<store::ScanSummary> for Scan {
             exclude: request.exclude.clone(),
             ports: request.ports.clone(),
             technique: request.technique.clone(),
+            techniques: scan
+                .started
+                .as_ref()
+                .map_or_else(Vec::new, |started| started.techniques.clone()),
             command: request.command(),
             args: scan.args,
             version: scan.version,
@@ -222,6 +229,9 @@ pub struct ScanHost {
     /// When it was last heard of.
     #[schema(value_type = String, format = DateTime)]
     pub last: Timestamp,
+    /// Its MAC address, where it is on a link of the scanning machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
     /// Its ports.
     pub counts: Counts,
 }
@@ -236,6 +246,7 @@ impl From<store::ScanHost> for ScanHost {
             ttl: host.ttl,
             first: host.first,
             last: host.last,
+            mac: host.mac.map(|mac| mac.to_string()),
             counts: host.counts.into(),
         }
     }

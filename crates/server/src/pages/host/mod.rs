@@ -75,6 +75,7 @@ fn head(known: &HostDetail) -> Markup {
                     }
                     p.meta {
                         span { (plural(host.open, "open port")) }
+                        @if let Some(mac) = &host.mac { span { "MAC " span.mono { (mac) } } }
                         span { "first seen " (moment(host.first_seen)) }
                         span { "last seen " (moment(host.last_seen)) " by " a href={ "/scans/" (host.last_scan) } { "scan #" (host.last_scan) } }
                     }

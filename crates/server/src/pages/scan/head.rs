@@ -50,12 +50,21 @@ fn meta(scan: &Scan) -> Markup {
         p.meta {
             span { "Scan #" (scan.id) }
             span { "ports " span.mono { (foreign(&super::super::scans::shorten(&scan.ports))) } }
-            span { (scan.technique) @if scan.detect { ", services detected" } }
+            span { (technique(scan)) @if scan.detect { ", services detected" } }
             @if !scan.exclude.is_empty() { span { "without " (foreign(&scan.exclude.join(" "))) } }
             span { (moment(scan.started.unwrap_or(scan.created))) }
             @if !scan.who.is_empty() { span { "by " (foreign(&scan.who)) } }
         }
     }
+}
+
+/// How ports are asked: what was chosen, and what came of it where the choice was left open.
+fn technique(scan: &Scan) -> String {
+    if scan.technique != "auto" || scan.techniques.is_empty() {
+        return scan.technique.clone();
+    }
+    let used = scan.techniques.iter().map(ToString::to_string);
+    format!("{} (auto)", used.collect::<Vec<_>>().join(", "))
 }
 
 fn actions(scan: &Scan) -> Markup {
