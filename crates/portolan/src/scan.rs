@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use portolan_link::Limit;
-use portolan_model::event::{Outcome, Reached};
+use portolan_model::event::{Outcome, PathSeen, Reached};
 use portolan_model::{PortState, ScanEvent, ScanRecord, ScanSpec, Scope, Technique};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
 use portolan_scan::{Control, settled_in};
@@ -455,6 +455,8 @@ struct Sinks<'a> {
     /// Whether keys are for us: standard input may be the list of targets.
     listens: bool,
     is_sweep: bool,
+    /// What each technique has learnt of its path.
+    paths: Vec<PathSeen>,
 }
 
 impl<'a> Sinks<'a> {
@@ -507,6 +509,7 @@ impl<'a> Sinks<'a> {
             keys: None,
             listens: true,
             is_sweep: false,
+            paths: Vec::new(),
         }
     }
 
@@ -547,6 +550,9 @@ impl<'a> Sinks<'a> {
         if matches!(event, ScanEvent::Progress(_)) && self.look.err_is_terminal {
             self.look = self.look.again();
             self.live.resize(self.look);
+        }
+        if let ScanEvent::Path(path) = event {
+            self.paths.push(*path);
         }
         if self.records {
             self.record.apply(event);
@@ -679,7 +685,8 @@ impl<'a> Sinks<'a> {
         let is_quiet_end = pipe_closed && !by_user;
         if !self.output.quiet && !is_quiet_end {
             let verbose = self.output.verbose > 0;
-            terminal::stderr(&terminal::summary(&self.record, self.unrecorded, verbose));
+            let text = terminal::summary(&self.record, self.unrecorded, &self.paths, verbose);
+            terminal::stderr(&text);
             if let Some(path) = checkpoint
                 && self.record.outcome() != Outcome::Complete
             {
