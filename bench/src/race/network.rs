@@ -83,19 +83,25 @@ impl Network {
         let said: Value =
             serde_json::from_str(&text).map_err(|error| format!("simnet said no JSON: {error}"))?;
         let packets = said["device"]["read"].as_u64().unwrap_or(0);
-        let mut open = BTreeSet::new();
-        let hosts = said["truth"]["open_tcp"].as_object();
-        for (host, ports) in hosts.into_iter().flatten() {
-            let (Ok(address), Some(ports)) = (host.parse::<IpAddr>(), ports.as_str()) else {
-                continue;
-            };
-            let asked = numbers(ports).filter(|&port| port <= self.last_port);
-            if address.is_ipv4() {
-                open.extend(asked.map(|port| (address, port)));
-            }
-        }
+        let open = open_ports(&said["truth"]["open_tcp"], self.last_port);
         Ok(Outcome { packets, open })
     }
+}
+
+/// The open ports of IPv4 hosts, as far as a course asks for them: from 1 on. A network may have
+/// an open port 0 too, which no scanner here asks for.
+fn open_ports(truth: &Value, last_port: u16) -> BTreeSet<(IpAddr, u16)> {
+    let mut open = BTreeSet::new();
+    for (host, ports) in truth.as_object().into_iter().flatten() {
+        let (Ok(address), Some(ports)) = (host.parse::<IpAddr>(), ports.as_str()) else {
+            continue;
+        };
+        if address.is_ipv4() {
+            let asked = numbers(ports).filter(|port| (1..=last_port).contains(port));
+            open.extend(asked.map(|port| (address, port)));
+        }
+    }
+    open
 }
 
 impl Drop for Network {
@@ -118,7 +124,17 @@ pub(crate) fn numbers(list: &str) -> impl Iterator<Item = u16> + '_ {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_port_that_no_scanner_is_asked_for_is_not_missed() {
+        let truth = json!({"198.18.0.1": "0,22,99-102", "2001:db8::1": "22"});
+        let open = open_ports(&truth, 100);
+        let ports: Vec<u16> = open.iter().map(|&(_, port)| port).collect();
+        assert_eq!(ports, [22, 99, 100]);
+    }
 
     #[test]
     fn a_list_of_ports_holds_its_ranges() {

@@ -75,6 +75,8 @@ pub struct Link<C> {
     /// What became of neighbours; `None` for one that did not answer.
     news: VecDeque<(IpAddr, Option<MacAddress>)>,
     run: Run,
+    /// When packets were taken last.
+    heard_at: Duration,
     unresolved: u64,
     /// What ended the use of this device.
     ended: Option<Change>,
@@ -136,6 +138,7 @@ impl<C: Clock> Link<C> {
             freed: VecDeque::new(),
             news: VecDeque::new(),
             run: Run::new(),
+            heard_at: Duration::ZERO,
             unresolved: 0,
             ended: None,
         })

@@ -60,6 +60,8 @@ pub enum ScanEvent {
     /// Everything before this place of the scan's order is done with: a scan that is cut off
     /// later goes on from here.
     Reached(Reached),
+    /// What was learnt of the path to the hosts, before the scan is over.
+    Path(PathSeen),
     /// The scan is over.
     Finished(Finished),
 }
@@ -273,6 +275,27 @@ pub struct Reached {
     pub pass: u32,
     /// Of a scan, the position in that pass.
     pub position: u64,
+}
+
+/// What the controller of a scan has learnt of the path to its hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PathSeen {
+    /// Smoothed round-trip time (RFC 6298), if anything answered.
+    pub rtt: Option<Duration>,
+    /// The lowest round-trip time.
+    pub lowest_rtt: Option<Duration>,
+    /// Packets a second that its narrowest place carries; `None` where that was not reached.
+    pub carries: Option<f64>,
+    /// The highest rate that it was seen to carry, in packets a second.
+    pub carried: f64,
+    /// How often the rate was found to be too high.
+    pub overruns: u32,
+    /// How often silent ports were asked.
+    pub passes: u32,
+    /// Hosts that were seen to limit what they say of closed ports.
+    pub limited_hosts: u64,
+    /// Packets that this machine lost on their way in, since they came too fast.
+    pub dropped: u64,
 }
 
 /// How a scan ended.

@@ -174,7 +174,7 @@ impl ScanRecord {
                 }
             }
             ScanEvent::Problem(problem) => self.problems.push(problem.clone()),
-            ScanEvent::Progress(_) | ScanEvent::Reached(_) => {}
+            ScanEvent::Progress(_) | ScanEvent::Reached(_) | ScanEvent::Path(_) => {}
             ScanEvent::Finished(finished) => self.finished = Some(finished.clone()),
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use portolan_link::Limit;
-use portolan_model::event::{Outcome, Reached};
+use portolan_model::event::{Outcome, PathSeen, Reached};
 use portolan_model::{PortState, ScanEvent, ScanRecord, ScanSpec, Scope, Technique};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
 use portolan_scan::{Control, settled_in};
@@ -458,6 +458,8 @@ struct Sinks<'a> {
     is_sweep: bool,
     /// Whether hosts that do not answer are not scanned.
     leaves_silent_hosts_out: bool,
+    /// What each technique has learnt of its path.
+    paths: Vec<PathSeen>,
 }
 
 impl<'a> Sinks<'a> {
@@ -511,6 +513,7 @@ impl<'a> Sinks<'a> {
             listens: true,
             is_sweep: false,
             leaves_silent_hosts_out: false,
+            paths: Vec::new(),
         }
     }
 
@@ -551,6 +554,9 @@ impl<'a> Sinks<'a> {
         if matches!(event, ScanEvent::Progress(_)) && self.look.err_is_terminal {
             self.look = self.look.again();
             self.live.resize(self.look);
+        }
+        if let ScanEvent::Path(path) = event {
+            self.paths.push(*path);
         }
         if self.records {
             self.record.apply(event);
@@ -683,7 +689,8 @@ impl<'a> Sinks<'a> {
         let is_quiet_end = pipe_closed && !by_user;
         if !self.output.quiet && !is_quiet_end {
             let verbose = self.output.verbose > 0;
-            terminal::stderr(&terminal::summary(&self.record, self.unrecorded, verbose));
+            let text = terminal::summary(&self.record, self.unrecorded, &self.paths, verbose);
+            terminal::stderr(&text);
             if self.leaves_silent_hosts_out
                 && let Some(note) = terminal::silent_hosts(&self.record)
             {

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use portolan_model::PortState;
-use portolan_model::event::{Endpoint, Finished, Outcome, Problem, Reached, ScanEvent};
+use portolan_model::event::{Endpoint, Finished, Outcome, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
 
 use crate::bits::Bits;
@@ -33,6 +33,7 @@ use crate::unreached::Unreached;
 
 use asked_out::AskedOut;
 use discover::Found;
+use limited::Limited;
 use state::{Host, State};
 use walk::Walk;
 
@@ -41,6 +42,7 @@ mod asked_out;
 mod discover;
 mod doubt;
 mod give_up;
+mod limited;
 mod report;
 mod state;
 mod walk;
@@ -136,7 +138,10 @@ pub(crate) struct Engine<'a, T, C> {
     slowest: Duration,
     unheard_sentinels: u32,
     lost_contact: bool,
+    /// Packets that this machine lost on their way in.
+    dropped: u64,
     limit_shown: bool,
+    limited: Limited,
     pass_shown: u32,
     /// Pairs done, as last shown: it never goes back.
     done_shown: u128,
@@ -187,7 +192,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             slowest: Duration::ZERO,
             unheard_sentinels: 0,
             lost_contact: false,
+            dropped: 0,
             limit_shown: false,
+            limited: Limited::default(),
             pass_shown: 1,
             done_shown: 0,
             looking: false,
@@ -217,11 +224,14 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 (self.sink)(ScanEvent::Reached(self.from));
             }
         }
-        let problems: Vec<Problem> = self.unreached.problems().collect();
+        let (protocol, silent) = (self.plan.protocol(), self.options.silent);
+        let mut problems = self.limited.notes(protocol, silent);
+        problems.extend(self.unreached.problems());
         for problem in problems {
             (self.sink)(ScanEvent::Problem(problem));
         }
         self.report_progress(self.clock.now());
+        self.report_path();
         let now = self.clock.now();
         Finished {
             at: self.clock.timestamp(now),

@@ -38,6 +38,9 @@ const LONGEST_ROUND: Duration = Duration::from_millis(250);
 /// How much time's worth of probes may go out at once: a short queue must hold them.
 const BURST: Duration = Duration::from_millis(4);
 
+/// What may go out within this time goes out together, where nothing else wakes us before.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 /// So many answers must be expected of a round before it says anything.
 const EVIDENCE: f64 = 3.5;
 
@@ -110,7 +113,8 @@ pub struct Judgement {
     pub round: u32,
     /// Whether the path carried it.
     pub verdict: Verdict,
-    /// Sentinels of it that were lost, if they are open ports.
+    /// Sentinels of it that were lost, if they are open ports. Where it is asked again, they
+    /// say nothing about what is missed in the end.
     pub sentinels_lost: u32,
 }
 
@@ -164,6 +168,10 @@ pub struct Pace {
     overruns: u32,
     heard_of: u64,
     window: Window,
+    /// The rate at which the narrowest place of the path carries, by rounds that were more.
+    narrowest: Option<f64>,
+    /// The highest rate of a round of which all came back.
+    carried: f64,
     /// Sentinels that taught the base loss, up to a bound.
     base_seen: f64,
     /// How often a table on the path may have dropped something.
@@ -203,6 +211,8 @@ impl Pace {
             overruns: 0,
             heard_of: 0,
             window: Window::default(),
+            narrowest: None,
+            carried: 0.0,
             base_seen: 0.0,
             doubts: 0,
         }
@@ -231,6 +241,17 @@ impl Pace {
     /// How often the rate was found to be too high.
     pub const fn overruns(&self) -> u32 {
         self.overruns
+    }
+
+    /// Packets a second that the narrowest place of the path carries; `None` where that was not
+    /// reached.
+    pub const fn narrowest(&self) -> Option<f64> {
+        self.narrowest
+    }
+
+    /// The highest rate that the path was seen to carry, in packets a second.
+    pub const fn carried(&self) -> f64 {
+        self.carried
     }
 
     /// How often the path, or a table on it, was found to drop, or may have dropped.
@@ -277,9 +298,16 @@ impl Pace {
         }
     }
 
-    /// When the next probe may go out, so far as the rate decides.
+    /// When the next probes are to go out, so far as the rate decides: as many as leave together.
     pub fn next_allowance(&self, now: Duration) -> Duration {
-        let missing = (1.0 - self.credit).max(0.0) / self.rate;
+        // To wake up costs more than a probe. While the rate is still to be found, each shows
+        // the sooner how the path is the sooner it leaves.
+        let together = if self.doubling {
+            1.0
+        } else {
+            (self.rate * TOGETHER.as_secs_f64()).max(1.0)
+        };
+        let missing = (together - self.credit).max(0.0) / self.rate;
         now + Duration::from_secs_f64(missing.min(3600.0))
     }
 
@@ -305,6 +333,7 @@ impl Pace {
                 weighed: false,
                 limited: false,
                 trusted: !self.prefers_closed(),
+                dropped: false,
             });
         }
         self.first + as_u32(self.rounds.len()) - 1
@@ -467,6 +496,22 @@ impl Pace {
         round.last_answer = Some(now);
     }
 
+    /// This machine lost packets that came faster than it took them: of no round that is waited
+    /// for is it known what came of it, and the rate is more than we can hear.
+    pub fn overran_here(&mut self, now: Duration) {
+        for round in &mut self.rounds {
+            round.dropped = true;
+        }
+        // What is lost within a round trip of a cut may still be for the rate before it.
+        if self.overruns == 0 || now >= self.cut + self.rtt.expected().min(self.wait()) {
+            self.overruns += 1;
+            self.doubling = false;
+            self.set_wall(self.rate, now);
+            self.set_rate(self.rate * 0.7);
+            self.cut = now;
+        }
+    }
+
     /// The order of asking changes its nature (a new pass): what share of it is answered is not
     /// known.
     pub fn forget_share(&mut self) {
@@ -493,8 +538,11 @@ impl Pace {
             let all_in = round.waiting() == 0;
             match round.end {
                 Some(end) if !round.weighed && (all_in || now >= end + ready) => {
-                    let reading = self.read(round);
-                    self.follow(place, reading, now);
+                    // What this machine lost says nothing about the path.
+                    if !round.dropped {
+                        let reading = self.read(round);
+                        self.follow(place, reading, now);
+                    }
                     self.rounds[place].weighed = true;
                 }
                 Some(_) => {}
@@ -512,6 +560,7 @@ impl Pace {
         }
         let reading = self.read(round);
         let verdict = match reading {
+            _ if round.dropped => Verdict::Overran,
             Reading::Disagreed { .. } if round.limited => Verdict::Carried,
             Reading::Lost { .. } | Reading::Disagreed { .. } | Reading::Dead => Verdict::Overran,
             // A table that is full drops what is new, one here, one there.
@@ -533,7 +582,7 @@ impl Pace {
         let is_open = self.trusts && round.trusted;
         // What a queue dropped is lost for the rate, and says nothing about the path.
         let queued = matches!(reading, Reading::Queued { .. });
-        let sentinels_lost = if is_open && !queued && verdict == Verdict::Carried {
+        let sentinels_lost = if is_open && !queued {
             round.sentinels.saturating_sub(round.sentinels_answered)
         } else {
             0

@@ -141,7 +141,8 @@ pub trait Transport {
         discovery::BY_CONNECTING
     }
 
-    /// Answers that this machine has lost so far, since it could not keep up.
+    /// How many packets this machine has lost on their way in, since they came faster than they
+    /// were taken. Any of them may have been an answer.
     fn lost(&mut self) -> u64 {
         0
     }

@@ -16,6 +16,10 @@ use crate::outlets::Outlet;
 use crate::path::Carrier;
 use crate::sys;
 
+/// After packets have come, those that follow are taken together once so much time has passed:
+/// each is stamped by the kernel, and to wake up for every one costs more than to read it.
+const REST: Duration = Duration::from_millis(1);
+
 /// How one packet leaves.
 enum Exit {
     Frame(Outlet, u32, MacAddress),
@@ -140,6 +144,10 @@ impl<C: Clock> Device for Link<C> {
                 wake.min(retry)
             };
             let wake = if self.news.is_empty() { wake } else { now };
+            let rested = self.heard_at + REST;
+            if self.heard_at > Duration::ZERO && rested > now && wake > now {
+                self.wait(wake.min(rested), Awake::Neighbours)?;
+            }
             let ready = self.wait(wake, Awake::All)?;
             let mut count = 0;
             if ready[2] || ready[3] {
@@ -164,6 +172,9 @@ impl<C: Clock> Device for Link<C> {
                 count += result.map_err(failed_to_receive)?;
             }
             let now = self.clock.now();
+            if count > 0 {
+                self.heard_at = now;
+            }
             for (address, link) in self.news.drain(..) {
                 count += 1;
                 let heard = match link {

@@ -1,8 +1,9 @@
 //! What stands under the results of a scan.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use portolan_model::event::{Finished, Outcome, Started};
+use portolan_model::event::{Finished, Outcome, PathSeen, Started};
 use portolan_model::{PortState, ScanRecord};
 
 use super::progress::{grouped, rate};
@@ -10,14 +11,23 @@ use crate::duration;
 
 /// The lines under the results: what was found, how long it took, how sure it is.
 ///
-/// `unrecorded` open ports are counted beside those of the record.
-pub(crate) fn summary(record: &ScanRecord, unrecorded: u64, verbose: bool) -> String {
+/// `unrecorded` open ports are counted beside those of the record; where more was asked for,
+/// `paths` is what was learnt of each technique's path.
+pub(crate) fn summary(
+    record: &ScanRecord,
+    unrecorded: u64,
+    paths: &[PathSeen],
+    verbose: bool,
+) -> String {
     let Some(finished) = &record.finished else {
         return "the scan was cut off: what was found until then is shown\n".to_owned();
     };
     let mut text = String::new();
     let _ = writeln!(text, "{}", found(record, unrecorded, finished));
     let _ = writeln!(text, "{}", effort(finished));
+    for path in paths.iter().filter(|_| verbose) {
+        text += &seen(path);
+    }
     let only_hosts = looks_for_hosts_only(record);
     if let Some(line) = sureness(finished, only_hosts, verbose) {
         let _ = writeln!(text, "{line}");
@@ -133,6 +143,63 @@ fn effort(finished: &Finished) -> String {
     line
 }
 
+/// What the controller saw: round trips, the rate that the path carries, what was in the way.
+fn seen(path: &PathSeen) -> String {
+    let mut text = String::new();
+    if let (Some(rtt), Some(lowest)) = (path.rtt, path.lowest_rtt) {
+        let _ = writeln!(
+            text,
+            "round trip: {}, {} at the least",
+            trip(rtt),
+            trip(lowest)
+        );
+    }
+    let times = count(u128::from(path.overruns), "time");
+    match path.carries {
+        Some(carries) => {
+            let _ = writeln!(
+                text,
+                "the path carries about {} packets a second; asked too fast {times}",
+                rate(carries)
+            );
+        }
+        None if path.carried > 0.0 => {
+            let _ = writeln!(
+                text,
+                "the path carried {} packets a second, and showed no limit",
+                rate(path.carried)
+            );
+        }
+        None => {}
+    }
+    let mut passes = format!("passes over silent ports: {}", path.passes);
+    if path.limited_hosts > 0 {
+        let _ = write!(
+            passes,
+            "; {} seen to limit answers",
+            count(path.limited_hosts, "host")
+        );
+    }
+    let _ = writeln!(text, "{passes}");
+    if path.dropped > 0 {
+        let _ = writeln!(
+            text,
+            "{} came faster than this machine took them, and were lost",
+            count(path.dropped, "packet")
+        );
+    }
+    text
+}
+
+/// A round-trip time: on a local network tenths of a millisecond are all of it.
+fn trip(time: Duration) -> String {
+    if time.as_millis() < 1000 {
+        format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+    } else {
+        duration::show(time)
+    }
+}
+
 /// What the result rests on, where it is less than sure or more was asked for.
 fn sureness(finished: &Finished, only_hosts: bool, verbose: bool) -> Option<String> {
     let missed = finished.expected_missed;
@@ -163,4 +230,78 @@ fn count(number: impl TryInto<u128>, noun: &str) -> String {
 
 fn wide(number: usize) -> u128 {
     number.try_into().unwrap_or(u128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use portolan_model::ScanEvent;
+
+    use super::*;
+
+    /// The widest that there is: nothing of it is left out, and all figures are long.
+    fn wide_path() -> PathSeen {
+        PathSeen {
+            rtt: Some(Duration::from_micros(1_234_567)),
+            lowest_rtt: Some(Duration::from_micros(1_134_567)),
+            carries: Some(1_234_567.0),
+            carried: 0.0,
+            overruns: 1_234,
+            passes: 12,
+            limited_hosts: 65_536,
+            dropped: 1_234_567,
+        }
+    }
+
+    fn record() -> ScanRecord {
+        let mut record = ScanRecord::new("", "");
+        record.apply(&ScanEvent::Finished(Finished {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            outcome: Outcome::Complete,
+            elapsed: Duration::from_secs(18),
+            hosts_up: 1,
+            hosts_down: 0,
+            sent: 74_398,
+            loss: Some(0.01),
+            expected_missed: 0.0,
+        }));
+        record
+    }
+
+    #[test]
+    fn more_is_said_of_the_path_where_it_is_asked_for() {
+        assert_eq!(
+            summary(&record(), 0, &[wide_path()], true),
+            "1 host up: 0 ports open\n\
+             74,398 probes in 18.0 s: 4,133 a second\n\
+             round trip: 1.2 s, 1.1 s at the least\n\
+             the path carries about 1,234,567 packets a second; asked too fast 1,234 times\n\
+             passes over silent ports: 12; 65,536 hosts seen to limit answers\n\
+             1,234,567 packets came faster than this machine took them, and were lost\n\
+             loss measured: 1.0 %; open ports expected to be missing: less than 0.01\n"
+        );
+        assert_eq!(
+            summary(&record(), 0, &[wide_path()], false).lines().count(),
+            3
+        );
+    }
+
+    #[test]
+    fn short_round_trips_are_told_in_tenths_of_a_millisecond() {
+        assert_eq!(trip(Duration::from_micros(412)), "0.4 ms");
+        assert_eq!(trip(Duration::from_secs(2)), "2.0 s");
+    }
+
+    #[test]
+    fn what_is_said_of_the_path_fits_a_terminal() {
+        let unlimited = PathSeen {
+            carries: None,
+            carried: 1_234_567.0,
+            ..wide_path()
+        };
+        for path in [wide_path(), unlimited, PathSeen::default()] {
+            for line in seen(&path).lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::lab::{Lab, PORTOLAN, THERE, bare};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A server in a namespace; ended when dropped.
 struct Server<'a> {

@@ -1,6 +1,7 @@
 //! What answers and verdicts mean for the scan.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use portolan_model::event::{Endpoint, PortFact, Problem, ScanEvent};
@@ -34,18 +35,27 @@ pub(super) const SLOW: Duration = Duration::from_millis(400);
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Takes the pace's verdicts: what overran the path is walked again.
     pub(super) fn take_verdicts(&mut self, pass: &mut Pass, now: Duration) {
+        // Known before any round is judged: one whose answers this machine lost is no proof.
+        if self.pace.next_judgement().is_some_and(|due| due <= now) {
+            let dropped = self.transport.lost();
+            if dropped > self.dropped {
+                self.dropped = dropped;
+                self.pace.overran_here(now);
+            }
+        }
         while let Some(judgement) = self.pace.judge(now) {
             let Judgement {
                 round,
                 verdict,
                 sentinels_lost,
             } = judgement;
-            self.loss.lost(sentinels_lost.into());
             while self.stretches.front().is_some_and(|(of, _)| *of < round) {
                 self.stretches.pop_front();
             }
             let walked = match self.stretches.front() {
-                Some((of, _)) if *of == round => self.stretches.pop_front(),
+                Some((of, _)) if *of == round => {
+                    self.stretches.pop_front().map(|(_, walked)| walked)
+                }
                 _ => None,
             };
             if self.pace.is_limited() && !self.limit_shown {
@@ -53,16 +63,22 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.limit_shown = true;
                 self.closed_loss = Loss::default();
             }
-            if verdict == Verdict::Overran
-                && round >= pass.first_round
-                && self.options.passes.is_none()
-                && let Some((_, walked)) = walked
-            {
-                let length: u64 = walked.iter().map(|walked| walked.end - walked.start).sum();
-                if let Some(left) = pass.repeats.checked_sub(length) {
-                    pass.repeats = left;
-                    pass.again.extend(walked);
+            let length =
+                |walked: &[Range<u64>]| walked.iter().map(|part| part.end - part.start).sum();
+            let left = pass
+                .repeats
+                .checked_sub(walked.as_deref().map_or(0, length));
+            match (verdict, left) {
+                (Verdict::Overran, Some(left)) if self.options.passes.is_none() => {
+                    if round >= pass.first_round
+                        && let Some(walked) = walked
+                    {
+                        pass.repeats = left;
+                        pass.again.extend(walked);
+                    }
                 }
+                // What is not asked again counts as lost.
+                _ => self.loss.lost(sentinels_lost.into()),
             }
         }
         if let Some(failure) = self.transport.failure()
@@ -170,7 +186,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 if !state.settle(pair, host) {
                     return;
                 }
-                self.note_loss(pass, round, port_state);
+                self.note_loss(pass, round, host, port_state);
                 self.offer_sentinel(endpoint, port_state);
                 let fact = PortFact {
                     endpoint,
@@ -254,7 +270,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// An answer in a later pass than the first shows that earlier probes were lost; one to a
     /// probe of an earlier pass was only late.
-    pub(super) fn note_loss(&mut self, pass: &Pass, round: u32, state: PortState) {
+    pub(super) fn note_loss(&mut self, pass: &Pass, round: u32, host: u32, state: PortState) {
         let loss = if state == PortState::Open {
             &mut self.loss
         } else {
@@ -263,6 +279,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         loss.answered();
         if pass.walk != Walk::Hosts && round >= pass.first_round && round != u32::MAX {
             loss.lost(u64::from(pass.number - 1));
+            if pass.number > 1 && state == PortState::Closed {
+                self.limited.answered_late(host);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portolan_model::Reason;
-use portolan_model::event::{HostUp, PortsFact, Progress, Reached, ScanEvent};
+use portolan_model::event::{HostUp, PathSeen, PortsFact, Progress, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
 
 use super::Engine;
@@ -30,6 +30,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             0.0
         };
         self.counts.missed = self.counts.missed.max(missed);
+        self.close_limited(state);
         let lists_silent = self.lists_silent() && !discovered;
         if !self.is_over() {
             self.counts.done += u128::from(state.settled_count + state.unsettled);
@@ -94,6 +95,21 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Whether so few addresses are asked that each is told of, whether or not it answers.
     pub(super) fn lists_silent(&self) -> bool {
         self.plan.addresses().len() <= LISTED_SILENT
+    }
+
+    /// Says what was learnt of the path.
+    pub(super) fn report_path(&mut self) {
+        let rtt = self.pace.rtt();
+        (self.sink)(ScanEvent::Path(PathSeen {
+            rtt: rtt.srtt(),
+            lowest_rtt: rtt.lowest(),
+            carries: self.pace.narrowest(),
+            carried: self.pace.carried(),
+            overruns: self.pace.overruns(),
+            passes: self.pass_shown,
+            limited_hosts: self.limited.count,
+            dropped: self.dropped.max(self.transport.lost()),
+        }));
     }
 
     pub(super) fn report_progress_of(&mut self, state: &State<'a>, pass: &Pass, now: Duration) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::round::{Reading, Round};
-use super::{Pace, as_u32};
+use super::{Pace, SHORTEST_ROUND, as_u32};
 
 /// With a chance below this, it was not the path.
 pub(super) const BEYOND_DOUBT: f64 = 0.005;
@@ -31,6 +31,7 @@ impl Pace {
             Reading::Nothing => self.learn_share(&round, 0.3),
             Reading::Fine => {
                 self.doubt = None;
+                self.note_carried(&round);
                 self.learn(&round);
                 if is_news {
                     self.episode = None;
@@ -42,6 +43,7 @@ impl Pace {
                 self.learn_share(&round, 0.2);
                 if is_news {
                     self.doubling = false;
+                    self.note_narrow(delivered);
                     self.set_wall(round.rate.min(self.rate), now);
                     self.set_rate(delivered.min(round.rate) * 0.97);
                     self.cut = now;
@@ -96,9 +98,26 @@ impl Pace {
         }
         self.overruns += 1;
         self.doubling = false;
+        self.note_narrow(round.rate * (1.0 - share));
         self.set_wall(round.rate, now);
         self.set_rate(round.rate.min(self.rate) * (1.0 - share).clamp(0.25, 0.95) * 0.95);
         self.cut = now;
+    }
+
+    /// A round came through whole. More than that was lost or queued before: it was no limit of
+    /// the path, if this is clearly more.
+    fn note_carried(&mut self, round: &Round) {
+        let used = round.used();
+        if round.lasted() >= 2 * SHORTEST_ROUND {
+            self.carried = self.carried.max(used);
+            self.narrowest = self.narrowest.filter(|&narrowest| used < 1.4 * narrowest);
+        }
+    }
+
+    /// More came than the path carries, which is `rate` by one round more.
+    fn note_narrow(&mut self, rate: f64) {
+        let known = self.narrowest.unwrap_or(rate);
+        self.narrowest = Some(known + (rate - known) / 4.0);
     }
 
     pub(super) fn set_wall(&mut self, rate: f64, now: Duration) {
@@ -139,10 +158,7 @@ impl Pace {
             }
         };
         // What was not used is not known to be carried.
-        let length = round
-            .end
-            .map_or(0.0, |end| end.saturating_sub(round.start).as_secs_f64());
-        let used = f64::from(round.sent + round.kept + round.sentinels) / length.max(1e-6);
+        let used = round.used();
         let mut aim = (round.rate * factor).min((used * 4.0).max(self.limits.initial));
         if let Some(memory) = self.memory {
             // A path that remembers for seconds shows only after seconds what was too much.

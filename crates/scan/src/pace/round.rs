@@ -6,6 +6,10 @@ use super::{EVIDENCE, Pace};
 
 /// Probes that went out within about a round-trip time.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing learnt on its own, in any combination"
+)]
 pub(super) struct Round {
     pub(super) start: Duration,
     pub(super) end: Option<Duration>,
@@ -32,6 +36,8 @@ pub(super) struct Round {
     pub(super) limited: bool,
     /// Its sentinels are open ports, whose answers nobody limits.
     pub(super) trusted: bool,
+    /// This machine lost packets while its answers were waited for.
+    pub(super) dropped: bool,
 }
 
 /// Sentinels of the last rounds at about the same rate: of one round there are too few to tell a
@@ -76,6 +82,17 @@ impl Round {
         let lost = f64::from(self.sentinels) - answered;
         answered * ((1.0 - share) / (1.0 - base).max(1.0 - share)).ln()
             + lost * (share / base.min(share)).ln()
+    }
+
+    /// From its first probe to its end.
+    pub(super) fn lasted(&self) -> Duration {
+        self.end
+            .map_or(Duration::ZERO, |end| end.saturating_sub(self.start))
+    }
+
+    /// Packets a second that went out in it.
+    pub(super) fn used(&self) -> f64 {
+        f64::from(self.sent + self.kept + self.sentinels) / self.lasted().as_secs_f64().max(1e-6)
     }
 
     pub(super) fn waiting(&self) -> u32 {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use simnet::Truth;
 
-use bed::{scan, scenario};
+use bed::{Deaf, scan, scan_deaf, scenario};
 
 pub(crate) mod bed;
 mod random;
@@ -126,4 +126,62 @@ fn the_last_host_of_many_kinds_is_found_too() {
     assert_eq!(run.missed, 0);
     // One host takes every connection: nothing listens there.
     assert!(run.wrong <= 2_000, "{}", run.wrong);
+}
+
+#[test]
+fn answers_that_this_machine_lost_are_asked_for_again() {
+    let mut scenario = scenario("filtered");
+    scenario.path = scenario.path.loss(0.0);
+    for hosts in &mut scenario.hosts {
+        hosts.tcp.syn_ack_retries = 0;
+    }
+    let truth = Truth::new(&scenario);
+    let mut open: Vec<u16> = truth
+        .open_tcp()
+        .filter(|(address, port)| address.is_ipv4() && *port <= 2_000)
+        .map(|(_, port)| port)
+        .collect();
+    let port = open.pop().unwrap();
+    let deaf = |is_told| Deaf {
+        port,
+        answers: 7,
+        is_told,
+    };
+    let run = scan_deaf(&scenario, "1-2000", 1, false, deaf(true));
+    assert_eq!((run.missed, run.path.dropped), (0, 7));
+    // It is what the machine tells that finds it.
+    let unaware = scan_deaf(&scenario, "1-2000", 1, false, deaf(false));
+    assert_eq!(unaware.missed, 1);
+}
+
+#[test]
+fn a_host_that_limits_its_resets_is_not_taken_for_a_firewall() {
+    let limited = scan(&scenario("rst-limited"), "1-10000", 1, false);
+    assert!(limited.unproven > 1_000, "{}", limited.unproven);
+    assert_eq!(limited.path.limited_hosts, 1);
+    assert_eq!(
+        limited.notes,
+        [format!(
+            "198.18.0.10 limits how many resets it sends: most of its {} filtered ports are \
+             likely closed",
+            limited.unproven
+        )]
+    );
+    for name in ["filtered", "lossy", "very-lossy", "bottleneck", "bursty"] {
+        let run = scan(&scenario(name), "1-5000", 1, false);
+        assert_eq!((run.path.limited_hosts, run.notes.len()), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn what_is_said_of_the_path_is_what_it_is() {
+    let narrow = scan(&scenario("bottleneck"), "1-30000", 1, false).path;
+    let carries = narrow.carries.unwrap();
+    assert!((3_600.0..=4_400.0).contains(&carries), "{carries}");
+    let lowest = narrow.lowest_rtt.unwrap().as_millis();
+    assert!((29..=32).contains(&lowest), "{lowest}");
+    assert!(narrow.passes >= 2 && narrow.overruns > 0, "{narrow:?}");
+    let wide = scan(&scenario("lossy"), "1-30000", 1, false).path;
+    assert_eq!(wide.carries, None, "{wide:?}");
+    assert!(wide.carried > 10_000.0, "{wide:?}");
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use portolan_model::event::PathSeen;
 use portolan_model::spec::Discovery;
 use portolan_model::{AddressSet, PortSpec, PortState, Protocol, ScanEvent, ScanRecord, Technique};
 use simnet::{Scenario, SimLink, Truth};
@@ -25,6 +26,16 @@ pub(crate) struct SimDevice {
     clock: Hand,
     v4: IpAddr,
     v6: IpAddr,
+    deaf: Deaf,
+    drops: u64,
+}
+
+/// The first answers of a port that the machine itself loses, and whether it knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Deaf {
+    pub(super) port: u16,
+    pub(super) answers: u64,
+    pub(super) is_told: bool,
 }
 
 impl SimDevice {
@@ -34,6 +45,8 @@ impl SimDevice {
             clock,
             v4: scenario.link.address.into(),
             v6: scenario.link.address6.into(),
+            deaf: Deaf::default(),
+            drops: 0,
         }
     }
 }
@@ -76,6 +89,13 @@ impl Device for SimDevice {
         while let Some((at, bytes)) = link.recv(wait) {
             self.clock.advance_to(at);
             wait = self.clock.now();
+            let port = bytes
+                .get(20..22)
+                .map(|port| u16::from_be_bytes([port[0], port[1]]));
+            if port == Some(self.deaf.port) && self.drops < self.deaf.answers {
+                self.drops += 1;
+                continue;
+            }
             each(Received {
                 at,
                 heard: Heard::Packet {
@@ -90,7 +110,10 @@ impl Device for SimDevice {
     }
 
     fn drops(&mut self) -> Drops {
-        Drops::default()
+        Drops {
+            incoming: if self.deaf.is_told { self.drops } else { 0 },
+            ..Drops::default()
+        }
     }
 }
 
@@ -102,7 +125,10 @@ pub(super) struct Outcome {
     pub(super) sent: u64,
     /// How often silent ports were asked.
     pub(super) passes: u32,
-
+    /// What was learnt of the path.
+    pub(super) path: PathSeen,
+    /// What the user is told beside the result.
+    pub(super) notes: Vec<String>,
     /// Closed ports that are known to answer, but were called filtered.
     pub(super) unproven: usize,
 }
@@ -132,17 +158,35 @@ fn request(addresses: AddressSet, ports: &str, seed: u64) -> Request {
 
 /// Scans a scenario's IPv4 or IPv6 addresses as `--syn -Pn -n` does.
 pub(super) fn scan(scenario: &Scenario, ports: &str, seed: u64, v6: bool) -> Outcome {
+    scan_deaf(scenario, ports, seed, v6, Deaf::default())
+}
+
+/// The same, on a machine that loses answers.
+pub(super) fn scan_deaf(
+    scenario: &Scenario,
+    ports: &str,
+    seed: u64,
+    v6: bool,
+    deaf: Deaf,
+) -> Outcome {
     let truth = Truth::new(scenario);
     let addresses: AddressSet = truth.addresses().filter(|a| a.is_ipv6() == v6).collect();
     let request = request(addresses, ports, seed);
     let link = Rc::new(RefCell::new(SimLink::new(scenario)));
     let clock = Hand::new();
-    let device = SimDevice::new(link.clone(), clock.clone(), scenario);
+    let device = SimDevice {
+        deaf,
+        ..SimDevice::new(link.clone(), clock.clone(), scenario)
+    };
     let mut record = ScanRecord::new("", "");
     let mut passes = 0;
+    let mut path = PathSeen::default();
     let mut sink = |event: ScanEvent| {
         if let ScanEvent::Progress(progress) = &event {
             passes = passes.max(progress.pass);
+        }
+        if let ScanEvent::Path(seen) = &event {
+            path = *seen;
         }
         record.apply(&event);
     };
@@ -177,7 +221,12 @@ pub(super) fn scan(scenario: &Scenario, ports: &str, seed: u64, v6: bool) -> Out
         wrong: found.difference(&open).count(),
         sent: finished.sent,
         passes,
-
+        path,
+        notes: record
+            .problems
+            .iter()
+            .map(|problem| problem.message.clone())
+            .collect(),
         unproven,
     }
 }
