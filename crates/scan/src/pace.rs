@@ -298,16 +298,24 @@ impl Pace {
         }
     }
 
-    /// When the next probes are to go out, so far as the rate decides: as many as leave together.
+    /// When the next probe may go out, so far as the rate decides.
     pub fn next_allowance(&self, now: Duration) -> Duration {
-        // To wake up costs more than a probe. While the rate is still to be found, each shows
-        // the sooner how the path is the sooner it leaves.
+        self.allowance_of(1.0, now)
+    }
+
+    /// When it is worth waking up for the next probes: to wake up costs more than a probe. While
+    /// the rate is still to be found, each shows the sooner how the path is the sooner it leaves.
+    pub fn next_departure(&self, now: Duration) -> Duration {
         let together = if self.doubling {
             1.0
         } else {
             (self.rate * TOGETHER.as_secs_f64()).max(1.0)
         };
-        let missing = (together - self.credit).max(0.0) / self.rate;
+        self.allowance_of(together, now)
+    }
+
+    fn allowance_of(&self, probes: f64, now: Duration) -> Duration {
+        let missing = (probes - self.credit).max(0.0) / self.rate;
         now + Duration::from_secs_f64(missing.min(3600.0))
     }
 

@@ -206,7 +206,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             } else {
                 now
             };
-            until = until.min(self.pace.next_allowance(now).max(soonest));
+            until = until.min(self.pace.next_departure(now).max(soonest));
         }
         until.max(now)
     }

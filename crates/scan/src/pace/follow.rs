@@ -110,6 +110,10 @@ impl Pace {
         let used = round.used();
         if round.lasted() >= 2 * SHORTEST_ROUND {
             self.carried = self.carried.max(used);
+        }
+        // A queue takes a short burst whatever lies behind it.
+        let whole = self.rtt.srtt().unwrap_or_default().max(2 * SHORTEST_ROUND);
+        if round.lasted() >= whole {
             self.narrowest = self.narrowest.filter(|&narrowest| used < 1.4 * narrowest);
         }
     }
