@@ -1,7 +1,7 @@
 //! Rules as data: what is asked, and what an answer says.
 //!
-//! [`file`] reads a file, [`rule`] is what it holds, [`set`] puts files together and finds what
-//! takes an answer, [`check`] tries every sample.
+//! [`mod@file`] reads a file, [`rule`] is what it holds, [`set`] puts files together and finds what
+//! takes an answer, [`mod@check`] tries every sample.
 
 pub mod check;
 pub mod file;

@@ -9,7 +9,7 @@
 //!    └──── pace, sentinels, loss, storm <───────────────────┘
 //! ```
 //!
-//! Memory does not grow with the space: the [window](Window) remembers which of the last positions
+//! Memory does not grow with the space: the window remembers which of the last positions
 //! have answered, and what a [round](crate::pace) of the pace walked is forgotten once the round is
 //! judged. Only open ports are reported; everything that answers serves to judge the path.
 
