@@ -25,10 +25,10 @@ pub(crate) fn summary(
     let mut text = String::new();
     let _ = writeln!(text, "{}", found(record, unrecorded, finished));
     let _ = writeln!(text, "{}", effort(finished));
-    for path in paths.iter().filter(|_| verbose) {
-        text += &seen(path);
-    }
     let only_hosts = looks_for_hosts_only(record);
+    for path in paths.iter().filter(|_| verbose) {
+        text += &seen(path, only_hosts);
+    }
     if let Some(line) = sureness(finished, only_hosts, verbose) {
         let _ = writeln!(text, "{line}");
     }
@@ -144,7 +144,7 @@ fn effort(finished: &Finished) -> String {
 }
 
 /// What the controller saw: round trips, the rate that the path carries, what was in the way.
-fn seen(path: &PathSeen) -> String {
+fn seen(path: &PathSeen, only_hosts: bool) -> String {
     let mut text = String::new();
     if let (Some(rtt), Some(lowest)) = (path.rtt, path.lowest_rtt) {
         let _ = writeln!(
@@ -172,7 +172,8 @@ fn seen(path: &PathSeen) -> String {
         }
         None => {}
     }
-    let mut passes = format!("passes over silent ports: {}", path.passes);
+    let silent = if only_hosts { "hosts" } else { "ports" };
+    let mut passes = format!("passes over silent {silent}: {}", path.passes);
     if path.limited_hosts > 0 {
         let _ = write!(
             passes,
@@ -299,7 +300,7 @@ mod tests {
             ..wide_path()
         };
         for path in [wide_path(), unlimited, PathSeen::default()] {
-            for line in seen(&path).lines() {
+            for line in seen(&path, false).lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }
         }
