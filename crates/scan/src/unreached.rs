@@ -1,6 +1,6 @@
 //! What could not be asked, gathered into few words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use portolan_model::AddressSet;
@@ -15,6 +15,7 @@ const NAMED: usize = 8;
 pub(crate) struct Unreached {
     no_route: AddressSetBuilder,
     any_without_route: bool,
+    no_hosts: BTreeSet<IpAddr>,
     failed: BTreeMap<String, (Endpoint, u64)>,
 }
 
@@ -25,6 +26,14 @@ impl Unreached {
         self.no_route.push_range(address, address);
     }
 
+    /// `address` is none that a host can have there. It is told of where it is all that is asked:
+    /// in a network, it belongs to it.
+    pub(crate) fn no_host(&mut self, address: IpAddr) {
+        if self.no_hosts.len() < NAMED {
+            self.no_hosts.insert(address);
+        }
+    }
+
     /// The system refused to ask `endpoint`, and said `why`.
     pub(crate) fn failed(&mut self, endpoint: Endpoint, why: String) {
         self.failed.entry(why).or_insert((endpoint, 0)).1 += 1;
@@ -32,7 +41,7 @@ impl Unreached {
 
     /// Whether anything is left out of the result for this.
     pub(crate) fn is_left_out(&self) -> bool {
-        self.any_without_route || !self.failed.is_empty()
+        self.any_without_route || !self.no_hosts.is_empty() || !self.failed.is_empty()
     }
 
     /// A message for each kind of it.
@@ -66,7 +75,13 @@ impl Unreached {
                 left_out: true,
             }
         });
-        without_route.into_iter().chain(failed)
+        let no_hosts = self.no_hosts.iter().map(|address| Problem {
+            about: address.to_string(),
+            message: format!("{address} is a broadcast or multicast address, which no host has"),
+            hint: Some("write the addresses of the hosts themselves".to_owned()),
+            left_out: true,
+        });
+        without_route.into_iter().chain(no_hosts).chain(failed)
     }
 }
 
@@ -101,6 +116,21 @@ mod tests {
         let problems: Vec<_> = unreached.problems().collect();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].message, "no route to 192.0.2.1-192.0.2.9");
+        assert!(unreached.is_left_out());
+    }
+
+    #[test]
+    fn an_address_that_no_host_has_is_told_of() {
+        let mut unreached = Unreached::default();
+        unreached.no_host("192.0.2.255".parse().unwrap());
+        let problems: Vec<_> = unreached
+            .problems()
+            .map(|problem| problem.message)
+            .collect();
+        assert_eq!(
+            problems,
+            ["192.0.2.255 is a broadcast or multicast address, which no host has"]
+        );
         assert!(unreached.is_left_out());
     }
 

@@ -202,7 +202,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             Finding::NoRoute => self.unreachable(state, host, |unreached, address| {
                 unreached.no_route(address);
             }),
-            Finding::NoHost => self.unreachable(state, host, |_, _| {}),
+            Finding::NoHost => self.no_host(state, host),
             Finding::Failed(why) if endpoint.port == 0 => {
                 // One that cannot be looked for is not down for that.
                 self.unreachable(state, host, |unreached, _| unreached.failed(endpoint, why));
@@ -215,6 +215,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
             }
         }
+    }
+
+    /// The address is none that a host can have: in a network that is natural, alone it is not.
+    fn no_host(&mut self, state: &mut State<'a>, host: u32) {
+        let is_alone = self.plan.addresses().len() == 1;
+        self.unreachable(state, host, |unreached, address| {
+            if is_alone {
+                unreached.no_host(address);
+            }
+        });
     }
 
     /// A router, or this machine itself, says that a port cannot be reached. That shows no host,
