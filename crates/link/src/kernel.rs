@@ -115,8 +115,12 @@ pub(crate) enum RouteKind {
     Local,
     /// A broadcast, multicast or anycast address.
     Group,
-    /// A route that says no.
-    Forbidden,
+    /// Nowhere: this machine says that the destination cannot be reached.
+    Unreachable,
+    /// Nowhere: this machine says that the destination must not be reached.
+    Prohibited,
+    /// Nowhere, without a word.
+    Nowhere,
 }
 
 /// How the kernel would send to a destination.
@@ -224,17 +228,10 @@ impl Kernel {
         });
         match result.map_err(|error| (error.raw_os_error(), error)) {
             Ok(()) => Ok(found),
+            Err((Some(libc::EHOSTUNREACH), _)) => Ok(Some(refused(RouteKind::Unreachable))),
+            Err((Some(libc::EACCES), _)) => Ok(Some(refused(RouteKind::Prohibited))),
             // `EINVAL` is what a blackhole route gives.
-            Err((
-                Some(
-                    libc::ENETUNREACH
-                    | libc::EHOSTUNREACH
-                    | libc::EACCES
-                    | libc::EINVAL
-                    | libc::ENETDOWN,
-                ),
-                _,
-            )) => Ok(None),
+            Err((Some(libc::ENETUNREACH | libc::EINVAL | libc::ENETDOWN), _)) => Ok(None),
             Err((_, error)) => Err(error),
         }
     }
@@ -388,6 +385,17 @@ pub(crate) fn read_address(message: &Message<'_>) -> Option<(u32, IpAddr)> {
     Some((u32_at(fixed, 4)?, address))
 }
 
+/// The route that an error of the kernel's stands for.
+fn refused(kind: RouteKind) -> KernelRoute {
+    KernelRoute {
+        kind,
+        interface: 0,
+        gateway: None,
+        source: None,
+        mtu: None,
+    }
+}
+
 /// Reads an `rtmsg` and its attributes.
 pub(crate) fn read_route(message: &Message<'_>) -> Option<KernelRoute> {
     let (fixed, attributes) = message.split(12)?;
@@ -395,7 +403,9 @@ pub(crate) fn read_route(message: &Message<'_>) -> Option<KernelRoute> {
         libc::RTN_UNICAST => RouteKind::Unicast,
         libc::RTN_LOCAL => RouteKind::Local,
         libc::RTN_BROADCAST | libc::RTN_ANYCAST | libc::RTN_MULTICAST => RouteKind::Group,
-        _ => RouteKind::Forbidden,
+        libc::RTN_UNREACHABLE => RouteKind::Unreachable,
+        libc::RTN_PROHIBIT => RouteKind::Prohibited,
+        _ => RouteKind::Nowhere,
     };
     let metrics = attributes.get(attribute::route::METRICS).map(Attributes);
     // A gateway of the other family comes as a family of 2 bytes and an address (RFC 8950).

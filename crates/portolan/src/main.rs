@@ -253,7 +253,7 @@ fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
     };
     command
         .term_width(look.width.min(100))
-        .try_get_matches_from(words)
+        .try_get_matches_from(&words)
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -264,13 +264,13 @@ fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
                     text.to_string()
                 })
             }
-            _ => Refused::Failure(explain(&error, called)),
+            _ => Refused::Failure(explain(&error, called, &words)),
         })
 }
 
 /// clap's error as one line and a hint, without the usage that it adds; `called` is the command
-/// that refuses.
-fn explain(error: &clap::Error, called: &clap::Command) -> Failure {
+/// that refuses these words.
+fn explain(error: &clap::Error, called: &clap::Command, words: &[OsString]) -> Failure {
     if let Some(failure) = unknown_option(error, called) {
         return failure;
     }
@@ -279,6 +279,7 @@ fn explain(error: &clap::Error, called: &clap::Command) -> Failure {
     let first = paragraphs.next().unwrap_or(&text);
     let message = first.strip_prefix("error: ").unwrap_or(first);
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = by_typed_names(message, called, words);
     let failure = Failure::new(visible(&message));
     if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
         && !values.is_empty()
@@ -303,6 +304,28 @@ fn explain(error: &clap::Error, called: &clap::Command) -> Failure {
         }
         None => failure.hint(see_help(called)),
     }
+}
+
+/// A message that calls options what they were called where an alias was typed.
+fn by_typed_names(message: String, called: &clap::Command, words: &[OsString]) -> String {
+    let is_typed = |option: &str| {
+        words.iter().any(|word| {
+            let word = word.to_string_lossy();
+            let rest = word
+                .strip_prefix("--")
+                .and_then(|word| word.strip_prefix(option));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        })
+    };
+    let renamed = called.get_arguments().find_map(|known| {
+        let long = known.get_long().filter(|long| !is_typed(long))?;
+        let named = format!("'--{long} ");
+        let aliases = known.get_all_aliases().unwrap_or_default();
+        let alias = aliases.into_iter().find(|alias| is_typed(alias))?;
+        let renamed = message.replace(&named, &format!("'--{alias} "));
+        (renamed != message).then_some(renamed)
+    });
+    renamed.unwrap_or(message)
 }
 
 /// What is said of an option that is not known: one of nmap's by what it asks for, any other by

@@ -27,9 +27,6 @@ use crate::names::{self, Found, Reverse};
 /// How many events wait between the engine and who reads them; a full channel slows the engine.
 const ROOM: usize = 4096;
 
-/// From so many ports on, the engine looks for hosts before it asks their ports.
-const LOOKED_FOR_FROM: usize = 9;
-
 /// How often waiting for the last names checks whether the user has had enough.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -58,6 +55,17 @@ pub(crate) fn engine(
     portolan_scan::run_syn(request, link, clock, control, sink).map(drop)
 }
 
+/// What becomes of hosts that do not answer, where nothing was said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SilentHosts {
+    /// What the user asked for, or each is told of.
+    AsAsked,
+    /// They are looked for first, and their ports are not asked.
+    NotScanned,
+    /// Their ports are asked, and they are only counted.
+    NotListed,
+}
+
 /// A scan with its names looked up.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Prepared {
@@ -74,14 +82,18 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Whether hosts that do not answer are left out: where hosts are looked for before their
-    /// ports are asked.
-    pub(crate) fn leaves_silent_hosts_out(&self) -> bool {
+    /// What becomes of hosts that do not answer.
+    pub(crate) fn silent_hosts(&self) -> SilentHosts {
         let request = &self.request;
-        request.sweep.is_none()
-            && request.discovery == Discovery::Auto
-            && request.addresses.len() > 1
-            && request.ports.tcp().len() >= LOOKED_FOR_FROM
+        if request.sweep.is_some() || request.discovery != Discovery::Auto {
+            SilentHosts::AsAsked
+        } else if request.discovers() {
+            SilentHosts::NotScanned
+        } else if !request.lists_silent() {
+            SilentHosts::NotListed
+        } else {
+            SilentHosts::AsAsked
+        }
     }
 }
 

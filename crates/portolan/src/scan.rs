@@ -21,7 +21,7 @@ use crate::data::Keeper;
 use crate::failure::{Exit, Failure, io_reason};
 use crate::keys::{Key, Keys};
 use crate::outputs::{self, Destination, Output};
-use crate::runner::{self, Beside, Engine, Prepared};
+use crate::runner::{self, Beside, Engine, Prepared, SilentHosts};
 use crate::server_args::{KeepArgs, ResumeArgs};
 use crate::terminal::{self, Live, Look, Shown};
 use crate::{data, detect, names, request, signals};
@@ -195,7 +195,7 @@ fn follow(
 ) -> Result<Exit, Failure> {
     let look = sinks.look;
     sinks.is_sweep = prepared.request.sweep.is_some();
-    sinks.leaves_silent_hosts_out = prepared.leaves_silent_hosts_out();
+    sinks.silent_hosts = prepared.silent_hosts();
     if sinks.listens {
         sinks.keys = Keys::listen();
     }
@@ -457,7 +457,7 @@ struct Sinks<'a> {
     listens: bool,
     is_sweep: bool,
     /// Whether hosts that do not answer are not scanned.
-    leaves_silent_hosts_out: bool,
+    silent_hosts: SilentHosts,
     /// What each technique has learnt of its path.
     paths: Vec<PathSeen>,
 }
@@ -512,7 +512,7 @@ impl<'a> Sinks<'a> {
             keys: None,
             listens: true,
             is_sweep: false,
-            leaves_silent_hosts_out: false,
+            silent_hosts: SilentHosts::AsAsked,
             paths: Vec::new(),
         }
     }
@@ -691,9 +691,7 @@ impl<'a> Sinks<'a> {
             let verbose = self.output.verbose > 0;
             let text = terminal::summary(&self.record, self.unrecorded, &self.paths, verbose);
             terminal::stderr(&text);
-            if self.leaves_silent_hosts_out
-                && let Some(note) = terminal::silent_hosts(&self.record)
-            {
+            if let Some(note) = terminal::silent_hosts(&self.record, self.silent_hosts) {
                 terminal::stderr(&terminal::note_line(&note, self.look.err_color));
             }
             if let Some(path) = checkpoint

@@ -155,9 +155,21 @@ pub struct Drops {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouteError {
-    /// The routing table has no way there, or one that says no.
+    /// The routing table has no way there.
     #[error("no route to {destination}")]
     NoRoute {
+        /// Where to.
+        destination: IpAddr,
+    },
+    /// The routing table says that it cannot be reached (`ip route add unreachable`).
+    #[error("this machine's routing table calls {destination} unreachable")]
+    Unreachable {
+        /// Where to.
+        destination: IpAddr,
+    },
+    /// The routing table says that it must not be reached (`ip route add prohibit`).
+    #[error("this machine's routing table prohibits packets to {destination}")]
+    Prohibited {
         /// Where to.
         destination: IpAddr,
     },

@@ -9,6 +9,13 @@ use portolan_model::{
     AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Shard, Technique,
 };
 
+/// With no more ports than this a host is not looked for first: its ports are asked at once.
+pub(crate) const DISCOVERED_FROM: usize = 9;
+
+/// Up to so many addresses, one that answered nothing is reported with all its ports; beyond,
+/// such addresses are counted.
+pub(crate) const LISTED_SILENT: u128 = 16;
+
 /// A scan with every name looked up and every exclusion taken away.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -32,6 +39,20 @@ pub struct Request {
     pub sweep: Option<Sweep>,
     /// How far an earlier part has come: what was asked before is not asked again.
     pub from: Reached,
+}
+
+impl Request {
+    /// Whether hosts are looked for before their ports are asked, where nothing is said of it.
+    #[must_use]
+    pub fn discovers(&self) -> bool {
+        self.addresses.len() > 1 && self.ports.tcp().len() >= DISCOVERED_FROM
+    }
+
+    /// Whether so few addresses are asked that each is told of, whether or not it answers.
+    #[must_use]
+    pub fn lists_silent(&self) -> bool {
+        self.addresses.len() <= LISTED_SILENT
+    }
 }
 
 /// The ports of each host that an earlier part of a scan has settled.

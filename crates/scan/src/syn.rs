@@ -195,11 +195,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
         if self.routes.len() >= self.remembered {
             self.routes.clear();
         }
-        let found = self.device.route(destination).map_err(|error| match error {
-            RouteError::NoRoute { .. } => Finding::NoRoute,
-            RouteError::NotAHost { .. } => Finding::NoHost,
-            other => Finding::Failed(other.to_string()),
-        });
+        let found = self.device.route(destination).map_err(no_way);
         self.routes.insert(destination, found.clone());
         found
     }
@@ -252,8 +248,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
             Err(error) if error.is_final() => self.fail(&error),
             Err(error) => {
                 let finding = match error {
-                    DeviceError::Route(RouteError::NoRoute { .. }) => Finding::NoRoute,
-                    DeviceError::Route(RouteError::NotAHost { .. }) => Finding::NoHost,
+                    DeviceError::Route(error) => no_way(error),
                     other => Finding::Failed(other.to_string()),
                 };
                 self.refuse(job.endpoint, job.round, job.kind, finding);
@@ -330,7 +325,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
                 DeviceError::Forbidden { .. } => {
                     Finding::Port(PortState::Filtered, Reason::AdminProhibited)
                 }
-                DeviceError::Route(RouteError::NoRoute { .. }) => Finding::NoRoute,
+                DeviceError::Route(error) => no_way(error.clone()),
                 other => Finding::Failed(other.to_string()),
             };
             let endpoint = Endpoint {
@@ -458,6 +453,20 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
 
     fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
+    }
+}
+
+/// What it means for a port that no packet can leave for it: the same as where this machine
+/// connects.
+fn no_way(error: RouteError) -> Finding {
+    match error {
+        RouteError::NoRoute { .. } => Finding::NoRoute,
+        RouteError::NotAHost { .. } => Finding::NoHost,
+        RouteError::Unreachable { .. } => Finding::Port(PortState::Filtered, Reason::HostUnreach),
+        RouteError::Prohibited { .. } => {
+            Finding::Port(PortState::Filtered, Reason::AdminProhibited)
+        }
+        other => Finding::Failed(other.to_string()),
     }
 }
 

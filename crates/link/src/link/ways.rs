@@ -56,14 +56,20 @@ impl<C: Clock> Link<C> {
         let found = self.asked.route(&mut self.kernel, destination);
         let no_route = RouteError::NoRoute { destination };
         let route = found.map_err(failed)?.ok_or_else(|| no_route.clone())?;
-        let interface = self.interface(route.interface).map_err(failed)?;
-        let interface = interface.ok_or_else(|| no_route.clone())?;
-        let carrier = match route.kind {
-            RouteKind::Unicast if interface.has_neighbours() => Carrier::Link,
-            RouteKind::Unicast => Carrier::Tunnel,
-            RouteKind::Local => Carrier::Host,
+        let is_local = match route.kind {
+            RouteKind::Unicast => false,
+            RouteKind::Local => true,
             RouteKind::Group => return Err(RouteError::NotAHost { destination }),
-            RouteKind::Forbidden => return Err(no_route),
+            RouteKind::Unreachable => return Err(RouteError::Unreachable { destination }),
+            RouteKind::Prohibited => return Err(RouteError::Prohibited { destination }),
+            RouteKind::Nowhere => return Err(no_route),
+        };
+        let interface = self.interface(route.interface).map_err(failed)?;
+        let interface = interface.ok_or(no_route)?;
+        let carrier = match interface.has_neighbours() {
+            _ if is_local => Carrier::Host,
+            true => Carrier::Link,
+            false => Carrier::Tunnel,
         };
         if !interface.is_up() {
             return Err(RouteError::InterfaceDown {

@@ -375,19 +375,26 @@ fn a_destination_without_a_way_says_why() {
         .unwrap();
     here.run("ip", &["route", "add", "prohibit", "203.0.113.128/25"])
         .unwrap();
+    here.run("ip", &["route", "add", "unreachable", "198.18.0.0/15"])
+        .unwrap();
     let mut link = common::open(&here);
-    for nowhere in [
-        "198.51.100.2",
-        "2001:db8::1",
-        "203.0.113.1",
-        "203.0.113.129",
-    ] {
+    for nowhere in ["198.51.100.2", "2001:db8::1", "203.0.113.1"] {
         let destination = address(nowhere);
         assert_eq!(
             link.source(destination),
             Err(RouteError::NoRoute { destination })
         );
     }
+    let destination = address("198.18.0.1");
+    assert_eq!(
+        link.source(destination),
+        Err(RouteError::Unreachable { destination })
+    );
+    let destination = address("203.0.113.129");
+    assert_eq!(
+        link.source(destination),
+        Err(RouteError::Prohibited { destination })
+    );
     for group in [
         "192.0.2.255",
         "255.255.255.255",

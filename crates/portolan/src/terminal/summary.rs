@@ -8,6 +8,7 @@ use portolan_model::{PortState, ScanRecord};
 
 use super::progress::{grouped, rate};
 use crate::duration;
+use crate::runner::SilentHosts;
 
 /// The lines under the results: what was found, how long it took, how sure it is.
 ///
@@ -57,21 +58,28 @@ pub(crate) fn summary(
     text
 }
 
-/// How many hosts were not scanned because they did not answer when they were looked for, and
-/// what to do about it; for scans that look for hosts first.
-pub(crate) fn silent_hosts(record: &ScanRecord) -> Option<String> {
+/// How many hosts are not shown because they did not answer, what that means for their ports,
+/// and what to do about it.
+pub(crate) fn silent_hosts(record: &ScanRecord, means: SilentHosts) -> Option<String> {
     let finished = record.finished.as_ref()?;
-    (finished.hosts_down > 0 && finished.outcome != Outcome::Interrupted).then(|| {
-        let (hosts, them) = (
-            count(finished.hosts_down, "host"),
-            if finished.hosts_down == 1 {
-                "it"
-            } else {
-                "them"
-            },
-        );
-        format!("{hosts} did not answer; `-Pn` scans {them} all the same")
-    })
+    if finished.hosts_down == 0 || finished.outcome == Outcome::Interrupted {
+        return None;
+    }
+    let hosts = count(finished.hosts_down, "host");
+    let (them, their) = if finished.hosts_down == 1 {
+        ("it", "its")
+    } else {
+        ("them", "their")
+    };
+    match means {
+        SilentHosts::AsAsked => None,
+        SilentHosts::NotScanned => Some(format!(
+            "{hosts} did not answer; `-Pn` scans {them} all the same"
+        )),
+        SilentHosts::NotListed => Some(format!(
+            "{hosts} answered nothing on {their} ports; `-Pn` lists {them} all the same"
+        )),
+    }
 }
 
 /// Whether no port was asked for.

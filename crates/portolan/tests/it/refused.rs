@@ -173,7 +173,7 @@ refuses! {
     an_output_that_ends_like_a_directory: ["127.0.0.1", "-oX", "scans/"] =>
         "error: cannot write `scans/`: it is a directory\n",
     threads_0: ["127.0.0.1", "--threads", "0"] =>
-        "error: invalid value '0' for '--concurrency <N>': expected a number from 1 to 4294967295\nhint: see `portolan --help`\n",
+        "error: invalid value '0' for '--threads <N>': expected a number from 1 to 4294967295\nhint: see `portolan --help`\n",
     a_negative_time: ["127.0.0.1", "--timeout", "-1"] =>
         "error: invalid value '-1' for '--timeout <TIME>': a time cannot be negative\nhint: see `portolan --help`\n",
     two_families: ["localhost", "-4", "-6"] =>
@@ -201,7 +201,7 @@ refuses! {
 hint: write `192.0.2.1:22`, `[2001:db8::1]:443` or `192.0.2.1:53/udp`
 ",
     intensity: ["-sV", "--version-intensity", "10", "127.0.0.1"] =>
-        "error: invalid value '10' for '--detect-intensity <0-9>': 10 is not in 0..=9
+        "error: invalid value '10' for '--version-intensity <0-9>': 10 is not in 0..=9
 hint: see `portolan --help`
 ",
     no_rules: ["-sV", "--rules", "/nonexistent", "127.0.0.1"] =>

@@ -85,8 +85,8 @@ fn hosts_of_the_own_network_that_are_not_there_are_down_and_no_error() {
         assert!(scan.open("198.51.100.1").is_empty());
         assert_eq!(scan.open("198.51.100.2"), [80].into());
         let finished = record.finished.unwrap();
-        // The broadcast address of the network is none that a host can have.
-        assert_eq!((finished.hosts_up, finished.hosts_down), (2, 13));
+        // The broadcast address of the network is none that a host can have: nobody is there.
+        assert_eq!((finished.hosts_up, finished.hosts_down), (2, 14));
         assert!(!record.hosts.contains_key(&"198.51.100.15".parse().unwrap()));
     }
 }
@@ -110,6 +110,11 @@ fn hosts_that_discovery_left_out_are_counted_at_the_end_with_what_scans_them() {
     assert_eq!(
         last(&["192.0.2.2-4", "-n", "-p80-88", "--json"]),
         "note: 2 hosts did not answer; `-Pn` scans them all the same"
+    );
+    // So few ports are asked of every address, and those that are silent are only counted.
+    assert_eq!(
+        last(&["192.0.2.2-19", "-n", "-p80"]),
+        "note: 17 hosts answered nothing on their ports; `-Pn` lists them all the same"
     );
     for whole in [
         // So few ports are asked at once, of every address.

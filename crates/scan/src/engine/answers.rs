@@ -217,14 +217,19 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
     }
 
-    /// The address is none that a host can have: in a network that is natural, alone it is not.
+    /// The address is none that a host can have: in a network that is natural, and it is down
+    /// like others where nobody is; alone it is a mistake.
     fn no_host(&mut self, state: &mut State<'a>, host: u32) {
         let is_alone = self.plan.addresses().len() == 1;
+        let mut is_down = false;
         self.unreachable(state, host, |unreached, address| {
             if is_alone {
                 unreached.no_host(address);
+            } else {
+                is_down = true;
             }
         });
+        self.counts.down += u128::from(is_down);
     }
 
     /// A router, or this machine itself, says that a port cannot be reached. That shows no host,

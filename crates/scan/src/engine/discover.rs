@@ -16,10 +16,8 @@ use super::walk::{Pass, Walk};
 use crate::clock::Clock;
 use crate::discovery::{Look, MOST_LOOKS};
 use crate::permutation::{Permutation, mix};
+use crate::request::DISCOVERED_FROM;
 use crate::transport::{Answer, Finding, Transport};
-
-/// With no more ports than this a host is not looked for first: its ports are asked at once.
-const DISCOVERED_FROM: usize = 9;
 
 /// Silent addresses are asked again as often as the loss demands, and no more often than this:
 /// most are silent because nobody is there, and each time costs several packets.

@@ -11,11 +11,8 @@ use super::discover::Heard;
 use super::state::{Host, State};
 use super::walk::{Pass, Walk};
 use crate::clock::Clock;
+use crate::request::LISTED_SILENT;
 use crate::transport::Transport;
-
-/// Up to so many addresses, one that answered nothing is reported with all its ports; beyond,
-/// such addresses are counted.
-pub(super) const LISTED_SILENT: u128 = 16;
 
 /// Time between two places that a scan can go on from.
 const REACHED: Duration = Duration::from_secs(1);
