@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 /// The most separate runs of addresses that one set may hold: 1,048,576, some 32 MB.
 pub const MAX_RUNS: usize = 1 << 20;
@@ -104,6 +105,9 @@ impl Runs {
     }
 }
 
+/// `::ffff:0:0/96`.
+const MAPPED: RangeInclusive<u128> = 0xffff_0000_0000..=0xffff_ffff_ffff;
+
 impl AddressSet {
     /// The set of the addresses from `first` to `last`, both included; empty when the two are
     /// of different families or reversed.
@@ -169,6 +173,39 @@ impl AddressSet {
         builder.push_set(self);
         builder.push_set(other);
         builder.build()
+    }
+
+    /// The same hosts by the addresses at which they are asked: an IPv4-mapped address (RFC 4291,
+    /// 2.5.5.2) is that of IPv4, so that one host has one address wherever it is left out or
+    /// allowed. A run that holds other addresses too does not mean the mapped ones among them:
+    /// no packet bears those.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let is_mapped = |bits: u128| MAPPED.contains(&bits);
+        if !self
+            .v6
+            .runs
+            .iter()
+            .any(|&(first, last)| first <= *MAPPED.end() && last >= *MAPPED.start())
+        {
+            return self.clone();
+        }
+        let mut builder = AddressSetBuilder::default();
+        for (first, last) in self.ranges() {
+            match (first, last) {
+                (IpAddr::V6(from), IpAddr::V6(to))
+                    if is_mapped(from.to_bits()) && is_mapped(to.to_bits()) =>
+                {
+                    builder.push_range(first.to_canonical(), last.to_canonical());
+                }
+                _ => builder.push_range(first, last),
+            }
+        }
+        let mapped = |bits: &u128| IpAddr::from(Ipv6Addr::from_bits(*bits));
+        builder.build().without(&Self::from_range(
+            mapped(MAPPED.start()),
+            mapped(MAPPED.end()),
+        ))
     }
 
     /// Every run, as its first and last address.
@@ -281,6 +318,36 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_ipv4_mapped_address_is_that_of_ipv4() {
+        let set = |words: &str| -> AddressSet {
+            let mut builder = AddressSetBuilder::default();
+            for word in words.split(' ') {
+                builder.push_set(&word.parse::<crate::Target>().unwrap().addresses().unwrap());
+            }
+            builder.build()
+        };
+        for (mapped, meant) in [
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            (
+                "::ffff:192.0.2.0/120 2001:db8::1",
+                "192.0.2.0/24 2001:db8::1",
+            ),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("192.0.2.0/24 2001:db8::/120", "192.0.2.0/24 2001:db8::/120"),
+            (
+                "::fffe:ffff:fff0-::ffff:0:7",
+                "::fffe:ffff:fff0-::fffe:ffff:ffff",
+            ),
+        ] {
+            assert_eq!(set(mapped).canonical(), set(meant), "{mapped}");
+        }
+        let all = set("::/0").canonical();
+        assert!(!all.contains("::ffff:192.0.2.7".parse().unwrap()));
+        assert!(!all.contains("192.0.2.7".parse().unwrap()));
+        assert!(all.contains("2001:db8::1".parse().unwrap()));
+    }
 
     fn v4(bits: u32) -> IpAddr {
         Ipv4Addr::from_bits(bits).into()

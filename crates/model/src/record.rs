@@ -102,9 +102,14 @@ impl HostRecord {
     }
 
     /// Whether it is there: it answered, or the user said so. A host that stayed silent is kept
-    /// when its ports are reported one by one, as filtered, and is not.
+    /// when its ports are reported one by one, as filtered, and is not: neither is one of which
+    /// only others spoke.
     pub const fn is_up(&self) -> bool {
-        self.rtt.is_some() || !matches!(self.reason, Reason::NoResponse | Reason::HostUnreach)
+        let is_of_others = matches!(
+            self.reason,
+            Reason::NoResponse | Reason::HostUnreach | Reason::NetUnreach | Reason::AdminProhibited
+        );
+        self.rtt.is_some() || !is_of_others
     }
 
     /// The state of a port and what it rests on; `None` for one that was not reported.

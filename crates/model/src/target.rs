@@ -264,6 +264,15 @@ impl TargetError {
                 "targets are separated by spaces: `{}`",
                 text.replace(',', " ")
             )),
+            Self::NotIpv6 { text } if text.starts_with('[') && text.contains("]/") => {
+                Some(format!(
+                    "write it without brackets: `{}`",
+                    text.replace(['[', ']'], "")
+                ))
+            }
+            Self::NotIpv6 { text } if text.contains('-') => {
+                Some("write both ends in full, as in `2001:db8::1-2001:db8::ff`".to_owned())
+            }
             Self::NotIpv4 { text, .. } if is_port(text) => {
                 Some(format!("to scan port {text}, write `-p {text}`"))
             }
@@ -601,6 +610,15 @@ fn octets(text: &str) -> Result<Target, TargetError> {
     };
     let parts: Vec<&str> = text.split('.').collect();
     let Ok(parts) = <[&str; 4]>::try_from(parts.as_slice()) else {
+        // Two addresses, of which one is none.
+        let ends = text.split_once('-').filter(|_| parts.len() == 7);
+        let wrong = ends.and_then(|(first, last)| {
+            let is_wrong = |end: &&str| end.parse::<Ipv4Addr>().is_err();
+            [first, last].into_iter().find(is_wrong)
+        });
+        if let Some(wrong) = wrong {
+            return Err(refused(format!("`{wrong}` is none")));
+        }
         return Err(refused(format!(
             "it has {} part{} where four belong",
             parts.len(),

@@ -188,7 +188,10 @@ pub(crate) fn load(source: &Source) -> Result<(Config, Option<Failure>)> {
         // Who did not name it may not know of it.
         Err(failure) if matches!(source, Source::Found(_)) => Err(Failure {
             hint: Some(match failure.hint {
-                Some(hint) => format!("{hint} To go without the file, use `--no-config`"),
+                Some(hint) => format!(
+                    "{hint}{} To go without the file, use `--no-config`",
+                    if hint.ends_with(['?', '.']) { "" } else { "." }
+                ),
                 None => "correct the file, or go without it: `--no-config`".to_owned(),
             }),
             ..failure

@@ -22,6 +22,9 @@ const GLANCE: Timespec = Timespec {
 /// How the terminal was before; `None` while it is as it was.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
+/// Ctrl-D, and what a terminal says at the end of its input (`VEOF`, termios(3)).
+const END_OF_INPUT: u8 = 4;
+
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
@@ -155,7 +158,8 @@ fn read(into: &Sender<Key>, is_over: &AtomicBool) {
             Some(keys) => keys,
             None => return,
         };
-        for &byte in keys {
+        // The end of what was written to the terminal, which no key is.
+        for &byte in keys.iter().filter(|byte| **byte != END_OF_INPUT) {
             // What does not fit was pressed faster than it can mean anything.
             let _ = into.try_send(meaning(byte));
         }

@@ -30,6 +30,8 @@ struct Listing {
     addresses: AddressSet,
     /// Names that are to be looked up; how many addresses they have is not known.
     names: Vec<HostName>,
+    /// What is said of targets that no host can have as its address.
+    left_out: Vec<String>,
     ports: PortSpec,
     /// Decides the order.
     seed: u64,
@@ -41,7 +43,12 @@ struct Listing {
 /// As a scan of the same targets and ports.
 pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Result<String> {
     let places = request::places(&args.targets, &args.ports, config, stdin)?;
-    let (addresses, names) = runner::without_lookup(&places.targets);
+    let (no_hosts, targets): (Vec<_>, Vec<_>) = places
+        .targets
+        .into_iter()
+        .partition(|target| runner::no_host(target).is_some());
+    let problems: Vec<_> = no_hosts.iter().filter_map(runner::no_host).collect();
+    let (addresses, names) = runner::without_lookup(&targets);
     let (excluded, excluded_names) = runner::without_lookup(&places.exclude);
     let listing = Listing {
         addresses: addresses.without(&excluded),
@@ -50,10 +57,20 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
             .filter(|name| !excluded_names.contains(name))
             .cloned()
             .collect(),
+        left_out: problems
+            .iter()
+            .map(|problem| problem.message.clone())
+            .collect(),
         ports: places.ports,
         seed: args.seed.unwrap_or_else(crate::scan::seed),
     };
     if listing.addresses.is_empty() && listing.names.is_empty() {
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(Failure {
+                message: problem.message,
+                hint: problem.hint,
+            });
+        }
         return Err(Failure::new(
             "there is nothing to scan: every target is excluded",
         ));
@@ -112,6 +129,9 @@ impl Listing {
             let names = self.names.iter().map(ToString::to_string);
             text += &shortened(names, RANGES, self.names.len());
         }
+        for message in &self.left_out {
+            let _ = writeln!(text, "left out   {message}");
+        }
         let _ = writeln!(text, "ports      {} of TCP", grouped(ports.len()));
         let runs = ports.ranges();
         text += &wrapped(runs.iter().copied().map(range), PORT_RANGES, runs.len());
@@ -139,6 +159,7 @@ impl Listing {
             ranges: self.addresses.ranges().take(RANGES).map(range).collect(),
             ranges_in_all: self.addresses.runs(),
             names: self.names.iter().map(HostName::as_str).collect(),
+            left_out: &self.left_out,
             tcp_ports: self.ports.of(Protocol::Tcp).to_string(),
             tcp_port_count: self.ports.of(Protocol::Tcp).len(),
             probes: self.probes().to_string(),
@@ -157,6 +178,9 @@ struct Shown<'a> {
     ranges: Vec<String>,
     ranges_in_all: usize,
     names: Vec<&'a str>,
+    /// What is said of targets that no host can have as its address.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    left_out: &'a [String],
     tcp_ports: String,
     tcp_port_count: usize,
     probes: String,

@@ -186,13 +186,26 @@ fn check_file(file: &Path) -> io::Result<()> {
         })
 }
 
+/// As many links in a row as Linux follows (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
 fn access(file: &Path) -> io::Result<()> {
     rustix::fs::access(file, rustix::fs::Access::WRITE_OK).map_err(io::Error::from)
 }
 
-/// The file that a link leads to, so that the link stays one.
+/// The file that a link leads to, so that the link stays one, also where that file is not there
+/// yet.
 fn followed(file: &Path) -> PathBuf {
-    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
+    let mut file = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        if let Ok(whole) = fs::canonicalize(&file) {
+            return whole;
+        }
+        let Ok(to) = fs::read_link(&file) else { break };
+        // A relative one begins where the link lies.
+        file = directory(&file).join(to);
+    }
+    file
 }
 
 fn directory(file: &Path) -> PathBuf {
@@ -224,9 +237,9 @@ pub(crate) fn write_file(
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = before.map_or_else(
+        let mode = before.as_ref().map_or_else(
             || fs::Permissions::from_mode(0o666),
-            |before| before.permissions(),
+            fs::Metadata::permissions,
         );
         builder.permissions(mode);
     }
@@ -234,6 +247,13 @@ pub(crate) fn write_file(
     let mut out = BufWriter::new(temporary);
     portolan_report::write(format, record, options, &mut out)?;
     let temporary = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    #[cfg(unix)]
+    if let Some(before) = before {
+        use std::os::unix::fs::MetadataExt as _;
+        // Root's scan leaves the file to whose it was; others may give nothing away.
+        let owner = (Some(before.uid()), Some(before.gid()));
+        let _ = std::os::unix::fs::fchown(temporary.as_file(), owner.0, owner.1);
+    }
     temporary.as_file().sync_data()?;
     temporary.persist(&file).map_err(|error| error.error)?;
     Ok(())
@@ -289,6 +309,17 @@ mod tests {
         symlink(&file, &link).unwrap();
         write(&link).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read_to_string(&file).unwrap().contains("</nmaprun>"));
+    }
+
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_yet_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        symlink("real", &link).unwrap();
+        write(&link).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let file = directory.path().join("real");
         assert!(fs::read_to_string(&file).unwrap().contains("</nmaprun>"));
     }
 

@@ -306,7 +306,8 @@ fn ordinary(
     let of_words = targets
         .iter()
         .filter(|target| no_host(target).is_none())
-        .filter_map(Target::addresses);
+        .filter_map(Target::addresses)
+        .map(|set| set.canonical());
     let each: Vec<_> = of_words
         .chain(of_names)
         .map(|set| set.without(excluded))
@@ -344,6 +345,7 @@ fn choose(found: &[IpAddr], which: Names) -> Vec<IpAddr> {
         Some(Family::Ipv6) => address.is_ipv6(),
     });
     of_family
+        .map(|address| address.to_canonical())
         .take(if which.all { usize::MAX } else { 1 })
         .collect()
 }
@@ -351,7 +353,7 @@ fn choose(found: &[IpAddr], which: Names) -> Vec<IpAddr> {
 /// What is said of a target that no host can have as its address: otherwise it would be left
 /// out in silence, as such addresses within a larger network are (RFC 1122, 3.2.1.3; RFC 4291,
 /// 2.5.2 and 2.7).
-fn no_host(target: &Target) -> Option<Problem> {
+pub(crate) fn no_host(target: &Target) -> Option<Problem> {
     let set = target.addresses()?;
     let all = |is_such: fn(IpAddr) -> bool| {
         // Both families' multicast addresses are one block: what begins and ends there is in it.
@@ -395,14 +397,14 @@ fn no_host(target: &Target) -> Option<Problem> {
 }
 
 fn push_all(into: &mut AddressSetBuilder, addresses: &[IpAddr]) {
-    for &address in addresses {
+    for address in addresses.iter().map(IpAddr::to_canonical) {
         into.push_range(address, address);
     }
 }
 
 fn push_target(into: &mut AddressSetBuilder, target: &Target) {
     if let Some(set) = target.addresses() {
-        into.push_set(&set);
+        into.push_set(&set.canonical());
     }
 }
 

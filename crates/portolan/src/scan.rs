@@ -575,6 +575,12 @@ impl<'a> Sinks<'a> {
         if let Some(keeper) = &mut self.keeper {
             keeper.event(event);
         }
+        let is_shared =
+            self.look.out_is_terminal && self.streams.iter().any(|stream| stream.file.is_none());
+        if is_shared {
+            // Its lines would stand behind that of progress.
+            self.live.clear();
+        }
         for stream in &mut self.streams {
             stream.event(event);
             if stream.file.is_none() && self.stdout_error.is_none() {

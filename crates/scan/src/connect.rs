@@ -9,6 +9,8 @@ mod limit;
 mod worker;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,6 +34,8 @@ pub struct Connections {
     clock: SystemClock,
     workers: Vec<Handle>,
     answers: Receiver<Vec<Answer>>,
+    /// Nobody waits for the workers' answers any more, whatever they still have in hand.
+    is_over: Arc<AtomicBool>,
     /// Which worker is first in turn.
     turn: usize,
 }
@@ -51,11 +55,13 @@ impl Connections {
     /// When a thread or its epoll instance cannot be made.
     pub fn start(clock: SystemClock, threads: usize, sockets: usize) -> io::Result<Self> {
         let (report, answers) = crossbeam_channel::unbounded();
+        let is_over = Arc::new(AtomicBool::new(false));
         let each = (sockets / threads.max(1)).max(1);
         let workers = (0..threads.max(1))
             .map(|number| {
                 let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
-                let (worker, bell) = Worker::new(clock, queue, report.clone(), each)?;
+                let (worker, bell) =
+                    Worker::new(clock, queue, is_over.clone(), report.clone(), each)?;
                 let thread = std::thread::Builder::new()
                     .name(format!("connect-{number}"))
                     .stack_size(256 * 1024)
@@ -71,6 +77,7 @@ impl Connections {
             clock,
             workers,
             answers,
+            is_over,
             turn: 0,
         })
     }
@@ -137,6 +144,7 @@ impl Transport for Connections {
 
 impl Drop for Connections {
     fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
         for worker in &mut self.workers {
             worker.jobs = None;
             worker.bell.ring();

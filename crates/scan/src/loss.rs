@@ -95,12 +95,13 @@ impl Loss {
     }
 
     /// How many open ports are expected to be missing when `open` were found and silent ports
-    /// were asked `passes` times.
+    /// were asked `passes` times. A port that was never asked is not missed: a scan that was cut
+    /// off in its first pass counts that as done.
     #[expect(clippy::cast_precision_loss, reason = "a count of ports")]
     pub fn missed(&self, open: u64, passes: u32) -> f64 {
         let share = self
             .expected()
-            .powi(i32::try_from(passes).unwrap_or(i32::MAX));
+            .powi(i32::try_from(passes.max(1)).unwrap_or(i32::MAX));
         open as f64 * share / (1.0 - share)
     }
 }
@@ -126,6 +127,12 @@ mod tests {
         assert_eq!(loss(65_000, 650).passes(20), 4);
         assert_eq!(loss(9_400, 600).passes(100), 5);
         assert_eq!(loss(5, 5_000).passes(1), 12);
+    }
+
+    #[test]
+    fn a_scan_that_was_cut_off_in_its_first_pass_misses_few() {
+        assert!(loss(99, 1).missed(7, 0) < 0.2);
+        assert!(loss(0, 0).missed(7, 0) < 1.0);
     }
 
     #[test]

@@ -49,13 +49,15 @@ impl Unreached {
         let without_route = self.any_without_route.then(|| {
             let set = self.no_route.clone().build();
             let about = named(&set);
+            let first = set
+                .at(0)
+                .map_or_else(String::new, |first| format!(" {first}"));
             Problem {
                 message: format!("no route to {about}"),
                 about,
-                hint: Some(
-                    "this machine's routing table has no way there: see `ip route get ADDRESS`"
-                        .to_owned(),
-                ),
+                hint: Some(format!(
+                    "this machine's routing table has no way there: see `ip route get{first}`"
+                )),
                 left_out: true,
             }
         });

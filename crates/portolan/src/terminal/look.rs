@@ -16,7 +16,7 @@ const HEIGHT: usize = 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "two facts of two streams")]
 pub(crate) struct Look {
-    /// Whether standard output is a terminal.
+    /// Whether standard output is a terminal that takes escape sequences.
     pub(crate) out_is_terminal: bool,
     /// Whether standard error is one.
     pub(crate) err_is_terminal: bool,
@@ -34,7 +34,10 @@ impl Look {
     /// Looks at the streams and the environment.
     pub(crate) fn detect(choice: ColorChoice) -> Self {
         let env = |name: &str| std::env::var_os(name);
-        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        // One that takes no escape sequences is written to like a file.
+        let is_dumb = env("TERM").is_some_and(|term| term == "dumb");
+        let out = io::stdout().is_terminal() && !is_dumb;
+        let err = io::stderr().is_terminal() && !is_dumb;
         let size = size();
         let extent = |said: Option<u16>, name: &str, fallback: usize| {
             said.map(usize::from)

@@ -102,6 +102,14 @@ refuses! {
         "error: cannot scan `255.255.255.255`: this is the broadcast address, which means every host of a link\nhint: write the network instead, as in `192.0.2.0/24`\nerror: there is nothing to scan: no target has the address of a host\n",
     multicast_networks: ["ff02::/16", "224.0.0.0/24", "-n"] =>
         "error: cannot scan `ff02::/16`: these are multicast addresses, each of which means a group of hosts\nhint: write the addresses of the hosts themselves\nerror: cannot scan `224.0.0.0/24`: these are multicast addresses, each of which means a group of hosts\nhint: write the addresses of the hosts themselves\nerror: there is nothing to scan: no target has the address of a host\n",
+    a_list_of_no_host: ["list", "224.0.0.1"] =>
+        "error: cannot scan `224.0.0.1`: this is a multicast address, which means a group of hosts\nhint: write the addresses of the hosts themselves\n",
+    an_ipv4_range_with_a_wrong_end: ["10.0.0.1-10.0.0.300"] =>
+        "error: `10.0.0.1-10.0.0.300` is no IPv4 address or range: `10.0.0.300` is none\n",
+    a_short_end_of_an_ipv6_range: ["2001:db8::1-ffff"] =>
+        "error: `2001:db8::1-ffff` is no IPv6 address\nhint: write both ends in full, as in `2001:db8::1-2001:db8::ff`\n",
+    brackets_around_an_ipv6_network: ["[2001:db8::]/64"] =>
+        "error: `[2001:db8::]/64` is no IPv6 address\nhint: write it without brackets: `2001:db8::/64`\n",
     the_address_of_no_host: ["0.0.0.0", "-n"] =>
         "error: cannot scan `0.0.0.0`: this address means no host\nhint: this machine is `127.0.0.1`, or `::1` in IPv6\nerror: there is nothing to scan: no target has the address of a host\n",
     a_missing_target_file: ["-iL", "/nonexistent/hosts"] =>

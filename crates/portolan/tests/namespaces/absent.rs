@@ -1,9 +1,11 @@
 //! What is not there: networks, routes, hosts.
 
-use portolan_model::{PortState, Reason};
-use portolan_testnet::Namespace;
+use std::net::SocketAddr;
 
-use crate::lab::{Lab, THERE, filter, scan};
+use portolan_model::{PortState, Reason};
+use portolan_testnet::{Listeners, Namespace};
+
+use crate::lab::{Lab, THERE, filter, scan, set};
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
@@ -15,7 +17,7 @@ fn a_target_without_a_route_is_one_error_and_the_other_target_is_scanned() {
     assert_eq!(
         scan.complaints(),
         "error: no route to 203.0.113.7\n\
-         hint: this machine's routing table has no way there: see `ip route get ADDRESS`\n"
+         hint: this machine's routing table has no way there: see `ip route get 203.0.113.7`\n"
     );
     assert_eq!(
         scan.state(THERE, 80),
@@ -36,10 +38,15 @@ fn a_target_without_a_route_is_one_error_and_the_other_target_is_scanned() {
 #[ignore = "needs CAP_NET_ADMIN"]
 fn without_a_network_every_target_is_named_in_one_error() {
     let alone = Namespace::new().unwrap();
-    for (target, named, flags) in [
-        ("192.0.2.0/24", "192.0.2.0-192.0.2.255", &["-n"][..]),
-        ("192.0.2.7", "192.0.2.7", &["-n", "-Pn"]),
-        ("2001:db8::7", "2001:db8::7", &["-n", "-Pn"]),
+    for (target, named, first, flags) in [
+        (
+            "192.0.2.0/24",
+            "192.0.2.0-192.0.2.255",
+            "192.0.2.0",
+            &["-n"][..],
+        ),
+        ("192.0.2.7", "192.0.2.7", "192.0.2.7", &["-n", "-Pn"]),
+        ("2001:db8::7", "2001:db8::7", "2001:db8::7", &["-n", "-Pn"]),
     ] {
         let mut args = vec![target, "-p80", "--json"];
         args.extend(flags);
@@ -49,10 +56,55 @@ fn without_a_network_every_target_is_named_in_one_error() {
             scan.complaints(),
             format!(
                 "error: no route to {named}\n\
-                 hint: this machine's routing table has no way there: see `ip route get ADDRESS`\n"
+                 hint: this machine's routing table has no way there: see `ip route get {first}`\n"
             )
         );
     }
+}
+
+/// As in containers: the addresses of IPv6 are taken away, its routes not all.
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn without_ipv6_its_addresses_are_an_error_at_once_and_cost_ipv4_nothing() {
+    let alone = Namespace::new().unwrap();
+    set(&alone, "ipv6.conf.all.disable_ipv6", "1");
+    set(&alone, "ipv6.conf.lo.disable_ipv6", "1");
+    let here = [22, 80, 8080].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let _listeners = Listeners::start(&alone, here).unwrap();
+    for ports in ["-p22,80,8080", "-p1-9000", "-pcommon"] {
+        let scan = scan(&alone, &["127.0.0.1", "::1", ports, "-n", "--json"]);
+        assert_eq!(scan.status, 1, "{scan:?}");
+        assert_eq!(
+            scan.complaints(),
+            "error: no route to ::1\n\
+             hint: this machine's routing table has no way there: see `ip route get ::1`\n"
+        );
+        assert_eq!(scan.open("127.0.0.1"), [22, 80, 8080].into(), "{ports}");
+        assert!(!scan.record().hosts.contains_key(&"::1".parse().unwrap()));
+    }
+    let alone_asked = scan(&alone, &["::1", "-p1-200", "-n"]);
+    assert_eq!(alone_asked.status, 1, "{alone_asked:?}");
+}
+
+/// The same host, however its address is written.
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn an_ipv4_mapped_address_is_left_out_with_the_address_that_it_means() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    let mapped = "::ffff:192.0.2.2";
+    let asked = lab.scan(&[mapped, "-p80", "-n", "--json"]);
+    assert_eq!((asked.status, asked.complaints().as_str()), (0, ""));
+    assert_eq!(asked.open("192.0.2.2"), [80].into());
+    let excluded = lab.scan(&[mapped, "--exclude", "192.0.2.2", "-p80", "-n"]);
+    assert_eq!(excluded.status, 2, "{excluded:?}");
+    assert!(
+        excluded.err.contains("every target is excluded"),
+        "{excluded:?}"
+    );
+    let allowed = lab.scan(&[mapped, "--scope", "!192.0.2.2", "-p80", "-n"]);
+    assert_eq!(allowed.status, 2, "{allowed:?}");
+    assert!(allowed.err.contains("192.0.2.2"), "{allowed:?}");
 }
 
 #[test]

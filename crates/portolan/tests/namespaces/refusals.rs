@@ -119,6 +119,31 @@ fn a_connection_without_permission_is_told_word_for_word() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn a_host_that_routes_refuse_is_down_in_every_output() {
+    let namespace = Namespace::new().unwrap();
+    let words = ["route", "add", "prohibit", "198.51.100.0/24"];
+    namespace.run("ip", &words).unwrap();
+    for technique in ["-sT", "-sS"] {
+        let shown = |format: &str| {
+            let mut command = namespace.command("timeout");
+            command.args(["--kill-after=1", "60", PORTOLAN, technique]);
+            let args = ["198.51.100.7", "-p80", "-n", format, "-"];
+            let output = bare(&mut command).args(args).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let xml = shown("-oX");
+        assert!(xml.contains(r#"<status state="down""#), "{xml}");
+        assert!(
+            xml.contains(r#"<hosts up="0" down="1" total="1"/>"#),
+            "{xml}"
+        );
+        assert!(shown("-oG").contains("Status: Down"));
+        assert!(shown("-oN").contains("Host seems down"));
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn what_the_own_routes_call_unreachable_is_filtered() {
     for scan in turned_away("unreachable") {
         assert_eq!(

@@ -32,6 +32,9 @@ pub(super) fn at_once(error: Errno, address: IpAddr) -> Meaning {
         // No route, no address of ours that fits the family, a route to nowhere
         // (`ip route add blackhole`), or an address of a link that is not named (RFC 4007, 6).
         Errno::NETUNREACH | Errno::AFNOSUPPORT | Errno::INVAL => Meaning::Answer(Finding::NoRoute),
+        // The same of a family whose addresses were all taken away, as in containers without
+        // IPv6; where merely no port is left, the next try may find one.
+        Errno::ADDRNOTAVAIL if has_no_source(address) => Meaning::Answer(Finding::NoRoute),
         // A route that says so: `ip route add unreachable`, `prohibit`.
         Errno::ACCESS | Errno::PERM => {
             Meaning::Answer(Finding::Port(PortState::Filtered, Reason::AdminProhibited))
@@ -58,6 +61,20 @@ fn is_group(address: IpAddr) -> bool {
         rustix::net::connect(&socket, &discard)
     });
     v4.is_broadcast() || tried == Err(Errno::ACCESS)
+}
+
+/// Whether this machine has no address to ask `address` from.
+///
+/// A datagram socket tells: connecting it sends nothing, takes the same source address, and a
+/// port of its own kind.
+fn has_no_source(address: IpAddr) -> bool {
+    let family = match address {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    let tried = rustix::net::socket(family, SocketType::DGRAM, None)
+        .and_then(|socket| rustix::net::connect(&socket, &SocketAddr::new(address, 9)));
+    tried == Err(Errno::ADDRNOTAVAIL)
 }
 
 /// What an error means that a connection ended with.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -67,6 +68,8 @@ struct Slot {
 pub(super) struct Worker {
     clock: SystemClock,
     queue: Receiver<Vec<Job>>,
+    /// The answers are not waited for any more.
+    is_over: Arc<AtomicBool>,
     report: Sender<Vec<Answer>>,
     answers: Vec<Answer>,
     pending: VecDeque<Job>,
@@ -96,6 +99,7 @@ impl Worker {
     pub(super) fn new(
         clock: SystemClock,
         queue: Receiver<Vec<Job>>,
+        is_over: Arc<AtomicBool>,
         report: Sender<Vec<Answer>>,
         capacity: usize,
     ) -> io::Result<(Self, Bell)> {
@@ -108,6 +112,7 @@ impl Worker {
         let worker = Self {
             clock,
             queue,
+            is_over,
             report,
             answers: Vec::new(),
             pending: VecDeque::new(),
@@ -127,10 +132,10 @@ impl Worker {
         Ok((worker, bell))
     }
 
-    /// Works until the queue is closed.
+    /// Works until it is told that it is over, or the queue is closed.
     pub(super) fn run(mut self) {
         let mut events = Vec::with_capacity(256);
-        while self.take_jobs() {
+        while !self.is_over.load(Ordering::Relaxed) && self.take_jobs() {
             // A bell that rang is not heard twice: only a thread that found nothing to do may
             // wait for the next.
             let is_idle = self.pending.is_empty();

@@ -330,7 +330,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let message = match heard {
             Heard::NotThere => format!("{address} is not there, as far as its network says"),
             Heard::Refusals => {
-                format!("{address} itself answered nothing: others said that it cannot be reached")
+                format!(
+                    "{address} itself answered nothing: routes or firewalls on the way refused it"
+                )
             }
             Heard::Nothing => {
                 format!("{address} answered nothing: its ports were asked all the same")
