@@ -66,10 +66,10 @@ impl Runner for Loopback {
             pace: job.spec.pace.clone(),
             discovery: job.spec.discovery,
             seed: job.seed,
-            settled: job.settled.clone(),
+            settled: job.earlier.settled.clone(),
             shard: None,
             sweep: None,
-            from: portolan_model::event::Reached::default(),
+            from: job.earlier.place,
         };
         portolan_scan::run(&request, control, sink)
             .map(drop)
