@@ -5,7 +5,7 @@
 mod accounts;
 mod events;
 mod export;
-mod extract;
+pub(crate) mod extract;
 mod hosts;
 mod scans;
 mod system;

@@ -2,7 +2,7 @@
 
 pub(super) mod account;
 
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::http::header::{REFERER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{AppendHeaders, IntoResponse as _, Redirect, Response};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::layout::{Content, KEYS_COOKIE, Look, Section, THEME_COOKIE, Theme};
 use super::words::{count, foreign};
+use crate::api::extract::Form;
 use crate::api::views::Capabilities;
 use crate::{AppState, Caller, Problem};
 

@@ -2,7 +2,7 @@
 
 mod form;
 
-use axum::extract::{Form, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
@@ -11,6 +11,7 @@ pub(in crate::pages) use form::Fields;
 
 use super::layout::{Content, Look, Section};
 use super::scans;
+use crate::api::extract::Form;
 use crate::api::views::FieldError;
 use crate::{AppState, Caller, Problem, Role};
 
