@@ -180,6 +180,21 @@ pub(crate) async fn pause(
     state.pause(&caller, id).await.map(Answer)
 }
 
+/// Leave out what is left of the host that has the most left, and say so in the result
+#[utoipa::path(
+    post, path = "/api/v1/scans/{id}/skip", tag = "scans", params(ScanPath),
+    responses(
+        (status = 200, description = "The scan as it is now", body = Scan)
+    )
+)]
+pub(crate) async fn skip(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(ScanPath { id }): Path<ScanPath>,
+) -> Result<Answer<Scan>> {
+    state.skip_host(&caller, id).await.map(Answer)
+}
+
 /// Let a scan go on that was paused, cancelled or cut off
 #[utoipa::path(
     post, path = "/api/v1/scans/{id}/resume", tag = "scans", params(ScanPath),

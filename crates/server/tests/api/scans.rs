@@ -253,6 +253,22 @@ async fn what_runs_a_scan_is_told_where_the_part_before_stopped_also_the_second_
 }
 
 #[tokio::test]
+async fn only_a_scan_that_runs_skips_a_host() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "1-10").await;
+    server.until(id, |scan| scan["state"] == "running").await;
+    let path = format!("/api/v1/scans/{id}/skip");
+    let skipped = server.post(&path, &json!({})).await;
+    assert_eq!(skipped.json()["state"], "running");
+    let log = server.get("/api/v1/audit").await.json();
+    assert_eq!(log["items"][0]["action"], "skip");
+    server.gate.open(u32::MAX);
+    server.until(id, |scan| scan["state"] == "done").await;
+    let said = server.post(&path, &json!({})).await.problem(409);
+    assert_eq!(said, format!("scan {id} is done: it cannot skip a host"));
+}
+
+#[tokio::test]
 async fn a_scan_that_runs_is_not_deleted_and_one_that_ended_is() {
     let server = Server::with(settings());
     let id = server.begin("127.0.0.1", "1-10").await;
