@@ -149,6 +149,27 @@ impl ScanRecord {
         }
     }
 
+    /// The open ports of which nothing said what runs there.
+    pub fn unnamed(&self) -> impl Iterator<Item = PortFact> + '_ {
+        self.hosts.iter().flat_map(|(&address, host)| {
+            let ports = host.ports.iter();
+            let unnamed = ports
+                .filter(|(_, found)| found.state == PortState::Open && found.service.is_none());
+            unnamed.map(move |(&(protocol, port), found)| PortFact {
+                endpoint: Endpoint {
+                    address,
+                    protocol,
+                    port,
+                },
+                state: found.state,
+                reason: found.reason,
+                rtt: found.rtt,
+                ttl: found.ttl,
+                at: found.at,
+            })
+        })
+    }
+
     /// Takes in one more event.
     pub fn apply(&mut self, event: &ScanEvent) {
         match event {
@@ -343,6 +364,17 @@ mod tests {
                 },
             }
         }
+    }
+
+    #[test]
+    fn open_ports_that_said_nothing_yet_are_the_unnamed_ones() {
+        let mut record = ScanRecord::new("portolan 192.0.2.1", "0");
+        record.apply(&fact(22, PortState::Open, Reason::SynAck));
+        record.apply(&fact(80, PortState::Open, Reason::SynAck));
+        record.apply(&fact(81, PortState::Closed, Reason::ConnRefused));
+        record.apply(&ScanEvent::Service(ServiceFact22::event()));
+        let unnamed: Vec<_> = record.unnamed().map(|fact| fact.endpoint).collect();
+        assert_eq!(unnamed, [endpoint(80)]);
     }
 
     #[test]

@@ -51,31 +51,21 @@ pub(crate) fn scope(args: &ScopeArgs, config: &crate::config::Config) -> Result<
     })
 }
 
-/// The place that a scan of the history can go on from: its beginning where none is kept.
-pub(crate) fn place(kept: &portolan_store::Checkpoint) -> Reached {
-    let read = || {
-        let value: serde_json::Value = serde_json::from_slice(&kept.position).ok()?;
-        Some(Reached {
-            step: value.get("step")?.as_str()?.parse().ok()?,
-            pass: value.get("pass")?.as_u64()?.try_into().ok()?,
-            position: value.get("position")?.as_u64()?,
-        })
-    };
-    read().unwrap_or_default()
-}
-
 /// Keeps a scan as it runs.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     writer: ScanWriter,
     waiting: Vec<ScanEvent>,
     seed: u64,
+    /// Where this part of the scan begins.
+    place: Reached,
     failed: Option<portolan_store::Error>,
 }
 
 impl Keeper {
-    pub(crate) const fn new(writer: ScanWriter) -> Self {
+    pub(crate) const fn new(writer: ScanWriter, place: Reached) -> Self {
         Self {
+            place,
             writer,
             waiting: Vec::new(),
             seed: 0,
@@ -110,8 +100,7 @@ impl Keeper {
             let sent = sent.and_then(|()| match event {
                 ScanEvent::Started(started) => {
                     self.seed = started.seed;
-                    let place = serde_json::json!({"seed": started.seed}).to_string();
-                    self.writer.checkpoint(started.at, place.into_bytes())
+                    self.writer.reached(started.at, started.seed, &self.place)
                 }
                 _ => Ok(()),
             });
@@ -122,14 +111,8 @@ impl Keeper {
     /// Keeps a place after what was found before it.
     fn reached(&mut self, place: &Reached) -> std::result::Result<(), portolan_store::Error> {
         self.writer.send(std::mem::take(&mut self.waiting))?;
-        let position = serde_json::json!({
-            "seed": self.seed,
-            "step": place.step.to_string(),
-            "pass": place.pass,
-            "position": place.position,
-        });
         self.writer
-            .checkpoint(jiff::Timestamp::now(), position.to_string().into_bytes())
+            .reached(jiff::Timestamp::now(), self.seed, place)
     }
 
     /// Waits until all of it is on the disk.

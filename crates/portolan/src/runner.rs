@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use portolan_detect::Detector;
 use portolan_link::{Link, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
-use portolan_model::event::{HostName, NameKind, Outcome, Problem, Reached};
+use portolan_model::event::{HostName, NameKind, Outcome, PortFact, Problem, Reached};
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::{Discovery, Names};
 use portolan_model::special::{Special, without_special};
@@ -20,6 +20,7 @@ use portolan_model::{AddressSet, ScanEvent, ScanSpec, Scope, Target, Technique};
 use portolan_scan::clock::SystemClock;
 use portolan_scan::syn::SOURCE_PORTS;
 use portolan_scan::{Control, Request};
+use portolan_server::Earlier;
 
 use crate::detect::{self, Services};
 use crate::names::{self, Found, Reverse};
@@ -79,9 +80,22 @@ pub(crate) struct Prepared {
     pub(crate) note: Option<String>,
     /// Whether names of found hosts are looked up.
     pub(crate) reverse: bool,
+    /// Open ports that an earlier part found, and did not come to ask what runs there.
+    pub(crate) unnamed: Vec<PortFact>,
 }
 
 impl Prepared {
+    /// Goes on where an earlier part of the scan of `spec` was cut off.
+    pub(crate) fn take_up(&mut self, spec: &ScanSpec, earlier: Earlier) {
+        self.request.settled = earlier.settled;
+        self.unnamed = earlier.unnamed;
+        // A name may lead elsewhere by now; then a place in the order is that of another port.
+        let mut targets = spec.targets.iter().chain(&spec.exclude);
+        if targets.all(|target| target.addresses().is_some()) {
+            self.request.from = earlier.place;
+        }
+    }
+
     /// What becomes of hosts that do not answer.
     pub(crate) fn silent_hosts(&self) -> SilentHosts {
         let request = &self.request;
@@ -245,6 +259,7 @@ pub(crate) fn prepare(
         problems,
         note,
         reverse: spec.names.reverse,
+        unnamed: Vec::new(),
     })
 }
 
@@ -546,16 +561,13 @@ impl Stream<'_> {
         }
         (self.sink)(event);
         match event {
-            ScanEvent::Port(fact) => {
-                if let Some(services) = &mut self.services {
-                    let typed = self.prepared.typed.get(&fact.endpoint.address);
-                    let name = typed.and_then(|names| names.first());
-                    services.ask(fact, name.map(ToString::to_string));
-                }
-            }
+            ScanEvent::Port(fact) => self.ask(fact),
             ScanEvent::Started(_) => {
                 for problem in &self.prepared.problems {
                     (self.sink)(&ScanEvent::Problem(problem.clone()));
+                }
+                for fact in &self.prepared.unnamed {
+                    self.ask(fact);
                 }
             }
             ScanEvent::HostUp(up) => {
@@ -576,6 +588,15 @@ impl Stream<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Has an open port asked what runs there, where that is wanted.
+    fn ask(&mut self, fact: &PortFact) {
+        if let Some(services) = &mut self.services {
+            let typed = self.prepared.typed.get(&fact.endpoint.address);
+            let name = typed.and_then(|names| names.first());
+            services.ask(fact, name.map(ToString::to_string));
         }
     }
 

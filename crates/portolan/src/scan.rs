@@ -10,7 +10,8 @@ use portolan_link::Limit;
 use portolan_model::event::{Outcome, PathSeen, Reached};
 use portolan_model::{PortState, ScanEvent, ScanRecord, ScanSpec, Scope, Technique};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
-use portolan_scan::{Control, settled_in};
+use portolan_scan::Control;
+use portolan_server::Earlier;
 use portolan_store::{Mode, NewScan};
 use rustix::io::Errno;
 
@@ -166,7 +167,8 @@ fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Resul
             detect: detector.is_some(),
             ..NewScan::new(spec, jiff::Timestamp::now())
         };
-        sinks.keeper = Some(Keeper::new(store.begin(new).map_err(data::failure)?));
+        let writer = store.begin(new).map_err(data::failure)?;
+        sinks.keeper = Some(Keeper::new(writer, Reached::default()));
     }
     let beside = Beside {
         names: &settings,
@@ -246,16 +248,16 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
     };
     let (writer, checkpoint) = store.resume(id).map_err(data::failure)?;
     let record = store.record(id).map_err(data::failure)?;
-    prepared.request.settled = settled_in(&record);
+    let place = checkpoint.map_or_else(Reached::default, |kept| kept.place());
+    prepared.take_up(&scan.spec, Earlier::of(&record, place));
     tell_note(&prepared, &args.output, look);
-    prepared.request.from = checkpoint.map_or_else(Reached::default, |kept| data::place(&kept));
     let mut sinks = Sinks::new(&args.output, config, &outputs, &scan.args, look);
     if scan.spec.sweep.is_some() {
         sinks.stream(&outputs);
     }
     // What was found before belongs into the result too; what was left out is told anew.
     sinks.take_up(record);
-    sinks.keeper = Some(Keeper::new(writer));
+    sinks.keeper = Some(Keeper::new(writer, prepared.request.from));
     let detector = if scan.detect {
         Some(detect::detector(&DetectionArgs::default())?)
     } else {
@@ -288,8 +290,7 @@ fn go_on_from_file(
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
-    prepared.request.settled = settled_in(&kept.record);
-    prepared.request.from = kept.place;
+    prepared.take_up(&kept.spec, Earlier::of(&kept.record, kept.place));
     let mut sinks = Sinks::new(&args.output, config, outputs, &kept.args, look);
     if kept.spec.sweep.is_some() {
         sinks.stream(outputs);

@@ -166,7 +166,7 @@ impl Runner for Shell {
                 hint: failure.hint,
             }
         })?;
-        prepared.request.settled = job.settled.clone();
+        prepared.take_up(&job.spec, job.earlier.clone());
         if let Some(message) = prepared.note.take() {
             // Beside the results, where who watches in a browser reads what is to be known.
             prepared.problems.push(Problem {

@@ -5,7 +5,7 @@
 mod accounts;
 mod events;
 mod export;
-mod extract;
+pub(crate) mod extract;
 mod hosts;
 mod scans;
 mod system;
@@ -52,6 +52,7 @@ fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(scans::show, scans::delete))
         .routes(routes!(scans::cancel))
         .routes(routes!(scans::pause))
+        .routes(routes!(scans::skip))
         .routes(routes!(scans::resume))
         .routes(routes!(scans::results))
         .routes(routes!(scans::problems))

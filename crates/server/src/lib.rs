@@ -35,7 +35,7 @@ pub use error::{Problem, Result, ServeError};
 pub use manager::{Load, Manager, ScanLimits};
 pub use portolan_store::Role;
 pub use request::{Checked, ScanRequest};
-pub use runner::{Abilities, CannotStart, Job, Runner};
+pub use runner::{Abilities, CannotStart, Earlier, Job, Runner};
 pub use security::HostNames;
 pub use settings::{Limits, Settings};
 pub use state::{

@@ -241,6 +241,20 @@ impl Manager {
         Ok(())
     }
 
+    /// Tells a running scan to leave out what is left of the host that has the most left.
+    ///
+    /// # Errors
+    /// 409 unless it runs.
+    pub fn skip_host(&self, id: ScanId) -> Result<()> {
+        let state = self.state();
+        if let Some(running) = state.running.get(&id).filter(|running| !running.paused) {
+            running.control.skip_host();
+            return Ok(());
+        }
+        drop(state);
+        Err(self.wrong_state(id, "skip a host"))
+    }
+
     /// Lets a scan go on: one that was paused at once, one that was cut off when its turn comes.
     ///
     /// # Errors

@@ -323,11 +323,13 @@ impl ScanRequest {
             line.push(' ');
             line.push_str(text);
         };
-        if let Some(count) = self.top_ports {
+        if let Some(count) = self.top_ports.filter(|_| self.discovery != Discovery::Only) {
             add(&format!("--top-ports {count}"));
         } else {
             match self.ports.trim() {
                 "common" => {}
+                // Which ports there are does not matter, and the shell refuses to be told.
+                _ if self.discovery == Discovery::Only => {}
                 "all" | "-" | "1-65535" => add("-p-"),
                 ports => add(&format!("-p {}", quoted(ports))),
             }
@@ -463,8 +465,12 @@ pub(crate) fn addresses_of(targets: &[Target]) -> (AddressSet, Vec<String>) {
     (set.build(), names)
 }
 
-/// How many ports a spec asks of each address, by its techniques.
+/// How many ports a spec asks of each address, by its techniques; none where it only looks for
+/// hosts.
 pub(crate) fn ports_asked(spec: &ScanSpec) -> u64 {
+    if spec.discovery == Discovery::Only {
+        return 0;
+    }
     let protocols: Vec<Protocol> = if spec.techniques.is_empty() {
         vec![Protocol::Tcp]
     } else {
@@ -476,13 +482,14 @@ pub(crate) fn ports_asked(spec: &ScanSpec) -> u64 {
         .sum()
 }
 
-/// How many addresses, names counted as one each, and how many pairs of address and port.
+/// How many addresses, names counted as one each, and how many pairs of address and port; where
+/// there are no ports, each address counts once.
 pub(crate) fn size(spec: &ScanSpec) -> (u64, Vec<String>, u64) {
     let (all, names) = addresses_of(&spec.targets);
     let (excluded, _) = addresses_of(&spec.exclude);
     let addresses = all.without(&excluded).len();
     let hosts = addresses + names.len() as u128;
-    let probes = hosts.saturating_mul(ports_asked(spec).into());
+    let probes = hosts.saturating_mul(ports_asked(spec).max(1).into());
     (saturate(addresses), names, saturate(probes))
 }
 
@@ -579,6 +586,16 @@ mod tests {
              --concurrency 10 --max-rate 100 --min-rate 5 --retries 2 -T2 -Pn -sV --resolve-all \
              -4 --seed 7"
         );
+    }
+
+    #[test]
+    fn looking_for_hosts_alone_asks_no_port() {
+        let request =
+            request(r#"{"targets": ["10.0.0.0/24"], "discovery": "only", "ports": "all"}"#);
+        assert_eq!(request.command(), "portolan 10.0.0.0/24 -sn -n");
+        let spec = request.check().unwrap().spec;
+        assert_eq!(ports_asked(&spec), 0);
+        assert_eq!(size(&spec), (256, Vec::new(), 256));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use portolan_model::{ScanEvent, ScanSpec, Scope, Technique};
-use portolan_scan::{Control, Settled};
+use portolan_model::event::{PortFact, Reached};
+use portolan_model::{ScanEvent, ScanRecord, ScanSpec, Scope, Technique};
+use portolan_scan::{Control, Settled, settled_in};
 
 /// Runs scans.
 pub trait Runner: Send + Sync + fmt::Debug {
@@ -32,10 +33,32 @@ pub struct Job {
     pub detect: bool,
     /// Where it may go.
     pub scope: Scope,
-    /// What an earlier part of the same scan settled, and is not asked again.
-    pub settled: Settled,
+    /// What an earlier part of the same scan did.
+    pub earlier: Earlier,
     /// Decides the order, where the request does not.
     pub seed: u64,
+}
+
+/// How far an earlier part of a scan came; nothing for one that begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// What it settled, and is neither asked nor reported again.
+    pub settled: Settled,
+    /// The place in the order of the engine before which everything was asked.
+    pub place: Reached,
+    /// Open ports that it found, and of which it is not known what runs there.
+    pub unnamed: Vec<PortFact>,
+}
+
+impl Earlier {
+    /// What `record` holds, and the place that was kept with it.
+    pub fn of(record: &ScanRecord, place: Reached) -> Self {
+        Self {
+            settled: settled_in(record),
+            place,
+            unnamed: record.unnamed().collect(),
+        }
+    }
 }
 
 /// What a process can do.

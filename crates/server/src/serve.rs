@@ -1,8 +1,10 @@
 //! The application on a socket: connections, encryption, time-outs, and an end in order.
 
 mod patience;
+mod stalled;
 mod tls;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Version;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -26,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use self::patience::Patience;
+use self::stalled::{PIECE, Readers};
 use self::tls::Certificate;
 use crate::auth::{Client, Peer};
 use crate::error::ServeError;
@@ -180,14 +184,15 @@ struct Way {
 async fn connect(stream: TcpStream, peer: SocketAddr, way: Way, watcher: Watcher) {
     // Small messages must not wait for acknowledgements; a system that cannot is as good.
     let _ = stream.set_nodelay(true);
-    let stream = Patience::new(stream, way.state.settings().limits.write_time);
+    let longest = way.state.settings().limits.write_time;
+    let stream = Patience::new(stream, longest);
     match way.tls {
-        None => converse(stream, peer, way.router, watcher).await,
+        None => converse(stream, peer, way.router, watcher, longest).await,
         Some((acceptor, certificate)) => {
             refresh(&way.state, certificate).await;
             let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream));
             if let Ok(Ok(stream)) = handshake.await {
-                converse(stream, peer, way.router, watcher).await;
+                converse(stream, peer, way.router, watcher, longest).await;
             }
         }
     }
@@ -211,13 +216,31 @@ async fn refresh(state: &AppState, certificate: Arc<Certificate>) {
         .await;
 }
 
-async fn converse<S>(stream: S, peer: SocketAddr, router: Router, watcher: Watcher)
-where
+/// Answers on a connection until it ends, or one of its answers has waited for its reader for
+/// longer than `longest`.
+async fn converse<S>(
+    stream: S,
+    peer: SocketAddr,
+    router: Router,
+    watcher: Watcher,
+    longest: Duration,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let readers = Readers::default();
+    let watched = readers.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request.map(Body::new))
+        // Over HTTP/1 one answer has the connection, and whether that is read `Patience` knows.
+        let readers = (request.version() == Version::HTTP_2).then(|| watched.clone());
+        let answer = router.clone().oneshot(request.map(Body::new));
+        async move {
+            let answer = answer.await?;
+            Ok::<_, Infallible>(match readers {
+                Some(readers) => answer.map(|body| readers.watch(body)),
+                None => answer,
+            })
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -230,10 +253,14 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(HEAD_TIME))
         .max_concurrent_streams(100)
+        .max_send_buf_size(PIECE)
         .max_header_list_size(64 << 10);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A client that goes away is no error of the server.
-    let _ = watcher.watch(connection.into_owned()).await;
+    tokio::select! {
+        _ = watcher.watch(connection.into_owned()) => {}
+        () = readers.stalled(longest) => {}
+    }
 }
 
 /// Drops old scans, now and from time to time.

@@ -3,6 +3,8 @@
 //! What needs a browser is ignored by default; `cargo xtask test` runs it. Accessibility is
 //! judged by axe-core where it is at hand (`npm install --prefix target/axe axe-core@4`).
 
+#[path = "browser/clicks.rs"]
+mod clicks;
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "conformance/served.rs"]
@@ -429,6 +431,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
         "",
     );
     until_over(&browser);
+    let hosts = server.hosts_alone();
     let slow = scan(&browser, &server, "127.0.0.2", "1-65000", "500");
     let pages = [
         ("start", "/?target=127.0.0.1&ports=all".to_owned()),
@@ -444,6 +447,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
             "scan-nothing",
             format!("/scans/{many}?q=port:1%20state:filtered"),
         ),
+        ("scan-hosts", format!("/scans/{hosts}")),
         ("scan-plain", format!("/scans/{one}?plain=1&q=")),
         ("scan-running", format!("/scans/{slow}")),
         ("port", format!("/scans/{other}/ports/127.0.0.1/tcp/{port}")),
@@ -451,6 +455,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
         ("host", "/hosts/127.0.0.1".to_owned()),
         ("compare", format!("/compare?from={one}&to={other}")),
         ("settings", "/settings".to_owned()),
+        ("audit", "/settings/audit".to_owned()),
         ("api", "/api/docs".to_owned()),
         ("login", "/login".to_owned()),
         ("absent", "/nowhere".to_owned()),

@@ -1,8 +1,8 @@
 //! Making, listing and resuming scans.
 
 use jiff::Timestamp;
-use portolan_model::ScanSpec;
-use portolan_model::event::{Finished, Started};
+use portolan_model::event::{Finished, Reached, Started};
+use portolan_model::{PortSet, PortSpec, ScanSpec};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
@@ -36,8 +36,48 @@ pub enum Queued {
 pub struct Checkpoint {
     /// When it was saved.
     pub at: Timestamp,
-    /// The engine's own bytes.
+    /// As it was given: by [`ScanWriter::reached`], or in bytes of the caller's own.
     pub position: Vec<u8>,
+}
+
+/// A place in the order of a scan, and what decides the order, as it is kept. The large number is
+/// text, which every reader of JSON keeps exact.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Position {
+    seed: u64,
+    #[serde(default)]
+    step: String,
+    #[serde(default)]
+    pass: u32,
+    #[serde(default, rename = "position")]
+    within: u64,
+}
+
+/// The bytes of a place.
+pub(crate) fn position(seed: u64, place: &Reached) -> Vec<u8> {
+    let position = Position {
+        seed,
+        step: place.step.to_string(),
+        pass: place.pass,
+        within: place.position,
+    };
+    serde_json::to_vec(&position).expect("numbers and text are JSON")
+}
+
+impl Checkpoint {
+    /// The place that [`ScanWriter::reached`] was told; the beginning for one that says nothing
+    /// of it.
+    pub fn place(&self) -> Reached {
+        let read = || {
+            let position: Position = serde_json::from_slice(&self.position).ok()?;
+            Some(Reached {
+                step: position.step.parse().ok()?,
+                pass: position.pass,
+                position: position.within,
+            })
+        };
+        read().unwrap_or_default()
+    }
 }
 
 impl Store {
@@ -362,6 +402,8 @@ fn started(row: &Row<'_>, spec: &ScanSpec) -> Result<Option<Started>> {
         techniques: serde_json::from_str(&row.get::<_, String>("techniques")?).map_err(bad)?,
         ports: match row.get::<_, Option<String>>("ports")? {
             None => spec.ports.clone(),
+            // Only hosts were looked for.
+            Some(ports) if ports.is_empty() => PortSpec::new(PortSet::EMPTY, PortSet::EMPTY),
             Some(ports) => ports
                 .parse()
                 .map_err(|error| Error::damaged("a list of ports", error))?,
@@ -386,4 +428,34 @@ fn finish(row: &Row<'_>) -> Result<Option<Finished>> {
         loss: row.get("loss")?,
         expected_missed: row.get("missed")?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(position: impl Into<Vec<u8>>) -> Reached {
+        let checkpoint = Checkpoint {
+            at: Timestamp::UNIX_EPOCH,
+            position: position.into(),
+        };
+        checkpoint.place()
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_was_kept_however_large() {
+        let place = Reached {
+            step: u128::MAX,
+            pass: 3,
+            position: u64::MAX,
+        };
+        assert_eq!(kept(position(u64::MAX, &place)), place);
+    }
+
+    #[test]
+    fn what_says_nothing_of_a_place_is_the_beginning() {
+        for text in ["", "{\"seed\": 7}", "{\"seed\": 7, \"step\": \"-1\"}"] {
+            assert_eq!(kept(text), Reached::default(), "{text}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use portolan_model::event::Reached;
 use portolan_model::{ScanEvent, Service};
 use rusqlite::Connection;
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{self, Batch};
 use crate::messages::Said;
 use crate::scan::{ScanId, ScanState};
+use crate::scans::position;
 use crate::store::Store;
 use crate::time::micros;
 
@@ -336,6 +338,15 @@ impl ScanWriter {
         let writer = self.store.writer()?;
         writer.check(self.id)?;
         writer.send(Command::Checkpoint(self.id, micros(at), position))
+    }
+
+    /// Takes how far the engine has come, with the seed of its order, as
+    /// [`checkpoint`](Self::checkpoint) does.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when something that was sent before could not be written.
+    pub fn reached(&self, at: Timestamp, seed: u64, place: &Reached) -> Result<()> {
+        self.checkpoint(at, position(seed, place))
     }
 
     /// Waits until everything that was sent is in the file.

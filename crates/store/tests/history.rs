@@ -10,7 +10,7 @@ mod common;
 
 use common::*;
 use jiff::Timestamp;
-use portolan_model::{Mac, PortState, Protocol, Reason, ScanRecord};
+use portolan_model::{Mac, PortState, Protocol, Reason, ScanEvent, ScanRecord};
 use portolan_store::{
     ChangeKind, Cursor, Error, HostFilter, Mode, Order, Query, ResultsRequest, Retention,
     ScanFilter, ScanState, Sort, SortKey, Store,
@@ -62,7 +62,7 @@ fn a_scan_reads_back_as_its_events_tell_it() {
     let mut expected = ScanRecord::new("portolan 10.0.0.1", "1.2.3");
     for event in events {
         expected.apply(&event);
-        let is_last = matches!(event, portolan_model::ScanEvent::Finished(_));
+        let is_last = matches!(event, ScanEvent::Finished(_));
         writer.send(vec![event]).unwrap();
         writer.flush().unwrap();
         if !is_last {
@@ -168,6 +168,23 @@ fn a_suspended_scan_goes_on_from_its_checkpoint_and_counts_each_port_once() {
 }
 
 #[test]
+fn a_scan_that_asked_no_ports_reads_back() {
+    let (_dir, store) = open_store();
+    let writer = store.begin(new_scan("10.0.0.1", 0)).unwrap();
+    let ScanEvent::Started(mut began) = started(0) else {
+        panic!("it is another event");
+    };
+    let none = portolan_model::PortSet::EMPTY;
+    began.ports = portolan_model::PortSpec::new(none.clone(), none);
+    let hosts_alone = vec![ScanEvent::Started(began.clone()), finished(5)];
+    writer.send(hosts_alone).unwrap();
+    writer.flush().unwrap();
+    let scan = store.scan(writer.id()).unwrap();
+    assert_eq!(scan.started, Some(began.clone()));
+    assert_eq!(store.record(writer.id()).unwrap().started, Some(began));
+}
+
+#[test]
 fn asking_twice_with_the_same_key_scans_once() {
     let (_dir, store) = open_store();
     let ask = || {
@@ -219,9 +236,9 @@ fn a_scan_without_changes_costs_next_to_nothing() {
 }
 
 /// A web server as an asker hears it: its answer holds the time.
-fn web(address: std::net::IpAddr, product: &str, heard: &str) -> portolan_model::ScanEvent {
+fn web(address: std::net::IpAddr, product: &str, heard: &str) -> ScanEvent {
     let mut event = service(address, 80, "http", product);
-    if let portolan_model::ScanEvent::Service(fact) = &mut event {
+    if let ScanEvent::Service(fact) = &mut event {
         fact.service.evidence = Some(portolan_model::service::Evidence {
             rule: Some("http/nginx".to_owned()),
             probe: Some("http-get".to_owned()),

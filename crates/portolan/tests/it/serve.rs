@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -134,6 +136,72 @@ fn a_scan_survives_the_servers_sudden_death_and_goes_on() {
         .map(|state| counts[state].as_u64().unwrap())
         .sum();
     assert_eq!(sum, total);
+    let told = ports_told(&again.text("GET", &format!("/api/v1/scans/{id}/events"), ""));
+    assert_eq!(told.len() as u64, total, "a port is missing or told twice");
+    assert!((first..=last).eq(told));
+}
+
+/// The ports that an event stream tells of, sorted; one that is told twice is there twice.
+fn ports_told(stream: &str) -> Vec<u64> {
+    let messages = stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "));
+    let mut told = Vec::new();
+    for message in messages {
+        let message: Value = serde_json::from_str(message).unwrap();
+        let alone = message["ports"].as_array().into_iter().flatten();
+        told.extend(alone.map(|found| found["port"].as_u64().unwrap()));
+        for rest in message["rest"].as_array().into_iter().flatten() {
+            let ports: portolan_model::PortSet = rest["ports"].as_str().unwrap().parse().unwrap();
+            told.extend(ports.iter().map(u64::from));
+        }
+    }
+    told.sort_unstable();
+    told
+}
+
+#[test]
+fn what_runs_on_a_port_is_asked_again_where_the_server_died_before_it_knew() {
+    // Takes connections and says nothing until it is let.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let speaks = Arc::new(AtomicBool::new(false));
+    let may_speak = Arc::clone(&speaks);
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            if may_speak.load(Ordering::Relaxed) {
+                let _ = stream.write_all(SSH);
+            }
+            silent.push(stream);
+        }
+    });
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start(data.path());
+    let request = json!({"targets": ["127.0.0.1"], "ports": port.to_string(), "detect": true});
+    let id = server.call("POST", "/api/v1/scans", &request.to_string())["id"]
+        .as_i64()
+        .unwrap();
+    server.until(id, |scan| scan["counts"]["open"] == 1);
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+
+    speaks.store(true, Ordering::Relaxed);
+    let again = Server::start(data.path());
+    let interrupted = again.call("GET", &format!("/api/v1/scans/{id}"), "");
+    assert_eq!(
+        interrupted["state"], "interrupted",
+        "the scan was too quick"
+    );
+    again.call("POST", &format!("/api/v1/scans/{id}/resume"), "");
+    again.until(id, |scan| scan["state"] == "done");
+    let results = again.call("GET", &format!("/api/v1/scans/{id}/results"), "");
+    assert_eq!(
+        results["items"][0]["service"]["product"], "OpenSSH",
+        "{results}"
+    );
+    assert_eq!(results["items"].as_array().unwrap().len(), 1);
 }
 
 /// A web server with a name, a version and a title.

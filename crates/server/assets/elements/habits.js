@@ -34,14 +34,16 @@ export function keys() {
   if (document.documentElement.dataset.keys === "off") return;
   let waits = 0;
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, dialog");
+    const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, dialog[open]");
     if (event.key === "Escape") {
       const drawer = document.querySelector("dialog.drawer[open]");
       if (drawer) drawer.close();
       else for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
       return;
     }
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("canvas")) return;
+    // In the map `n` is the next open port.
+    const inMap = event.target.matches("canvas") && event.key.toLowerCase() === "n";
+    if (typing || inMap || event.ctrlKey || event.metaKey || event.altKey) return;
     if (Date.now() - waits < 1500 && PLACES[event.key]) {
       location.href = PLACES[event.key];
       return;

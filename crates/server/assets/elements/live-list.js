@@ -1,4 +1,5 @@
-// <live-list>: a list of scans that the server renders, kept up to date.
+// <live-list>: a list that the server renders, kept up to date: of scans, or with `data-scan` of
+// what one of them found.
 import { part } from "../lib/page.js";
 import { subscribe } from "../lib/stream.js";
 import { times } from "./habits.js";
@@ -8,10 +9,14 @@ const GAP = 1000;
 customElements.define("live-list", class extends HTMLElement {
   connectedCallback() {
     if (this.stop) return;
-    this.stop = subscribe("scans", (type) => {
-      if (type !== "scan" && type !== "deleted") return;
-      this.due ??= setTimeout(() => this.refresh(), GAP);
+    const soon = () => (this.due ??= setTimeout(() => this.refresh(), GAP));
+    const { scan } = this.dataset;
+    this.stop = subscribe("scans", (type, data) => {
+      if (type === "scan" && scan && String(data.scan.id) !== scan) return;
+      soon();
     });
+    // What happened before it listened: where another tab reads the stream, there is no greeting.
+    if (scan) soon();
   }
 
   disconnectedCallback() {

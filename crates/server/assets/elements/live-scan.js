@@ -47,7 +47,7 @@ customElements.define("live-scan", class extends HTMLElement {
     this.table.addEventListener("open-row", (event) => this.open(event.detail.row));
     this.group?.addEventListener("change", () => this.update());
     this.map.addEventListener("ports", (event) => {
-      const host = this.mapHost();
+      const host = this.rows.hosts.length > 1 && this.mapHost();
       this.setQuery(withTerm(`port:${event.detail}`, "host", host ? [host] : []));
     });
     document.getElementById("map-host")?.addEventListener("change", () => this.drawMap());
@@ -80,7 +80,10 @@ customElements.define("live-scan", class extends HTMLElement {
   async act(action, button) {
     if (button) button.disabled = true;
     try {
-      this.state(await (await api(`/scans/${this.scan}/${action}`, { method: "POST", body: "{}" })).json());
+      const scan = await (await api(`/scans/${this.scan}/${action}`, { method: "POST", body: "{}" })).json();
+      const same = scan.state === this.dataset.state;
+      await this.state(scan);
+      if (same && button) button.disabled = false;
     } catch (error) {
       this.tell(error.message);
       if (button) button.disabled = false;
@@ -107,13 +110,28 @@ customElements.define("live-scan", class extends HTMLElement {
     });
     // Where another tab reads the stream already there is no greeting: what was found a moment
     // ago may have been on its way to the disk, and the scan may have ended meanwhile.
-    setTimeout(async () => {
+    setTimeout(() => {
       if (greeted) return;
       this.load();
-      this.state(await (await api(`/scans/${this.scan}`)).json());
+      this.ask();
     }, 1500);
+    if (this.watches) return;
+    this.watches = true;
     const stale = document.getElementById("stale");
-    watch((state) => (stale.hidden = state !== "lost"));
+    watch((state) => {
+      // A server that died meanwhile says nothing of a scan that it does not run any more.
+      if (state === "live" && !stale.hidden) this.ask();
+      stale.hidden = state !== "lost" || OVER.includes(this.dataset.state);
+    });
+  }
+
+  /** Asks for the state, where the stream may not have told it. */
+  async ask() {
+    try {
+      this.state(await (await api(`/scans/${this.scan}`)).json());
+    } catch (error) {
+      this.tell(`The scan could not be read: ${error.message}`);
+    }
   }
 
   take(data) {

@@ -9,6 +9,8 @@ const COLUMNS = ["host", "port", "proto", "state", "reason", "service", "product
 /** Up to so many rows all are elements, so that the browser's own search finds them. */
 const PLAIN = 19;
 const SPARE = 1;
+/** So many rows are printed; beyond them the plain pages are the better thing to print. */
+const PRINTED = 5000;
 
 customElements.define("result-table", class extends HTMLElement {
   /** Takes the table over. @param {import("../lib/rows.js").Rows} rows */
@@ -34,6 +36,9 @@ customElements.define("result-table", class extends HTMLElement {
       this.measure();
       this.paint();
     });
+    this.printed = 0;
+    addEventListener("beforeprint", () => this.print(PRINTED));
+    addEventListener("afterprint", () => this.print(0));
     this.table.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("click", (event) => this.click(event));
     this.body.addEventListener("pointermove", (event) => (this.hover = this.placeOf(event.target)));
@@ -88,7 +93,7 @@ customElements.define("result-table", class extends HTMLElement {
   }
 
   layout() {
-    const size = Math.min(this.view.length, Math.max(PLAIN, this.fits() + SPARE));
+    const size = Math.min(this.view.length, Math.max(PLAIN, this.fits() + SPARE, this.printed));
     while (this.pool.length < size) {
       const cells = COLUMNS.map((name) => make("td", { class: `c-${name}${name === "host" || name === "port" ? " mono" : ""}`, role: "gridcell" }));
       const row = make("tr", { role: "row" }, ...cells);
@@ -98,10 +103,17 @@ customElements.define("result-table", class extends HTMLElement {
     while (this.pool.length > size) this.pool.pop().row.remove();
   }
 
+  /** Makes elements of so many rows, for paper. */
+  print(most) {
+    this.printed = most;
+    this.layout();
+    this.paint(true);
+  }
+
   paint(force = false) {
     const size = this.pool.length;
     const most = Math.max(0, this.view.length - size);
-    const first = Math.min(most, Math.max(0, Math.floor(this.scroller.scrollTop / this.height)));
+    const first = this.printed ? 0 : Math.min(most, Math.max(0, Math.floor(this.scroller.scrollTop / this.height)));
     if (!force && first === this.first) return;
     this.first = first;
     this.above.style.height = `${first * this.height}px`;

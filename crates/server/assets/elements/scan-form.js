@@ -41,7 +41,7 @@ customElements.define("scan-form", class extends HTMLElement {
       if (shown && control.setAttribute) control.setAttribute("aria-invalid", "true");
       else control.removeAttribute?.("aria-invalid");
     }
-    for (const id of ["estimate", "command", "curl"]) {
+    for (const id of ["estimate", "all-ports", "command", "curl"]) {
       setText(this.querySelector(`#${id}`), fresh.querySelector(`#${id}`).textContent);
     }
     this.querySelector("#warnings").replaceWith(fresh.querySelector("#warnings"));

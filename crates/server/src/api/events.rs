@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use self::feed::Feed;
-use super::extract::{Path, Query};
+use super::extract::{Path, Query, ScanPath};
 use crate::auth::Caller;
 use crate::error::{Problem, Result};
 use crate::live::Place;
@@ -51,7 +51,7 @@ pub(crate) struct TopicsQuery {
 /// From its beginning while all of it is kept; else a `reset` says to read the results.
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}/events", tag = "events",
-    params(("id" = i64, Path, description = "The scan's number"), ResumeQuery,
+    params(ScanPath, ResumeQuery,
            ("Last-Event-ID" = Option<String>, Header, description = "Where to go on")),
     responses(
         (status = 200, description = "`hello`, `update`, `reset`, and `end` when it is over", body = String, content_type = "text/event-stream")
@@ -60,7 +60,7 @@ pub(crate) struct TopicsQuery {
 pub(crate) async fn of_scan(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
     Query(query): Query<ResumeQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {

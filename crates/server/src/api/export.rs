@@ -15,7 +15,7 @@ use portolan_report::{Diff, Format, WriteOptions};
 use portolan_store::{Query as Filter, ResultsRequest, ScanId, Store};
 use tokio::sync::mpsc;
 
-use super::extract::{Path, Query};
+use super::extract::{Path, Query, ScanPath};
 use crate::error::{Problem, Result};
 use crate::request::ScanRequest;
 use crate::state::{AppState, DiffQuery, ExportQuery, parse_query};
@@ -29,7 +29,7 @@ const PIECES: usize = 4;
 /// Write what a scan found as a document
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}/export", tag = "results",
-    params(("id" = i64, Path, description = "The scan's number"), ExportQuery),
+    params(ScanPath, ExportQuery),
     responses(
         (status = 200, description = "The document, of the format's media type",
          content((String = "application/jsonl"), (String = "application/xml"), (String = "text/plain"),
@@ -38,7 +38,7 @@ const PIECES: usize = 4;
 )]
 pub(crate) async fn export(
     State(state): State<AppState>,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response> {
     let format = query.format.as_deref().unwrap_or("jsonl");

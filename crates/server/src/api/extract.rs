@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use crate::error::Problem;
 use crate::state::AppState;
@@ -31,14 +33,10 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
             )
             .with_hint("send `Content-Type: application/json`"));
         }
-        let body = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, state)).await;
-        let body = body
-            .map_err(|_| {
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
-            })?
-            .map_err(|rejection: BytesRejection| {
-                Problem::new(rejection.status(), rejection.body_text().to_lowercase())
-            })?;
+        let body = in_time(Bytes::from_request(request, state)).await?;
+        let body = body.map_err(|rejection: BytesRejection| {
+            Problem::new(rejection.status(), rejection.body_text().to_lowercase())
+        })?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let status = if error.is_data() {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -47,6 +45,29 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
             };
             Problem::new(status, format!("the body cannot be read: {error}"))
         })
+    }
+}
+
+/// Waits for a body no longer than it may take.
+async fn in_time<T>(body: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(BODY_TIME, body)
+        .await
+        .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))
+}
+
+/// The fields of a form, as pages send them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Form<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let read = in_time(axum::extract::Form::from_request(request, state)).await?;
+        read.map(|axum::extract::Form(fields)| Self(fields))
+            .map_err(|rejection: FormRejection| {
+                Problem::new(rejection.status(), rejection.body_text().to_lowercase())
+            })
     }
 }
 
@@ -73,6 +94,14 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for Query<T> {
             .map(|axum::extract::Query(value)| Self(value))
             .map_err(|rejection: QueryRejection| Problem::bad_request(rejection.body_text()))
     }
+}
+
+/// Which scan, as many addresses say it.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct ScanPath {
+    /// The scan's number
+    pub(crate) id: i64,
 }
 
 /// What stands in the path of the address.

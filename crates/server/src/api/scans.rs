@@ -13,7 +13,7 @@ use portolan_model::Protocol;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::extract::{Json, Path, Query};
+use super::extract::{Json, Path, Query, ScanPath};
 use super::views::{Change, CoursePoint, List, Preview, ResultItem, Scan, ScanHost, ScanProblem};
 use crate::auth::Caller;
 use crate::error::{Problem, Result};
@@ -122,21 +122,21 @@ pub(crate) async fn preview(
 
 /// Show a scan
 #[utoipa::path(
-    get, path = "/api/v1/scans/{id}", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
+    get, path = "/api/v1/scans/{id}", tag = "scans", params(ScanPath),
     responses(
         (status = 200, description = "The scan as it is now", body = Scan)
     )
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<Answer<Scan>> {
     state.scan(id).await.map(Answer)
 }
 
 /// Delete a scan and what it found
 #[utoipa::path(
-    delete, path = "/api/v1/scans/{id}", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
+    delete, path = "/api/v1/scans/{id}", tag = "scans", params(ScanPath),
     responses(
         (status = 204, description = "It is gone")
     )
@@ -144,7 +144,7 @@ pub(crate) async fn show(
 pub(crate) async fn delete(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<StatusCode> {
     state.delete(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -152,7 +152,7 @@ pub(crate) async fn delete(
 
 /// End a scan; what it found is kept
 #[utoipa::path(
-    post, path = "/api/v1/scans/{id}/cancel", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
+    post, path = "/api/v1/scans/{id}/cancel", tag = "scans", params(ScanPath),
     responses(
         (status = 200, description = "The scan as it is now", body = Scan)
     )
@@ -160,14 +160,14 @@ pub(crate) async fn delete(
 pub(crate) async fn cancel(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<Answer<Scan>> {
     state.cancel(&caller, id).await.map(Answer)
 }
 
 /// Tell a running scan to wait
 #[utoipa::path(
-    post, path = "/api/v1/scans/{id}/pause", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
+    post, path = "/api/v1/scans/{id}/pause", tag = "scans", params(ScanPath),
     responses(
         (status = 200, description = "The scan as it is now", body = Scan)
     )
@@ -175,14 +175,29 @@ pub(crate) async fn cancel(
 pub(crate) async fn pause(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<Answer<Scan>> {
     state.pause(&caller, id).await.map(Answer)
 }
 
+/// Leave out what is left of the host that has the most left, and say so in the result
+#[utoipa::path(
+    post, path = "/api/v1/scans/{id}/skip", tag = "scans", params(ScanPath),
+    responses(
+        (status = 200, description = "The scan as it is now", body = Scan)
+    )
+)]
+pub(crate) async fn skip(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(ScanPath { id }): Path<ScanPath>,
+) -> Result<Answer<Scan>> {
+    state.skip_host(&caller, id).await.map(Answer)
+}
+
 /// Let a scan go on that was paused, cancelled or cut off
 #[utoipa::path(
-    post, path = "/api/v1/scans/{id}/resume", tag = "scans", params(("id" = i64, Path, description = "The scan's number")),
+    post, path = "/api/v1/scans/{id}/resume", tag = "scans", params(ScanPath),
     responses(
         (status = 200, description = "The scan as it is now", body = Scan)
     )
@@ -190,7 +205,7 @@ pub(crate) async fn pause(
 pub(crate) async fn resume(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<Answer<Scan>> {
     state.resume(&caller, id).await.map(Answer)
 }
@@ -198,14 +213,14 @@ pub(crate) async fn resume(
 /// List what a scan found, port by port
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}/results", tag = "results",
-    params(("id" = i64, Path, description = "The scan's number"), ResultsQuery),
+    params(ScanPath, ResultsQuery),
     responses(
         (status = 200, description = "A page of results", body = List<ResultItem>)
     )
 )]
 pub(crate) async fn results(
     State(state): State<AppState>,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
     Query(query): Query<ResultsQuery>,
 ) -> Result<Answer<List<ResultItem>>> {
     state.results(id, &query).await.map(Answer)
@@ -213,14 +228,14 @@ pub(crate) async fn results(
 
 /// List what a scan left out
 #[utoipa::path(
-    get, path = "/api/v1/scans/{id}/problems", tag = "results", params(("id" = i64, Path, description = "The scan's number")),
+    get, path = "/api/v1/scans/{id}/problems", tag = "results", params(ScanPath),
     responses(
         (status = 200, description = "Every problem", body = List<ScanProblem>)
     )
 )]
 pub(crate) async fn problems(
     State(state): State<AppState>,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<Answer<List<ScanProblem>>> {
     state.problems(id).await.map(List::whole).map(Answer)
 }
@@ -229,28 +244,28 @@ pub(crate) async fn problems(
 ///
 /// At most 241 points, however long it took; the last one is as it is now.
 #[utoipa::path(
-    get, path = "/api/v1/scans/{id}/course", tag = "results", params(("id" = i64, Path, description = "The scan's number")),
+    get, path = "/api/v1/scans/{id}/course", tag = "results", params(ScanPath),
     responses(
         (status = 200, description = "Its course", body = List<CoursePoint>)
     )
 )]
 pub(crate) async fn course(
     State(state): State<AppState>,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<Answer<List<CoursePoint>>> {
     state.course(id).await.map(List::whole).map(Answer)
 }
 
 /// List what changed since the scan of the same targets before
 #[utoipa::path(
-    get, path = "/api/v1/scans/{id}/changes", tag = "results", params(("id" = i64, Path, description = "The scan's number")),
+    get, path = "/api/v1/scans/{id}/changes", tag = "results", params(ScanPath),
     responses(
         (status = 200, description = "Every change", body = List<Change>)
     )
 )]
 pub(crate) async fn changes(
     State(state): State<AppState>,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
 ) -> Result<Answer<List<Change>>> {
     state.changes(id).await.map(List::whole).map(Answer)
 }
@@ -258,14 +273,14 @@ pub(crate) async fn changes(
 /// List the hosts that a scan found
 #[utoipa::path(
     get, path = "/api/v1/scans/{id}/hosts", tag = "results",
-    params(("id" = i64, Path, description = "The scan's number"), PageQuery),
+    params(ScanPath, PageQuery),
     responses(
         (status = 200, description = "A page of hosts", body = List<ScanHost>)
     )
 )]
 pub(crate) async fn hosts(
     State(state): State<AppState>,
-    Path(id): Path<i64>,
+    Path(ScanPath { id }): Path<ScanPath>,
     Query(query): Query<PageQuery>,
 ) -> Result<Answer<List<ScanHost>>> {
     state.scan_hosts(id, &query).await.map(Answer)

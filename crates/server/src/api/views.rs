@@ -17,7 +17,7 @@ pub use account::{
 pub use host::{Change, Ended, HostDetail, KnownHost, KnownPort, PortValue, Seen};
 pub use request::{FieldError, Preview, Span};
 pub use result::{Evidence, ResultItem, Service};
-pub use scan::{Counts, CoursePoint, Name, Progress, Scan, ScanHost, ScanProblem};
+pub use scan::{Counts, CoursePoint, Kind, Name, Progress, Scan, ScanHost, ScanProblem};
 pub use server::{Ability, Capabilities, LimitsInfo, TechniqueInfo};
 
 /// A page of a list.

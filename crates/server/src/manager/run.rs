@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::ScanEvent;
-use portolan_model::event::{Finished, Outcome, Problem};
+use portolan_model::event::{Finished, Outcome, Problem, Reached};
+use portolan_scan::Control;
 use portolan_scan::clock::{Clock as _, SystemClock};
-use portolan_scan::{Control, Settled, settled_in};
 use portolan_store::{ScanId, ScanWriter};
 use serde_json::json;
 
 use super::{Begin, Manager, said};
 use crate::live::{Log, Worth};
-use crate::runner::{CannotStart, Job};
+use crate::runner::{CannotStart, Earlier, Job};
 use crate::update::{Update, open_in};
 
 /// How many events wait between the engine and the pump; a full channel slows the engine.
@@ -57,13 +57,12 @@ impl Manager {
     ) -> portolan_store::Result<()> {
         let store = &self.inner.store;
         let scan = store.scan(id)?;
-        let mut settled = Settled::new();
-        let writer = match begin {
-            Begin::Anew => store.start(id)?,
+        let (writer, earlier) = match begin {
+            Begin::Anew => (store.start(id)?, Earlier::default()),
             Begin::WhereItStopped => {
-                let (writer, _) = store.resume(id)?;
-                settled = settled_in(&store.record(id)?);
-                writer
+                let (writer, kept) = store.resume(id)?;
+                let place = kept.map_or_else(Reached::default, |kept| kept.place());
+                (writer, Earlier::of(&store.record(id)?, place))
             }
         };
         let was_paused = {
@@ -85,8 +84,9 @@ impl Manager {
             spec: scan.spec,
             detect: scan.detect,
             scope: self.inner.scope.clone(),
-            settled,
+            earlier,
         };
+        let (seed, place) = (job.seed, job.earlier.place);
         let (sender, receiver) = sync_channel(ROOM);
         let runner = Arc::clone(&self.inner.runner);
         let log = self.log_of(id);
@@ -98,6 +98,8 @@ impl Manager {
             writer: &writer,
             suspended,
             open_before: scan.counts.open,
+            seed,
+            place,
             lost: false,
         };
         std::thread::scope(|scope| {
@@ -148,6 +150,10 @@ struct Pump<'a> {
     suspended: &'a AtomicBool,
     /// Open ports that an earlier part of the scan found.
     open_before: u64,
+    /// What decides the order, until the engine has said so itself.
+    seed: u64,
+    /// Where this part of the scan begins.
+    place: Reached,
     /// Whether something could not be written.
     lost: bool,
 }
@@ -203,14 +209,52 @@ impl Pump<'_> {
                 !matches!(event, ScanEvent::Finished(end) if end.outcome == Outcome::Interrupted)
             });
         }
-        let mut begins = None;
-        for event in &mut batch {
+        let place = self.place_of(&mut batch);
+        let written = if batch.is_empty() {
+            Ok(())
+        } else {
+            self.tell(batch)
+        };
+        // What was found before a place is kept with it, or neither is.
+        let written = written.and_then(|()| match place {
+            Some(place) => self.writer.reached(Timestamp::now(), self.seed, &place),
+            None => Ok(()),
+        });
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.lost, true)
+        {
+            // Going on would find what nobody can keep.
+            control.stop();
+            let data = json!({"topic": format!("scan:{}", self.id), "detail": error.to_string()});
+            self.log.push("problem", &data.to_string(), Worth::Fact);
+        }
+    }
+
+    /// Takes from a batch how far the engine has come, and adds to its progress what was found
+    /// before.
+    fn place_of(&mut self, batch: &mut Vec<ScanEvent>) -> Option<Reached> {
+        let mut place = None;
+        batch.retain_mut(|event| {
             match event {
                 ScanEvent::Progress(progress) => progress.open += self.open_before,
-                ScanEvent::Started(started) => begins = Some((started.at, started.seed)),
+                ScanEvent::Started(started) => {
+                    self.seed = started.seed;
+                    // A scan can go on from its first moment on.
+                    place.get_or_insert(self.place);
+                }
+                ScanEvent::Reached(reached) => {
+                    place = Some(*reached);
+                    return false;
+                }
                 _ => {}
             }
-        }
+            true
+        });
+        place
+    }
+
+    /// Hands a batch to the store and to who listens.
+    fn tell(&mut self, batch: Vec<ScanEvent>) -> portolan_store::Result<()> {
         let state = self.note_progress(&batch);
         // Where the history cannot say, nothing is called new; the results say it later.
         let new = self
@@ -226,23 +270,10 @@ impl Pump<'_> {
         } else {
             Worth::Fact
         };
-        let mut written = self.log.push_kept("update", &data, worth, |place| {
+        self.log.push_kept("update", &data, worth, |place| {
             let words = (worth == Worth::Fact).then_some(("update", data.as_str()));
             self.writer.send_and_say(batch, said(place, words))
-        });
-        if let Some((at, seed)) = begins {
-            // The order is all there is to go on with: what is settled, the results say.
-            let place = json!({"seed": seed}).to_string().into_bytes();
-            written = written.and_then(|()| self.writer.checkpoint(at, place));
-        }
-        if let Err(error) = written
-            && !std::mem::replace(&mut self.lost, true)
-        {
-            // Going on would find what nobody can keep.
-            control.stop();
-            let data = json!({"topic": format!("scan:{}", self.id), "detail": error.to_string()});
-            self.log.push("problem", &data.to_string(), Worth::Fact);
-        }
+        })
     }
 
     /// Keeps the last progress for who asks; returns the scan's state.

@@ -45,6 +45,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/login", get(login::show).post(login::submit))
         .route("/logout", post(login::leave))
         .route("/settings", get(settings::show))
+        .route("/settings/audit", get(settings::audit::show))
         .route("/settings/look", post(settings::look))
         .route(
             "/settings/sessions/{id}/end",

@@ -1,5 +1,7 @@
 //! Pages as the server sends them, read by a parser.
 
+mod kinds;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -251,7 +253,7 @@ fn events(is_open: bool) -> Vec<ScanEvent> {
     events
 }
 
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "/",
     "/?target=10.0.0.5/24&timeout=soon",
     "/scans",
@@ -267,6 +269,7 @@ const PAGES: [&str; 16] = [
     "/compare?from=1&to=2",
     "/login",
     "/settings",
+    "/settings/audit",
     "/api/docs",
 ];
 
@@ -304,6 +307,21 @@ async fn every_page_is_whole_and_runs_nothing_of_its_own() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn the_audit_log_is_a_page_that_says_who_scanned_what() {
+    let site = Site::new();
+    let empty = site.get("/settings/audit").await;
+    assert_eq!(empty.texts("h2")[0], "Nothing was done yet");
+    let made = site
+        .post("/scans", "target=127.0.0.3&ports=custom&range=80")
+        .await;
+    let log = site.get("/settings/audit").await;
+    assert_eq!(log.texts("td.t-target"), ["scan 127.0.0.3"]);
+    assert_eq!(log.attributes("td.t-target a", "href"), [made.location]);
+    assert!(log.text.contains("portolan 127.0.0.3 -p 80 -n"));
+    assert!(site.get("/settings").await.text.contains("/settings/audit"));
 }
 
 #[tokio::test]

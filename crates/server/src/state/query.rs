@@ -60,6 +60,8 @@ pub struct ResultsQuery {
     /// The same as `product:` in `q`.
     pub product: Option<String>,
     /// `host`, `port`, `protocol`, `state`, `reason`, `service`, `product`, `time` or `rtt`.
+    /// While a scan runs, a page by `time` may repeat a closed port: it has the time at which its host
+    /// was last heard of.
     pub sort: Option<String>,
     /// `asc` or `desc`.
     pub order: Option<String>,

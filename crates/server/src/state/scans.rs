@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portolan_model::spec::Discovery;
 use portolan_model::{Protocol, ScanRecord, ScanSpec, Target, Technique};
 use portolan_store::{
     Cursor, HostFilter, NewScan, Order, Query, Queued, ResultsRequest, ScanFilter, ScanId, Sort,
@@ -416,7 +417,8 @@ impl AppState {
             let hint = "an administrator sets the scope with `portolan serve --scope`";
             refuse("targets", outside.to_string(), Some(hint));
         }
-        if crate::request::ports_asked(&checked.spec) == 0 {
+        let asks_ports = checked.spec.discovery != Discovery::Only;
+        if asks_ports && crate::request::ports_asked(&checked.spec) == 0 {
             refuse(
                 "ports",
                 "the technique asks none of these ports".to_owned(),
@@ -575,6 +577,18 @@ impl AppState {
         self.check(&known.request).map_err(Problem::invalid)?;
         self.act(caller, id, "resume", move |manager| {
             manager.resume(ScanId(id))
+        })
+        .await?;
+        self.scan(id).await
+    }
+
+    /// Leaves out what is left of the host that has the most left.
+    ///
+    /// # Errors
+    /// 404 where there is none, 409 unless it runs.
+    pub async fn skip_host(&self, caller: &Caller, id: i64) -> Result<Scan> {
+        self.act(caller, id, "skip", move |manager| {
+            manager.skip_host(ScanId(id))
         })
         .await?;
         self.scan(id).await

@@ -165,6 +165,30 @@ async fn a_body_has_its_bounds() {
     assert!(status == 400 || status == 422, "{status}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_a_byte_at_a_time_is_not_waited_for() {
+    let server = Server::new();
+    for (path, kind) in [
+        ("/api/v1/scans", "application/json"),
+        ("/login", "application/x-www-form-urlencoded"),
+        ("/scans", "application/x-www-form-urlencoded"),
+    ] {
+        let drops = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            Some((Ok::<_, std::io::Error>("x"), ()))
+        });
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("host", "127.0.0.1")
+            .header("content-type", kind)
+            .body(Body::from_stream(drops))
+            .unwrap();
+        let said = server.send(request).await.problem(408);
+        assert_eq!(said, "the body did not come in time", "{path}");
+    }
+}
+
 #[tokio::test]
 async fn paths_lead_nowhere_else() {
     let server = Server::new();

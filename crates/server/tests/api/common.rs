@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use portolan_model::event::{
-    Endpoint, Finished, HostUp, Outcome, PortFact, Progress, ServiceFact, Started,
+    Endpoint, Finished, HostUp, Outcome, PortFact, Progress, Reached, ServiceFact, Started,
 };
 use portolan_model::{PortState, Protocol, Reason, ScanEvent, Scope, Service, Technique};
 use portolan_scan::Control;
-use portolan_server::{Abilities, AppState, CannotStart, Job, Runner, Settings};
+use portolan_server::{Abilities, AppState, CannotStart, Earlier, Job, Runner, Settings};
 use portolan_store::{Mode, Store};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -57,6 +57,8 @@ impl Gate {
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) gate: Gate,
+    /// What each run was told of the parts before it.
+    pub(crate) earlier: Arc<Mutex<Vec<Earlier>>>,
 }
 
 pub(crate) fn banner() -> Service {
@@ -103,6 +105,7 @@ impl Runner for Script {
             .iter()
             .flat_map(|target| target.addresses().unwrap().iter().collect::<Vec<_>>())
             .collect();
+        self.earlier.lock().unwrap().push(job.earlier.clone());
         let ports = job.spec.ports.tcp();
         let total = addresses.len() as u128 * ports.len() as u128;
         let at = Timestamp::now();
@@ -126,7 +129,7 @@ impl Runner for Script {
             }));
             for port in ports.iter() {
                 done += 1;
-                let known = job.settled.get(&address);
+                let known = job.earlier.settled.get(&address);
                 if known.is_some_and(|known| known.tcp().contains(port)) {
                     continue;
                 }
@@ -169,6 +172,10 @@ impl Runner for Script {
                     open,
                     ..Progress::default()
                 }));
+                sink(ScanEvent::Reached(Reached {
+                    position: port.into(),
+                    ..Reached::default()
+                }));
             }
             sink(ScanEvent::HostDone { address, at });
         }
@@ -195,6 +202,8 @@ pub(crate) struct Server {
     pub(crate) app: Router,
     pub(crate) state: AppState,
     pub(crate) gate: Gate,
+    /// What each run of a scan was told of the parts before it.
+    pub(crate) earlier: Arc<Mutex<Vec<Earlier>>>,
     pub(crate) dir: TempDir,
 }
 
@@ -268,12 +277,17 @@ impl Server {
 
     fn over(store: Store, dir: TempDir, settings: Settings) -> Self {
         let gate = Gate(Arc::default());
-        let script = Arc::new(Script { gate: gate.clone() });
+        let earlier = Arc::default();
+        let script = Arc::new(Script {
+            gate: gate.clone(),
+            earlier: Arc::clone(&earlier),
+        });
         let state = AppState::new(store, script, settings).unwrap();
         Self {
             app: portolan_server::app(state.clone()),
             state,
             gate,
+            earlier,
             dir,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::Server;
+use crate::common::{Server, settings};
 
 fn ports(list: &Value) -> Vec<u64> {
     let items = list["items"].as_array().unwrap();
@@ -64,6 +64,45 @@ async fn results_are_sorted_and_paged_in_any_order() {
             assert_eq!(seen.len(), 300, "{sort} {order}");
         }
     }
+}
+
+#[tokio::test]
+async fn paging_while_results_still_come_in_repeats_none_and_leaves_none_out() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "1-100").await;
+    for sort in ["", "&sort=port&order=desc", "&sort=state"] {
+        let found = |scan: &Value| {
+            scan["counts"]["open"].as_u64().unwrap() + scan["counts"]["closed"].as_u64().unwrap()
+        };
+        let before = found(&server.get(&format!("/api/v1/scans/{id}")).await.json());
+        server.gate.open(20);
+        server.until(id, |scan| found(scan) == before + 20).await;
+        let path = format!("/api/v1/scans/{id}/results?limit=7{sort}");
+        let mut ports = Vec::new();
+        let mut next = String::new();
+        loop {
+            let page = server.get(&format!("{path}{next}")).await.json();
+            let items = page["items"].as_array().unwrap();
+            ports.extend(items.iter().map(|item| item["port"].as_u64().unwrap()));
+            // Between two pages more is found.
+            if ports.len() == 7 {
+                server.gate.open(10);
+                server.until(id, |scan| found(scan) == before + 30).await;
+            }
+            match page["next"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => break,
+            }
+        }
+        let all = ports.len();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), all, "a port came twice: {sort}");
+        for port in 1..=before + 20 {
+            assert!(ports.contains(&port), "{port} is left out: {sort}");
+        }
+    }
+    server.gate.open(u32::MAX);
 }
 
 #[tokio::test]

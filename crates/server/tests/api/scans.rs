@@ -213,6 +213,62 @@ async fn a_cancelled_scan_keeps_what_it_found_and_can_go_on() {
 }
 
 #[tokio::test]
+async fn what_runs_a_scan_is_told_where_the_part_before_stopped_also_the_second_time() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "20-90").await;
+    let path = format!("/api/v1/scans/{id}");
+    // A part that ends before it comes any further begins where the last one did.
+    for (part, (ports, place)) in [(3, 22), (0, 22), (59, 81)].into_iter().enumerate() {
+        let runs = |count| server.earlier.lock().unwrap().len() == count;
+        server.gate.open(ports);
+        let settled = place - 19;
+        server
+            .until(id, |scan| {
+                scan["state"] == "running"
+                    && (scan["counts"]["open"].as_u64().unwrap()
+                        + scan["counts"]["closed"].as_u64().unwrap())
+                        == settled
+            })
+            .await;
+        let cancelled = server.post(&format!("{path}/cancel"), &json!({})).await;
+        assert_eq!(cancelled.json()["state"], "cancelled");
+        let resumed = server.post(&format!("{path}/resume"), &json!({})).await;
+        assert_eq!(resumed.status, 200, "{}", resumed.text());
+        server.until(id, |_| runs(part + 2)).await;
+        let earlier = server.earlier.lock().unwrap().last().unwrap().clone();
+        assert_eq!(earlier.place.position, place);
+        let address = "127.0.0.1".parse().unwrap();
+        assert_eq!(earlier.settled[&address].tcp().len() as u64, settled);
+        // What runs on 22 was said before.
+        let unnamed: Vec<_> = earlier
+            .unnamed
+            .iter()
+            .map(|fact| fact.endpoint.port)
+            .collect();
+        assert_eq!(unnamed, if place < 80 { vec![] } else { vec![80] });
+    }
+    server.gate.open(u32::MAX);
+    let scan = server.until(id, |scan| scan["state"] == "done").await;
+    assert_eq!(scan["counts"]["closed"], 69);
+}
+
+#[tokio::test]
+async fn only_a_scan_that_runs_skips_a_host() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "1-10").await;
+    server.until(id, |scan| scan["state"] == "running").await;
+    let path = format!("/api/v1/scans/{id}/skip");
+    let skipped = server.post(&path, &json!({})).await;
+    assert_eq!(skipped.json()["state"], "running");
+    let log = server.get("/api/v1/audit").await.json();
+    assert_eq!(log["items"][0]["action"], "skip");
+    server.gate.open(u32::MAX);
+    server.until(id, |scan| scan["state"] == "done").await;
+    let said = server.post(&path, &json!({})).await.problem(409);
+    assert_eq!(said, format!("scan {id} is done: it cannot skip a host"));
+}
+
+#[tokio::test]
 async fn a_scan_that_runs_is_not_deleted_and_one_that_ended_is() {
     let server = Server::with(settings());
     let id = server.begin("127.0.0.1", "1-10").await;

@@ -303,6 +303,56 @@ async fn who_never_reads_a_large_answer_loses_the_connection() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
+/// How long anything of this file may take before it counts as never.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+
+#[tokio::test]
+async fn who_opens_streams_over_http2_and_never_reads_them_loses_the_connection() {
+    let limits = Limits {
+        write_time: std::time::Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = listen(|_| Encryption::None, limits).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    // The client reads its socket and answers pings; it gives each stream room for one byte, and
+    // then for no more.
+    let (mut sender, connection) =
+        hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+            .initial_stream_window_size(1)
+            .handshake(hyper_util::rt::TokioIo::new(stream))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let mut answers = Vec::new();
+    for path in ["/api/openapi.json", "/api/v1/events?topics=scans"].repeat(20) {
+        let request = axum::http::Request::get(format!("http://127.0.0.1{path}"))
+            .body(axum::body::Body::empty())
+            .unwrap();
+        match sender.send_request(request).await {
+            Ok(answer) => answers.push(answer),
+            // It was cut off already.
+            Err(_) => break,
+        }
+    }
+    assert!(!answers.is_empty());
+    let ended = tokio::time::timeout(PATIENCE, connection).await;
+    assert!(ended.is_ok(), "the connection is still there");
+    // What its streams held is given back.
+    for _ in 0..1000 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut metrics = String::new();
+        stream.read_to_string(&mut metrics).await.unwrap();
+        if metrics.contains("\nportolan_event_streams 0\n") {
+            return;
+        }
+    }
+    panic!("the places of its event streams did not come back");
+}
+
 #[tokio::test]
 async fn a_new_certificate_counts_from_the_next_connection_on() {
     let own = |dir: &std::path::Path| Encryption::SelfSigned {

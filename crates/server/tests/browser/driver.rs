@@ -249,6 +249,11 @@ impl Browser {
         );
     }
 
+    /// Forgets the files that it has kept of pages.
+    pub(crate) fn forget_files(&self) {
+        self.devtools("Network.clearBrowserCache", &json!({}));
+    }
+
     /// Takes a picture of the whole page.
     pub(crate) fn picture(&self, path: &Path) {
         let picture = self.devtools(

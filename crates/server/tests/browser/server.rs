@@ -26,14 +26,14 @@ struct Loopback;
 
 impl Runner for Loopback {
     fn abilities(&self) -> Abilities {
-        let missing = || Some("this test scans by connections only".to_owned());
+        let missing = || Some("this process may not send packets of its own".to_owned());
         Abilities {
             techniques: vec![
                 (Technique::Connect, None),
                 (Technique::Syn, missing()),
                 (Technique::Udp, missing()),
             ],
-            detect: missing(),
+            detect: None,
         }
     }
 
@@ -66,10 +66,10 @@ impl Runner for Loopback {
             pace: job.spec.pace.clone(),
             discovery: job.spec.discovery,
             seed: job.seed,
-            settled: job.settled.clone(),
+            settled: job.earlier.settled.clone(),
             shard: None,
             sweep: None,
-            from: portolan_model::event::Reached::default(),
+            from: job.earlier.place,
         };
         portolan_scan::run(&request, control, sink)
             .map(drop)
@@ -101,12 +101,78 @@ impl Server {
         self.0.at(path)
     }
 
+    /// Keeps a finished scan for hosts alone, which found some with names and MAC addresses.
+    pub(crate) fn hosts_alone(&self) -> ScanId {
+        let mut spec = ScanSpec::new(
+            vec!["192.0.2.0/24".parse().expect("a target")],
+            PortSpec::common(),
+        );
+        spec.discovery = portolan_model::spec::Discovery::Only;
+        let mut events = vec![ScanEvent::Started(portolan_model::event::Started {
+            at: now(),
+            techniques: vec![Technique::Syn],
+            ports: PortSpec::common(),
+            addresses: 256,
+            probes: 256,
+            seed: 0,
+        })];
+        for (last, name) in [
+            (1, "router.home"),
+            (20, "printer.home"),
+            (31, ""),
+            (77, "nas.home"),
+        ] {
+            let address = IpAddr::from([192, 0, 2, last]);
+            events.push(ScanEvent::HostUp(HostUp {
+                address,
+                reason: Reason::ArpResponse,
+                rtt: Some(std::time::Duration::from_micros(300 + 7 * u64::from(last))),
+                ttl: None,
+                at: now(),
+            }));
+            let mac = format!("02:00:00:00:00:{last:02x}");
+            events.push(ScanEvent::HostLink(portolan_model::event::HostLink {
+                address,
+                mac: mac.parse().expect("a MAC address"),
+            }));
+            if !name.is_empty() {
+                events.push(ScanEvent::HostName(HostName {
+                    address,
+                    name: name.to_owned(),
+                    kind: NameKind::Ptr,
+                }));
+            }
+        }
+        events.push(ScanEvent::Finished(portolan_model::event::Finished {
+            at: now(),
+            outcome: portolan_model::event::Outcome::Complete,
+            elapsed: std::time::Duration::from_millis(1200),
+            hosts_up: 4,
+            hosts_down: 252,
+            sent: 508,
+            loss: Some(0.0),
+            expected_missed: 0.0,
+        }));
+        self.keep(spec, events)
+    }
+
+    /// Keeps a scan of these events.
+    fn keep(&self, spec: ScanSpec, events: Vec<ScanEvent>) -> ScanId {
+        let store = self.0.state.store();
+        let writer = store
+            .begin(NewScan::new(spec, now()))
+            .expect("a scan can be kept");
+        writer.send(events).expect("events can be kept");
+        writer.flush().expect("they reach the disk");
+        writer.id()
+    }
+
     /// Keeps a finished scan in which a host and a service say hostile things.
     pub(crate) fn keep_hostile(&self, text: &str) -> ScanId {
         let host: IpAddr = "127.0.0.1".parse().expect("an address");
         let target = host.to_string().parse().expect("a target");
         let ports: PortSpec = "8080".parse().expect("a port");
-        let new = NewScan::new(ScanSpec::new(vec![target], ports.clone()), now());
+        let spec = ScanSpec::new(vec![target], ports.clone());
         let endpoint = Endpoint {
             address: host,
             protocol: Protocol::Tcp,
@@ -167,12 +233,7 @@ impl Server {
             }),
             ScanEvent::Finished(finished),
         ];
-        let store = self.0.state.store();
-        let writer = store.begin(new).expect("a scan can be kept");
-        writer.send(events).expect("events can be kept");
-        writer.flush().expect("they reach the disk");
-        let latest = store.scans(&portolan_store::ScanFilter::default(), None, 1);
-        latest.expect("scans can be listed").items[0].id
+        self.keep(spec, events)
     }
 }
 

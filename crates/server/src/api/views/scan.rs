@@ -4,13 +4,36 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use portolan_model::event::{NameKind, Outcome};
-use portolan_model::{Reason, Technique};
+use portolan_model::spec::Discovery;
+use portolan_model::{Reason, ScanSpec, Technique};
 use portolan_store as store;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{millis, saturate};
 use crate::request::ScanRequest;
+
+/// What a scan looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The ports of hosts.
+    Scan,
+    /// Hosts at which a few ports are open, in networks of any size.
+    Sweep,
+    /// Hosts alone.
+    Hosts,
+}
+
+impl Kind {
+    fn of(spec: &ScanSpec) -> Self {
+        match spec {
+            ScanSpec { sweep: Some(_), .. } => Self::Sweep,
+            spec if spec.discovery == Discovery::Only => Self::Hosts,
+            _ => Self::Scan,
+        }
+    }
+}
 
 /// A scan: what was asked, how far it is, what it found.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -19,6 +42,8 @@ pub struct Scan {
     pub id: i64,
     /// `queued`, `running`, `paused`, `done`, `incomplete`, `interrupted` or `cancelled`.
     pub state: String,
+    /// What it looks for: `scan` for the ports of hosts, `sweep`, or `hosts` for hosts alone.
+    pub kind: Kind,
     /// Its place in the queue, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_place: Option<usize>,
@@ -104,8 +129,10 @@ impl From<store::ScanSummary> for Scan {
         let request = ScanRequest::from_spec(&scan.spec, scan.detect);
         let finished = scan.finished.as_ref();
         let is_over = scan.state.is_over();
+        let kind = Kind::of(&scan.spec);
         Self {
             id: scan.id.0,
+            kind,
             queue_place: None,
             exclude: request.exclude.clone(),
             ports: request.ports.clone(),
@@ -114,7 +141,12 @@ impl From<store::ScanSummary> for Scan {
                 .started
                 .as_ref()
                 .map_or_else(Vec::new, |started| started.techniques.clone()),
-            command: request.command(),
+            // A request of the API can say all of a scan, and not all of a sweep.
+            command: if kind == Kind::Sweep && !scan.args.is_empty() {
+                scan.args.clone()
+            } else {
+                request.command()
+            },
             args: scan.args,
             version: scan.version,
             who: scan.who,

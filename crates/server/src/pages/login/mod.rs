@@ -1,6 +1,6 @@
 //! `/login` and `/logout`.
 
-use axum::extract::{Form, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::layout::{Content, Look, Section, capital};
 use super::words::foreign;
+use crate::api::extract::Form;
 use crate::{AppState, Caller, Client, Problem};
 
 /// Where to go afterwards.

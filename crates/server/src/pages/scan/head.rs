@@ -1,13 +1,15 @@
 //! The head of a scan's page: its state, what can be done to it, and its figures.
 
 use maud::{Markup, html};
+use portolan_model::Target;
 
+use super::super::scans::shorten;
 use super::super::start::Fields;
 use super::super::words::{
     badge, count, foreign, moment, percent, plural, round_trip, share, span,
 };
 use super::DEFAULT_QUERY;
-use crate::api::views::Scan;
+use crate::api::views::{Kind, Scan};
 
 /// Formats of the shell, with the words for them.
 const FORMATS: [(&str, &str, &str); 7] = [
@@ -49,7 +51,13 @@ fn meta(scan: &Scan) -> Markup {
     html! {
         p.meta {
             span { "Scan #" (scan.id) }
-            span { "ports " span.mono { (foreign(&super::super::scans::shorten(&scan.ports))) } }
+            span {
+                @match scan.kind {
+                    Kind::Hosts => "hosts alone",
+                    Kind::Sweep => { "sweep for ports " span.mono { (foreign(&shorten(&scan.ports))) } },
+                    Kind::Scan => { "ports " span.mono { (foreign(&shorten(&scan.ports))) } },
+                }
+            }
             span { (technique(scan)) @if scan.detect { ", services detected" } }
             @if !scan.exclude.is_empty() { span { "without " (foreign(&scan.exclude.join(" "))) } }
             span { (moment(scan.started.unwrap_or(scan.created))) }
@@ -79,10 +87,16 @@ fn actions(scan: &Scan) -> Markup {
     html! {
         div.actions {
             @if scan.state == "running" { (act("pause", "Pause")) }
+            @if scan.state == "running" && scan.kind == Kind::Scan && has_many_hosts(scan) { (act("skip", "Skip slowest host")) }
             @if scan.can_resume { (act("resume", "Resume")) }
             @if !is_over { (act("cancel", "Cancel")) }
             @if is_over {
-                a.button href=(Fields::of(&scan.request).address()) { "Scan again" }
+                // The form has no sweeps: one is made again in the shell.
+                @if scan.kind == Kind::Sweep {
+                    copy-button data-text=(scan.command) data-label="Copy to sweep again" {}
+                } @else {
+                    a.button href=(Fields::of(&scan.request).address()) { "Scan again" }
+                }
                 @match scan.previous {
                     Some(previous) => a.button href={ "/compare?from=" (previous) "&to=" (scan.id) } { "Compare" },
                     None => a.button href={ "/compare?to=" (scan.id) } { "Compare with…" },
@@ -104,16 +118,29 @@ fn actions(scan: &Scan) -> Markup {
     }
 }
 
+/// Whether its targets may be more than one host.
+fn has_many_hosts(scan: &Scan) -> bool {
+    let mut targets = scan.request.targets.iter();
+    let is_one = |target: &String| {
+        let target = target.parse::<Target>();
+        matches!(target, Ok(Target::Address(_) | Target::Name(_)))
+    };
+    !(targets.next().is_some_and(is_one) && targets.next().is_none())
+}
+
 fn export(scan: &Scan) -> Markup {
     html! {
         details.menu data-export="" {
             summary { "Export" }
             div {
-                p.soft.small { "Exactly the results that the filter shows." }
-                @for (format, word, who) in FORMATS {
+                p.soft.small {
+                    @if scan.kind == Kind::Hosts { "Every host that was found." } @else { "Exactly the results that the filter shows." }
+                }
+                // CSV has a line a port.
+                @for (format, word, who) in FORMATS.into_iter().filter(|(format, _, _)| scan.kind != Kind::Hosts || *format != "csv") {
                     a data-query="" download="" href=(super::super::words::address(
                         &format!("/api/v1/scans/{}/export", scan.id),
-                        &[("format", format), ("q", DEFAULT_QUERY)],
+                        &[("format", format), ("q", if scan.kind == Kind::Hosts { "" } else { DEFAULT_QUERY })],
                     )) { span { (word) } span.soft.small { (who) } }
                 }
                 p { copy-button data-text=(scan.command) data-label="Copy as shell command" {} }
@@ -130,10 +157,14 @@ fn figures(scan: &Scan) -> Markup {
     html! {
         dl.figures {
             @if scan.is_over() {
-                (figure("open", "Open", &count(counts.open)))
-                (figure("closed", "Closed", &count(counts.closed)))
-                (figure("filtered", "Filtered", &count(counts.filtered + counts.open_filtered)))
+                @if scan.kind != Kind::Hosts { (figure("open", "Open", &count(counts.open))) }
+                // A sweep tells of what is open and of nothing else.
+                @if scan.kind == Kind::Scan {
+                    (figure("closed", "Closed", &count(counts.closed)))
+                    (figure("filtered", "Filtered", &count(counts.filtered + counts.open_filtered)))
+                }
                 (figure("hosts", "Hosts up", &count(counts.hosts)))
+                @if let Some(silent) = scan.hosts_down.filter(|_| scan.kind == Kind::Hosts) { (figure("silent", "Silent addresses", &count(silent))) }
                 @if let Some(ms) = scan.elapsed_ms { (figure("elapsed", "Took", &span(ms))) }
                 @if let Some(sent) = scan.sent { (figure("sent", "Probes sent", &count(sent))) }
                 @if let Some(loss) = scan.loss { (figure("loss", "Loss measured", &percent(loss))) }
@@ -141,8 +172,8 @@ fn figures(scan: &Scan) -> Markup {
             } @else {
                 @let progress = scan.progress.as_ref();
                 (figure("done", "Done", &percent(share(scan.done, scan.total))))
-                (figure("probes", "Ports settled", &format!("{} of {}", count(scan.done), count(scan.total))))
-                (figure("open", "Open", &count(counts.open)))
+                (figure("probes", if scan.kind == Kind::Hosts { "Addresses settled" } else { "Ports settled" }, &format!("{} of {}", count(scan.done), count(scan.total))))
+                @if scan.kind != Kind::Hosts { (figure("open", "Open", &count(counts.open))) }
                 (figure("hosts", "Hosts up", &count(counts.hosts)))
                 (figure("rate", "Rate", &progress.map_or_else(|| "–".to_owned(), |now| format!("{:.0}/s", now.rate))))
                 (figure("left", "Time left", &progress.and_then(|now| now.left_ms).map_or_else(|| "…".to_owned(), span)))
@@ -158,11 +189,14 @@ fn figures(scan: &Scan) -> Markup {
 fn honest(scan: &Scan) -> Option<String> {
     let counts = &scan.counts;
     let known = counts.open + counts.closed + counts.filtered + counts.open_filtered;
+    let (found, unknown) = match scan.kind {
+        Kind::Hosts => (plural(counts.hosts, "host"), "not absent"),
+        Kind::Sweep | Kind::Scan => (plural(counts.open, "open port"), "not closed"),
+    };
     let partly = |how: &str| {
         Some(format!(
-            "{how} at {}: {} so far. What was not asked is unknown, not closed.",
+            "{how} at {}: {found} so far. What was not asked is unknown, {unknown}.",
             percent(share(scan.done, scan.total)),
-            plural(counts.open, "open port"),
         ))
     };
     match scan.state.as_str() {

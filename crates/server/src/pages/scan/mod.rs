@@ -1,9 +1,11 @@
 //! `/scans/{id}`: one scan, while it runs and ever after.
 //!
 //! `head` is its state and what can be done to it, `results` the filtered table, `course` how it
-//! went over time, `overview` the hosts against their ports, `port` the page of one port.
+//! went over time, `overview` the hosts against their ports, `found` the hosts of a scan that looks
+//! for nothing else, `port` the page of one port.
 
 mod course;
+mod found;
 mod head;
 mod overview;
 pub(super) mod port;
@@ -17,7 +19,7 @@ use serde::Deserialize;
 use super::assets;
 use super::layout::{Content, Look, Section, capital};
 use super::words::foreign;
-use crate::api::views::{Scan, ScanProblem};
+use crate::api::views::{Kind, Scan, ScanProblem};
 use crate::{AppState, Caller, Problem};
 
 /// What is shown where the address says nothing: what one looks for.
@@ -64,7 +66,7 @@ pub(super) async fn course(
     Ok(Html(course::picture(id, &course).into_string()))
 }
 
-/// `POST /scans/{id}/cancel`, `…/pause`, `…/resume` and `…/delete`
+/// `POST /scans/{id}/cancel`, `…/pause`, `…/resume`, `…/skip` and `…/delete`
 pub(super) async fn act(
     State(state): State<AppState>,
     caller: Caller,
@@ -74,6 +76,7 @@ pub(super) async fn act(
     let done = match action.as_str() {
         "cancel" => state.cancel(&caller, id).await.map(drop),
         "pause" => state.pause(&caller, id).await.map(drop),
+        "skip" => state.skip_host(&caller, id).await.map(drop),
         "resume" => state.resume(&caller, id).await.map(drop),
         "delete" => state.delete(&caller, id).await.map(drop),
         _ => Err(Problem::not_found(format!("a scan cannot `{action}`"))),
@@ -88,6 +91,17 @@ pub(super) async fn act(
 async fn page(state: &AppState, id: i64, view: &View) -> Result<Content, Problem> {
     let scan = state.scan(id).await?;
     let problems = state.problems(id).await?;
+    let title = format!("{} · scan {id}", foreign(&scan.targets));
+    if scan.kind == Kind::Hosts {
+        let found = found::render(state, &scan, view).await?;
+        let body = html! { (head::render(&scan)) (problem_list(&problems)) (found) };
+        let main = if scan.is_over() {
+            html! { div #hosts-found.flow { (body) } }
+        } else {
+            html! { live-list #hosts-found.flow data-scan=(id) { (body) } }
+        };
+        return Ok(Content::new(title, Section::Scans, main));
+    }
     let overview = overview::render(state, &scan).await?;
     let results = results::render(state, &scan, view).await?;
     let course = state.course(id).await?;
@@ -107,11 +121,7 @@ async fn page(state: &AppState, id: i64, view: &View) -> Result<Content, Problem
     } else {
         live(&scan, &body)
     };
-    Ok(Content::new(
-        format!("{} · scan {id}", foreign(&scan.targets)),
-        Section::Scans,
-        main,
-    ))
+    Ok(Content::new(title, Section::Scans, main))
 }
 
 /// The element that the scripts take over.

@@ -47,6 +47,10 @@ pub(super) async fn render(state: &AppState, scan: &Scan) -> Result<Markup, Prob
         return Ok(html! {
             section #overview aria-labelledby="overview-title" {
                 div.head { h2 #overview-title { (plural(scan.counts.hosts, "host")) " answered, none with an open port" } }
+                ul.chips {
+                    @for host in &hosts.items { li { a.chip.mono href={ "/hosts/" (host.host) } { (host.host) } } }
+                    @if hosts.next.is_some() { li.soft { "and others" } }
+                }
             }
         });
     }

@@ -67,7 +67,7 @@ fn section(scan: &Scan, view: &View, found: &List<ResultItem>, wrong: Option<&st
     let plain = if view.is_plain() { "1" } else { "" };
     let known = known(scan);
     html! {
-        section.card.results aria-label="Results" {
+        section.card.results.waits[found.items.is_empty() && !scan.is_over() && !view.is_plain()] aria-label="Results" {
             (filter(scan, view, wrong))
             result-table data-sort=(sort_key(view)) data-order=(view.order) hidden[found.items.is_empty() && scan.is_over()] {
                 div.scroller.wide tabindex=[view.is_plain().then_some("0")] {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::layout::{Content, Look, Section};
 use super::words::{address, badge, count, foreign, moment, percent, plural, share, span};
-use crate::api::views::{List, Scan};
+use crate::api::views::{Kind, List, Scan};
 use crate::{AppState, Problem, ScansQuery};
 
 /// Scans in a page.
@@ -153,7 +153,10 @@ fn row(scan: &Scan, picking: Picking) -> Markup {
                 (badge(&scan.state))
                 @if !scan.is_over() && scan.total > 0 { " " span.soft { (percent(share(scan.done, scan.total))) } }
             }
-            td.t-open.num { b { (count(scan.counts.open)) } span.label-s { " open" } }
+            td.t-open.num {
+                @if scan.kind == Kind::Hosts { b { (plural(scan.counts.hosts, "host")) } }
+                @else { b { (count(scan.counts.open)) } span.label-s { " open" } }
+            }
             td.num.hide-s {
                 @match (scan.previous, scan.changes) {
                     (Some(previous), Some(changes)) if changes > 0 => {
@@ -163,7 +166,13 @@ fn row(scan: &Scan, picking: Picking) -> Markup {
                     _ => span.soft { "–" },
                 }
             }
-            td.soft.hide-s { (foreign(&shorten(&scan.ports))) }
+            td.soft.hide-s {
+                @match scan.kind {
+                    Kind::Hosts => "none, hosts alone",
+                    Kind::Sweep => { (foreign(&shorten(&scan.ports))) ", sweep" },
+                    Kind::Scan => (foreign(&shorten(&scan.ports))),
+                }
+            }
             td.t-when.nowrap { (moment(scan.created)) }
             td.num.nowrap.hide-s { @match scan.elapsed_ms { Some(ms) => (span(ms)), None => span.soft { "–" } } }
         }

@@ -1,6 +1,6 @@
 //! The reader's account: where it is logged in, and its tokens for programs.
 
-use axum::extract::{Form, Path, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::super::layout::{Content, Look, Section};
 use super::super::words::{foreign, moment};
+use crate::api::extract::Form;
 use crate::api::views::{NewTokenView, SessionView, TokenRequest, TokenView};
 use crate::{AppState, Caller, Problem, Role};
 

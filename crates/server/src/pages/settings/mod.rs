@@ -1,8 +1,9 @@
 //! `/settings`: how pages look, who is logged in, what this server can do.
 
 pub(super) mod account;
+pub(super) mod audit;
 
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::http::header::{REFERER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{AppendHeaders, IntoResponse as _, Redirect, Response};
@@ -11,8 +12,9 @@ use serde::Deserialize;
 
 use super::layout::{Content, KEYS_COOKIE, Look, Section, THEME_COOKIE, Theme};
 use super::words::{count, foreign};
+use crate::api::extract::Form;
 use crate::api::views::Capabilities;
-use crate::{AppState, Caller, Problem};
+use crate::{AppState, Caller, Problem, Role};
 
 /// `GET /settings`
 pub(super) async fn show(State(state): State<AppState>, caller: Caller, look: Look) -> Response {
@@ -21,7 +23,7 @@ pub(super) async fn show(State(state): State<AppState>, caller: Caller, look: Lo
 
 async fn content(state: &AppState, caller: &Caller, look: &Look) -> Result<Content, Problem> {
     let account = account::render(state, caller).await?;
-    let main = page(look, &account, &state.capabilities().await?);
+    let main = page(look, caller, &account, &state.capabilities().await?);
     Ok(Content::new("Settings", Section::Settings, main))
 }
 
@@ -70,7 +72,7 @@ fn cookie(name: &str, value: &'static str) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn page(look: &Look, account: &Markup, capabilities: &Capabilities) -> Markup {
+fn page(look: &Look, caller: &Caller, account: &Markup, capabilities: &Capabilities) -> Markup {
     html! {
         div.stack.slim {
             h1 { "Settings" }
@@ -111,6 +113,7 @@ fn page(look: &Look, account: &Markup, capabilities: &Capabilities) -> Markup {
                     dt { "Scans at once" } dd { (capabilities.limits.running_scans) ", and " (capabilities.limits.queued_scans) " may wait" }
                     dt { "Results in a page" } dd { (count(capabilities.limits.page as u64)) }
                 }
+                @if caller.role >= Role::Admin { p { a href="/settings/audit" { "Audit log: who scanned what" } } }
             }
         }
     }

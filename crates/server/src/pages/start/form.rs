@@ -1,12 +1,16 @@
 //! The form that starts a scan: its fields as they are sent, and how they are shown.
 
 use maud::{Markup, html};
+use portolan_model::spec::Discovery;
 use portolan_model::{Protocol, services};
 use serde::Deserialize;
 
 use super::super::words::{count, foreign, plural, span};
 use crate::ScanRequest;
-use crate::api::views::{Capabilities, FieldError, Preview};
+use crate::api::views::{Capabilities, FieldError, Preview, Span};
+
+/// In the place of ports: only hosts are looked for.
+const HOSTS_ALONE: &str = "none";
 
 /// The fields, as text. In an address they fill the form in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -49,15 +53,18 @@ impl Fields {
             }
         };
         let is_named = matches!(request.ports.as_str(), "common" | "all");
+        let hosts_alone = request.discovery == Discovery::Only;
         Self {
             target: request.targets.join(" "),
             exclude: request.exclude.join(" "),
-            ports: if is_named {
+            ports: if hosts_alone {
+                HOSTS_ALONE.to_owned()
+            } else if is_named {
                 request.ports.clone()
             } else {
                 "custom".to_owned()
             },
-            range: if is_named {
+            range: if is_named || hosts_alone {
                 String::new()
             } else {
                 request.ports.clone()
@@ -66,7 +73,7 @@ impl Fields {
             timeout: number(request.timeout_ms.map(u64::from)),
             threads: number(request.concurrency.map(u64::from)),
             max_rate: number(request.max_rate),
-            discovery: flag(request.discovery == portolan_model::spec::Discovery::Skip),
+            discovery: flag(request.discovery == Discovery::Skip),
             detect: flag(request.detect),
             action: String::new(),
         }
@@ -103,7 +110,7 @@ impl Fields {
         request.exclude = words(&self.exclude);
         request.ports = match self.ports.as_str() {
             "custom" => self.range.trim().to_owned(),
-            "" => "common".to_owned(),
+            "" | HOSTS_ALONE => "common".to_owned(),
             named => named.to_owned(),
         };
         if !self.technique.is_empty() {
@@ -112,8 +119,10 @@ impl Fields {
         request.timeout_ms = timeout_ms;
         request.concurrency = concurrency;
         request.max_rate = max_rate;
-        if !self.discovery.is_empty() {
-            request.discovery = portolan_model::spec::Discovery::Skip;
+        if self.ports == HOSTS_ALONE {
+            request.discovery = Discovery::Only;
+        } else if !self.discovery.is_empty() {
+            request.discovery = Discovery::Skip;
         }
         request.detect = !self.detect.is_empty();
         (request, errors)
@@ -166,6 +175,8 @@ pub(super) struct Shown<'a> {
     pub(super) fields: &'a Fields,
     pub(super) errors: &'a [FieldError],
     pub(super) preview: Option<&'a Preview>,
+    /// The same with all ports.
+    pub(super) all_ports: Option<&'a Preview>,
     pub(super) capabilities: &'a Capabilities,
     pub(super) may_scan: bool,
 }
@@ -264,10 +275,33 @@ impl Shown<'_> {
                 }
                 div.choice {
                     input type="radio" id="ports-all" name="ports" value="all" checked[chosen("all")];
-                    label for="ports-all" { b { "All Ports" } " " span { "– " (count(65_535)) " probes for each address" } }
+                    label for="ports-all" {
+                        b { "All Ports" } " "
+                        span { "– " (count(65_535)) " probes for each address" span #all-ports { (self.all_ports()) } }
+                    }
+                }
+                div.choice {
+                    input type="radio" id="ports-none" name="ports" value=(HOSTS_ALONE) checked[chosen(HOSTS_ALONE)];
+                    label for="ports-none" { b { "No Ports" } " " span { "– only look which hosts are there" } }
                 }
             }
         }
+    }
+
+    /// What all ports of the targets come to.
+    fn all_ports(&self) -> String {
+        let Some(all) = self.all_ports else {
+            return String::new();
+        };
+        let mut text = String::new();
+        if all.addresses + all.names.len() as u64 > 1 {
+            text = format!(", {} in all", count(all.probes));
+        }
+        if let Some(seconds) = &all.seconds {
+            text.push_str(", about ");
+            text.push_str(&about(seconds));
+        }
+        text
     }
 
     fn advanced(&self) -> Markup {
@@ -378,21 +412,32 @@ fn estimate(preview: &Preview) -> String {
             plural(preview.names.len() as u64, "name")
         ));
     }
-    let mut text = format!(
-        "{}, {} each: {}",
-        what.join(" and "),
-        plural(preview.ports, "port"),
-        plural(preview.probes, "probe"),
-    );
+    let mut text = what.join(" and ");
+    if preview.ports > 0 {
+        let (ports, probes) = (
+            plural(preview.ports, "port"),
+            plural(preview.probes, "probe"),
+        );
+        text = format!("{text}, {ports} each: {probes}");
+    } else {
+        text.push_str(", no ports: who is there");
+    }
     if let Some(seconds) = &preview.seconds {
-        let (low, high) = (span(seconds.low * 1000.0), span(seconds.high * 1000.0));
         text.push_str(", about ");
-        text.push_str(&low);
-        if low != high {
-            text.push_str(" to ");
-            text.push_str(&high);
-        }
+        text.push_str(&about(seconds));
     }
     text.push('.');
     text
+}
+
+/// A span of time in words, from the least to the most.
+fn about(seconds: &Span) -> String {
+    let (low, high) = (span(seconds.low * 1000.0), span(seconds.high * 1000.0));
+    if seconds.high < 1.0 {
+        "a moment".to_owned()
+    } else if low == high {
+        low
+    } else {
+        format!("{low} to {high}")
+    }
 }

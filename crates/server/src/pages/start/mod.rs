@@ -2,17 +2,19 @@
 
 mod form;
 
-use axum::extract::{Form, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
+use portolan_model::spec::Discovery;
 
 pub(in crate::pages) use form::Fields;
 
 use super::layout::{Content, Look, Section};
 use super::scans;
+use crate::api::extract::Form;
 use crate::api::views::FieldError;
-use crate::{AppState, Caller, Problem, Role};
+use crate::{AppState, Caller, Problem, Role, ScanRequest};
 
 /// Scans that are listed below the form.
 const RECENT: usize = 8;
@@ -74,6 +76,16 @@ async fn page(
     } else {
         None
     };
+    let all_ports = if is_filled {
+        let all = ScanRequest {
+            ports: "all".to_owned(),
+            discovery: Discovery::Auto,
+            ..request
+        };
+        Some(state.preview(&all).await?)
+    } else {
+        None
+    };
     let found = preview.as_ref().map_or(&[][..], |preview| &preview.errors);
     errors.extend_from_slice(if refused.is_empty() { found } else { refused });
     preview.take_if(|_| !errors.is_empty());
@@ -81,6 +93,8 @@ async fn page(
         fields,
         errors: &errors,
         preview: preview.as_ref(),
+        // Where the targets are wrong, there is nothing to count.
+        all_ports: all_ports.as_ref().filter(|all| all.probes > 0),
         capabilities: &capabilities,
         may_scan: look
             .caller
