@@ -51,10 +51,15 @@ pub(crate) fn scope(args: &ScopeArgs, config: &crate::config::Config) -> Result<
     })
 }
 
+/// The order that places are in. It changes when an earlier program would go on wrongly.
+const ORDER: u64 = 2;
+
 /// The place that a scan of the history can go on from: its beginning where none is kept.
 pub(crate) fn place(kept: &portolan_store::Checkpoint) -> Reached {
     let read = || {
         let value: serde_json::Value = serde_json::from_slice(&kept.position).ok()?;
+        // A place in another order is none.
+        (value.get("order")?.as_u64()? == ORDER).then_some(())?;
         Some(Reached {
             step: value.get("step")?.as_str()?.parse().ok()?,
             pass: value.get("pass")?.as_u64()?.try_into().ok()?,
@@ -124,6 +129,7 @@ impl Keeper {
         self.writer.send(std::mem::take(&mut self.waiting))?;
         let position = serde_json::json!({
             "seed": self.seed,
+            "order": ORDER,
             "step": place.step.to_string(),
             "pass": place.pass,
             "position": place.position,
