@@ -43,6 +43,7 @@
 
 mod cells;
 mod changes;
+mod closing;
 mod error;
 mod filter;
 mod inlets;
