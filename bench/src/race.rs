@@ -100,15 +100,19 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let versions: Vec<String> = runners.iter().filter_map(Runner::version).collect();
     table::print(&machine::about(&versions, options.format));
     for course in &options.courses {
-        let mut standings: Vec<Standing> = runners
+        let takers = runners
             .iter()
-            .map(|runner| Standing::new(runner.name))
+            .filter_map(|runner| Some((runner, (runner.arguments)(course)?)));
+        let takers: Vec<(&Runner, Vec<String>)> = takers.collect();
+        let mut standings: Vec<Standing> = takers
+            .iter()
+            .map(|(runner, _)| Standing::new(runner.name))
             .collect();
         for round in 1..=options.runs {
-            for (runner, standing) in runners.iter().zip(&mut standings) {
+            for ((runner, arguments), standing) in takers.iter().zip(&mut standings) {
                 table::progress(course.name, round, options.runs, runner.name);
                 let network = Network::start(&simnet, course, &stage, options.time_limit)?;
-                let mut command = network.command(runner, course);
+                let mut command = network.command(runner, arguments);
                 let run = measure::run(&mut command, options.time_limit)
                     .map_err(|error| format!("cannot run {}: {error}", runner.name))?;
                 let outcome = network.end()?;

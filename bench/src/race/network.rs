@@ -17,7 +17,7 @@ pub(crate) struct Network {
     simnet: Child,
     output: BufReader<ChildStdout>,
     namespace: String,
-    last_port: u16,
+    course: &'static Course,
 }
 
 /// What `simnet` saw, and what is really there.
@@ -31,7 +31,7 @@ impl Network {
     /// Starts it, and waits until it can be scanned.
     pub(crate) fn start(
         simnet: &std::path::Path,
-        course: &Course,
+        course: &'static Course,
         stage: &Stage,
         limit: Duration,
     ) -> Result<Self, String> {
@@ -54,7 +54,7 @@ impl Network {
             simnet: child,
             output: BufReader::new(output),
             namespace,
-            last_port: course.last_port,
+            course,
         };
         let mut line = String::new();
         let read = network.output.read_line(&mut line);
@@ -65,11 +65,11 @@ impl Network {
     }
 
     /// The command that scans it.
-    pub(crate) fn command(&self, runner: &Runner, course: &Course) -> Command {
+    pub(crate) fn command(&self, runner: &Runner, arguments: &[String]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace]);
         command.arg(&runner.program);
-        command.args((runner.arguments)(course));
+        command.args(arguments);
         command
     }
 
@@ -83,21 +83,21 @@ impl Network {
         let said: Value =
             serde_json::from_str(&text).map_err(|error| format!("simnet said no JSON: {error}"))?;
         let packets = said["device"]["read"].as_u64().unwrap_or(0);
-        let open = open_ports(&said["truth"]["open_tcp"], self.last_port);
+        let open = open_ports(&said["truth"]["open_tcp"], self.course);
         Ok(Outcome { packets, open })
     }
 }
 
-/// The open ports of IPv4 hosts, as far as a course asks for them: from 1 on. A network may have
+/// The open ports of the hosts of its family, as far as a course asks for them. A network may have
 /// an open port 0 too, which no scanner here asks for.
-fn open_ports(truth: &Value, last_port: u16) -> BTreeSet<(IpAddr, u16)> {
+fn open_ports(truth: &Value, course: &Course) -> BTreeSet<(IpAddr, u16)> {
     let mut open = BTreeSet::new();
     for (host, ports) in truth.as_object().into_iter().flatten() {
         let (Ok(address), Some(ports)) = (host.parse::<IpAddr>(), ports.as_str()) else {
             continue;
         };
-        if address.is_ipv4() {
-            let asked = numbers(ports).filter(|port| (1..=last_port).contains(port));
+        if address.is_ipv6() == course.is_v6() {
+            let asked = numbers(ports).filter(|&port| course.asks(port));
             open.extend(asked.map(|port| (address, port)));
         }
     }
@@ -126,14 +126,28 @@ pub(crate) fn numbers(list: &str) -> impl Iterator<Item = u16> + '_ {
 mod tests {
     use serde_json::json;
 
+    use super::super::course::{Ask, COURSES};
     use super::*;
 
     #[test]
     fn a_port_that_no_scanner_is_asked_for_is_not_missed() {
-        let truth = json!({"198.18.0.1": "0,22,99-102", "2001:db8::1": "22"});
-        let open = open_ports(&truth, 100);
-        let ports: Vec<u16> = open.iter().map(|&(_, port)| port).collect();
-        assert_eq!(ports, [22, 99, 100]);
+        let truth = json!({"198.18.0.1": "0,22,99-102", "2001:db8::1": "0,24"});
+        let ports = |targets, ask| -> Vec<u16> {
+            let course = Course {
+                targets,
+                ask,
+                ..COURSES[0]
+            };
+            let open = open_ports(&truth, &course);
+            open.iter().map(|&(_, port)| port).collect()
+        };
+        assert_eq!(ports("198.18.0.1", Ask::Ports(100)), [22, 99, 100]);
+        assert_eq!(ports("2001:db8::1", Ask::Ports(100)), [24]);
+        let sweep = Ask::Sweep {
+            port: 101,
+            rate: 1_000,
+        };
+        assert_eq!(ports("198.18.0.0/24", sweep), [101]);
     }
 
     #[test]

@@ -8,12 +8,15 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::course::Course;
+use super::course::{Ask, Course};
 use super::network::numbers;
 use crate::stage::on_path;
 
-/// Makes the words that ask for a course.
-type Arguments = fn(&Course) -> Vec<String>;
+/// The MAC address of the router that `simnet` is.
+const ROUTER: &str = "00:00:5e:00:53:01";
+
+/// Makes the words that ask for a course; `None` for one that it cannot be asked.
+type Arguments = fn(&Course) -> Option<Vec<String>>;
 
 /// Reads the open ports in what a scanner prints.
 type Parse = fn(&str) -> BTreeSet<(IpAddr, u16)>;
@@ -30,22 +33,24 @@ pub(crate) struct Runner {
 /// Every scanner that is installed and takes part, Portolan first.
 ///
 /// masscan (1.3.2) is left out: it waits for ever at the end of a scan on such a device, and tells
-/// nothing when it is stopped. zmap (2.1) is, since it asks one port a run.
+/// nothing when it is stopped.
 pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
     let mut runners = vec![Runner {
         name: "portolan",
         program: portolan.to_owned(),
-        arguments: |course| {
-            let Course {
-                targets, last_port, ..
-            } = course;
-            words(&format!(
-                "{targets} --syn -Pn -n --no-config -p 1-{last_port} --json"
-            ))
+        arguments: |Course { targets, ask, .. }| {
+            Some(words(&match ask {
+                Ask::Ports(last) => {
+                    format!("{targets} --syn -Pn -n --no-config -p 1-{last} --json")
+                }
+                Ask::Sweep { port, rate } => {
+                    format!("sweep {targets} -n --no-config -p {port} --max-rate {rate} --json")
+                }
+            }))
         },
         parse: json_lines,
     }];
-    let peers: [(&'static str, &'static str, Arguments, Parse); 3] = [
+    let peers: [(&'static str, &'static str, Arguments, Parse); 4] = [
         ("nmap -T4", "nmap", |course| nmap(course, "-T4"), grepable),
         (
             "nmap --min-rate 10000",
@@ -56,16 +61,15 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
         (
             "rustscan",
             "rustscan",
-            |course| {
-                let Course {
-                    targets, last_port, ..
-                } = course;
-                words(&format!(
-                    "--no-config --no-banner -g -r 1-{last_port} -a {targets}"
-                ))
+            |Course { targets, ask, .. }| match ask {
+                Ask::Ports(last) => Some(words(&format!(
+                    "--no-config --no-banner -g -r 1-{last} -a {targets}"
+                ))),
+                Ask::Sweep { .. } => None,
             },
             arrow,
         ),
+        ("zmap", "zmap", zmap, rows),
     ];
     for (name, program, arguments, parse) in peers {
         if let Some(program) = on_path(program) {
@@ -90,13 +94,27 @@ impl Runner {
     }
 }
 
-fn nmap(course: &Course, pace: &str) -> Vec<String> {
-    let Course {
-        targets, last_port, ..
-    } = course;
-    words(&format!(
-        "-sS -Pn -n {pace} -p1-{last_port} -oG - {targets}"
-    ))
+fn nmap(course: &Course, pace: &str) -> Option<Vec<String>> {
+    let Course { targets, ask, .. } = course;
+    let Ask::Ports(last) = ask else {
+        return None;
+    };
+    let family = if course.is_v6() { "-6" } else { "" };
+    Some(words(&format!(
+        "-sS -Pn -n {family} {pace} -p1-{last} -oG - {targets}"
+    )))
+}
+
+/// zmap asks one port a run, and of a network that it knows the router of. It is told to wait for
+/// the last answers for 2 s; without a word it waits 8 s.
+fn zmap(course: &Course) -> Option<Vec<String>> {
+    let Course { targets, ask, .. } = course;
+    let Ask::Sweep { port, rate } = ask else {
+        return None;
+    };
+    Some(words(&format!(
+        "-p {port} -r {rate} -G {ROUTER} -c 2 -q -b /dev/null -O csv -f saddr,sport -o - {targets}"
+    )))
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -150,6 +168,15 @@ fn arrow(output: &str) -> BTreeSet<(IpAddr, u16)> {
     found
 }
 
+/// zmap's rows: `192.0.2.1,22`.
+fn rows(output: &str) -> BTreeSet<(IpAddr, u16)> {
+    let rows = output
+        .lines()
+        .filter_map(|line| line.trim().split_once(','));
+    rows.filter_map(|(address, port)| Some((address.parse().ok()?, port.parse().ok()?)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +190,6 @@ mod tests {
         let nmap = "Host: 192.0.2.1 ()\tPorts: 22/open/tcp//ssh///, 23/closed/tcp//x///\tIgnored";
         assert_eq!(grepable(nmap), wanted);
         assert_eq!(arrow("noise\n192.0.2.1 -> [22]\n"), wanted);
+        assert_eq!(rows("saddr,sport\n192.0.2.1,22\n"), wanted);
     }
 }

@@ -11,6 +11,7 @@ use portolan_wire::EtherType;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::closing::PacketSocket;
 use crate::error::{Error, Result};
 use crate::filter;
 use crate::outlets::{open, unsupported};
@@ -39,7 +40,7 @@ impl Inlet {
 #[derive(Debug)]
 struct Ear {
     inlet: Inlet,
-    socket: OwnedFd,
+    socket: PacketSocket,
     /// When it was empty last. What comes after cannot have come before, whatever the wall
     /// clock says.
     emptied_at: Duration,
@@ -68,7 +69,7 @@ impl Inlets {
             };
             Ok(Ear {
                 inlet,
-                socket: capture(ether_type, &program)?,
+                socket: PacketSocket::new(capture(ether_type, &program)?),
                 emptied_at: now,
             })
         };

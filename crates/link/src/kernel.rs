@@ -4,7 +4,7 @@
 //! decides what a route is, with its rules and tables; nothing here guesses.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::cells::Prefix;
 use crate::netlink::{Attributes, Message, Request, address, u16_at, u32_at};
 
 /// The largest datagram that the kernel sends (`NLMSG_GOODSIZE` and what dumps use).
@@ -40,6 +41,8 @@ mod kind {
     pub(super) const GET_ROUTE: u16 = 26;
     pub(super) const NEW_NEIGHBOUR: u16 = 28;
     pub(super) const GET_NEIGHBOUR: u16 = 30;
+    pub(super) const GET_RULE: u16 = 34;
+    pub(super) const GET_LABEL: u16 = 74;
     pub(super) const REQUEST: u16 = 1;
     pub(super) const DUMP: u16 = 0x300;
 }
@@ -62,7 +65,9 @@ mod attribute {
         pub(in super::super) const GATEWAY: u16 = 5;
         pub(in super::super) const PREFERRED_SOURCE: u16 = 7;
         pub(in super::super) const METRICS: u16 = 8;
+        pub(in super::super) const MULTIPATH: u16 = 9;
         pub(in super::super) const VIA: u16 = 18;
+        pub(in super::super) const NEXT_HOP_ID: u16 = 30;
         /// Within the metrics.
         pub(in super::super) const MTU: u16 = 2;
     }
@@ -72,8 +77,12 @@ mod attribute {
     }
 }
 
-/// Multicast groups of notices: links, addresses and routes of both families.
-const NOTICES: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// Multicast groups of notices: links; addresses, routes and rules of both families.
+const NOTICES: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x4_0000;
+
+/// Networks of a family that are held, at the most. A router of the Internet knows a million, which
+/// to read takes a second and changes many times in one.
+const MOST_PREFIXES: usize = 1 << 14;
 
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,6 +271,46 @@ impl Kernel {
         }
     }
 
+    /// The networks of a family that the kernel may make a difference for, as destinations: those
+    /// of all its routes and rules, and what its choice of source addresses goes by. `None` where
+    /// there are more than can be held.
+    pub(crate) fn prefixes(&mut self, is_v4: bool) -> io::Result<Option<Vec<Prefix>>> {
+        let family = u8::try_from(if is_v4 { libc::AF_INET } else { libc::AF_INET6 })
+            .expect("a family is a small number");
+        let mut found: Vec<Prefix> = NO_HOSTS
+            .into_iter()
+            .filter(|prefix| prefix.address.is_ipv4() == is_v4)
+            .collect();
+        let mut dump = |kind: u16, len: usize, read: &dyn Fn(&Message<'_>, &mut Vec<Prefix>)| {
+            let mut fixed = vec![0; len];
+            fixed[0] = family;
+            let request = Request::new(kind, kind::REQUEST | kind::DUMP, &fixed);
+            self.ask(request, |message| {
+                if found.len() <= MOST_PREFIXES {
+                    read(message, &mut found);
+                }
+            })
+        };
+        dump(kind::GET_ROUTE, 12, &|message, found| {
+            found.extend(read_prefix(message, is_v4));
+        })?;
+        let rules = dump(kind::GET_RULE, 12, &|message, found| {
+            found.extend(read_prefix(message, is_v4));
+        });
+        match rules.map_err(|error| (error.raw_os_error(), error)) {
+            // A kernel without rules.
+            Ok(()) | Err((Some(libc::EOPNOTSUPP), _)) => {}
+            Err((_, error)) => return Err(error),
+        }
+        if !is_v4 {
+            dump(kind::GET_LABEL, 12, &|message, found| {
+                found.extend(read_label(message));
+            })?;
+            dump(kind::GET_ADDRESS, 8, &read_own_networks)?;
+        }
+        Ok((found.len() <= MOST_PREFIXES).then_some(found))
+    }
+
     /// Sends a request and hands over the messages that answer it.
     fn ask(&mut self, request: Request, mut each: impl FnMut(&Message<'_>)) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
@@ -421,6 +470,61 @@ pub(crate) fn read_route(message: &Message<'_>) -> Option<KernelRoute> {
     })
 }
 
+/// What no route need say: addresses that are no hosts, and the scopes of RFC 4007 and 4291, 2.5,
+/// which the choice of a source goes by.
+const NO_HOSTS: [Prefix; 11] = [
+    Prefix::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 32),
+    Prefix::of(IpAddr::V4(Ipv4Addr::BROADCAST), 32),
+    Prefix::of(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 4),
+    Prefix::of(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128),
+    Prefix::of(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+    Prefix::of(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 96),
+    Prefix::of(IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0)), 96),
+    Prefix::of(IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
+    Prefix::of(IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+    Prefix::of(IpAddr::V6(Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0)), 10),
+    Prefix::of(IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
+];
+
+/// Reads the destinations of an `rtmsg` or a `fib_rule_hdr`, which begin alike.
+pub(crate) fn read_prefix(message: &Message<'_>, is_v4: bool) -> Option<Prefix> {
+    let (fixed, attributes) = message.split(12)?;
+    let any = if is_v4 {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    };
+    let address = attributes
+        .address(attribute::route::DESTINATION)
+        .unwrap_or(any);
+    let has = |kind| attributes.get(kind).is_some();
+    // A group of next hops is told as such, or by its number alone.
+    let is_group = has(attribute::route::NEXT_HOP_ID) && !has(attribute::route::INTERFACE);
+    (address.is_ipv4() == is_v4).then_some(Prefix {
+        address,
+        len: *fixed.get(1)?,
+        spreads: message.kind == kind::NEW_ROUTE && (has(attribute::route::MULTIPATH) || is_group),
+    })
+}
+
+/// Reads an `ifaddrlblmsg`: a network that the choice of a source tells from others (RFC 6724, 2.1).
+pub(crate) fn read_label(message: &Message<'_>) -> Option<Prefix> {
+    let (fixed, attributes) = message.split(12)?;
+    let address = attributes.address(attribute::address::ADDRESS)?;
+    (!address.is_ipv4()).then_some(Prefix::of(address, *fixed.get(2)?))
+}
+
+/// Reads an `ifaddrmsg`: of an own address of IPv6, how many bits a destination has in common with
+/// it decides whether it is the source, up to the length of its network (RFC 6724, 5, rule 8).
+pub(crate) fn read_own_networks(message: &Message<'_>, found: &mut Vec<Prefix>) {
+    if let Some((fixed, _)) = message.split(8)
+        && let (Some(&len), Some((_, address @ IpAddr::V6(_)))) =
+            (fixed.get(1), read_address(message))
+    {
+        found.extend((1..=len.min(128)).map(|len| Prefix::of(address, len)));
+    }
+}
+
 /// Reads an `ndmsg` and its attributes: where a neighbour is that was heard from lately.
 pub(crate) fn read_neighbour(message: &Message<'_>) -> Option<MacAddress> {
     let (fixed, attributes) = message.split(12)?;
@@ -434,11 +538,21 @@ pub(crate) fn read_neighbour(message: &Message<'_>) -> Option<MacAddress> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_kernel_tells_all_networks_that_it_goes_by() {
+        let mut kernel = Kernel::open().unwrap();
+        let found = kernel.prefixes(true).unwrap().unwrap();
+        let loopback = Prefix::of(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
+        assert!(found.contains(&loopback), "{found:?}");
+        let found = kernel.prefixes(false).unwrap().unwrap();
+        // Of the label of RFC 3056's addresses.
+        let label = Prefix::of("2002::".parse().unwrap(), 16);
+        assert!(found.contains(&label), "{found:?}");
+    }
 
     #[test]
     fn the_kernel_knows_the_loopback() {
@@ -482,6 +596,8 @@ mod tests {
             let message = Message { kind: 0, sequence: 0, payload: &payload };
             let _ = (read_interface(&message), read_address(&message));
             let _ = (read_route(&message), read_neighbour(&message));
+            let _ = (read_prefix(&message, true), read_label(&message));
+            read_own_networks(&message, &mut Vec::new());
         }
     }
 }

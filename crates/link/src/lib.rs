@@ -25,7 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - **Routes, sources and gateways** are the kernel's: each destination is asked of it once.
+//! - **Routes, sources and gateways** are the kernel's: it is asked once for all destinations between
+//!   which none of its routes and rules draws a line.
 //! - **Ethernet** and what looks like it (veth, bridges, VLANs, Wi-Fi, TAP) is sent to by packet
 //!   sockets. Neighbours are asked for by requests of our own, since the kernel asks only when it
 //!   has something to send itself. Probes wait meanwhile.
@@ -36,11 +37,13 @@
 //!   SYN/ACK. That is harmless: the answer was heard, and the other side forgets the connection.
 //!   A local firewall does not keep answers from us either, since they are heard before it.
 //!
-//! Read in this order: `link` (the device), `path` and `kernel` (where packets go),
+//! Read in this order: `link` (the device), `path`, `cells` and `kernel` (where packets go),
 //! `neighbours` and `solicit` (who is there), `outlets` and `inlets` (the sockets), `filter`, and
 //! `sys` below all, where everything `unsafe` of the workspace is.
 
+mod cells;
 mod changes;
+mod closing;
 mod error;
 mod filter;
 mod inlets;

@@ -15,6 +15,7 @@ use portolan_scan::device::{DeviceError, RouteError};
 use portolan_wire::MacAddress;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::cells::Cells;
 use crate::changes::{Asked, Change, Changes, look};
 use crate::error::{Error, Result};
 use crate::inlets::Inlets;
@@ -68,6 +69,7 @@ pub struct Link<C> {
     paths: Vec<Path>,
     /// By their indices.
     interfaces: HashMap<u32, Interface>,
+    cells: Cells,
     ways: Ways,
     neighbours: Neighbours,
     /// Packets whose neighbour has answered, and that have not left yet.
@@ -133,6 +135,7 @@ impl<C: Clock> Link<C> {
             asked,
             paths: Vec::new(),
             interfaces: HashMap::new(),
+            cells: Cells::default(),
             ways: Ways::default(),
             neighbours: Neighbours::default(),
             freed: VecDeque::new(),
@@ -224,9 +227,11 @@ impl<C: Clock> Link<C> {
 
     /// Looks at every path in use, and forgets what hung on the old state.
     fn look_for_changes(&mut self) {
+        self.cells.forget();
         self.ways.clear();
         self.interfaces.clear();
         for path in &mut self.paths {
+            path.gateway_mac = None;
             // Where the kernel cannot be asked, sending shows what is wrong.
             if let Ok(Some(change)) = look(&mut self.kernel, path, &self.asked) {
                 self.ended = Some(change);

@@ -8,6 +8,7 @@ use portolan_wire::{EtherType, MacAddress};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, sockopt};
 
 use crate::changes::Asked;
+use crate::closing::PacketSocket;
 use crate::error::{Error, Result};
 use crate::path::{Carrier, Path};
 use crate::rights::missing_after;
@@ -52,7 +53,7 @@ pub(crate) struct Outlets {
     /// Goes through the queueing discipline: to pass it by (packet(7), `PACKET_QDISC_BYPASS`)
     /// was not measurably faster over veth, and it defeats shaping, hides what is sent from
     /// tcpdump and turns a full queue into lost packets.
-    frame: OwnedFd,
+    frame: PacketSocket,
     tunnel: RawPair,
     host: RawPair,
 }
@@ -66,7 +67,7 @@ impl Outlets {
             let _ = sys::mark(socket.as_fd(), filter::MARK);
         }
         Ok(Self {
-            frame: packet_socket()?,
+            frame: PacketSocket::new(packet_socket()?),
             tunnel: RawPair::open()?,
             host,
         })

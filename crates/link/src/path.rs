@@ -8,8 +8,9 @@ use portolan_wire::MacAddress;
 
 use crate::kernel::Interface;
 
-/// Destinations whose way is remembered, at the most; others are asked of the kernel again.
-const REMEMBERED: usize = 1 << 16;
+/// Places of destinations whose way is remembered, two in each; others are asked of the kernel, or
+/// of the table of neighbours, again.
+const PLACES: usize = 1 << 16;
 
 /// What carries packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Path {
     pub(crate) carrier: Carrier,
     pub(crate) interface: Interface,
     pub(crate) gateway: Option<IpAddr>,
+    /// Where the gateway is on the link, once that is known.
+    pub(crate) gateway_mac: Option<MacAddress>,
     pub(crate) source: IpAddr,
     pub(crate) mtu: u32,
     /// A destination that takes it, by which to see whether it is still the way.
@@ -85,31 +88,33 @@ pub(crate) struct Way {
     pub(crate) mac: Option<MacAddress>,
 }
 
-/// Ways of the destinations that were asked for last: each has one place, and the next one with
-/// the same place takes it.
+/// Ways of the destinations that were asked for last: each has one place, where two are kept.
 #[derive(Debug, Default)]
-pub(crate) struct Ways(Box<[Option<Way>]>);
+pub(crate) struct Ways(Box<[[Option<Way>; 2]]>);
 
 impl Ways {
     /// The way to a destination, if it is remembered.
     pub(crate) fn get(&self, destination: IpAddr) -> Option<Way> {
-        let way = (*self.0.get(place(destination))?)?;
-        (way.destination == destination).then_some(way)
+        let ways = self.0.get(place(destination))?.iter().flatten();
+        ways.copied().find(|way| way.destination == destination)
     }
 
-    /// Remembers a way.
+    /// Remembers a way, in place of the older one at its place.
     pub(crate) fn insert(&mut self, way: Way) {
         if self.0.is_empty() {
-            self.0 = vec![None; REMEMBERED].into_boxed_slice();
+            self.0 = vec![[None; 2]; PLACES].into_boxed_slice();
         }
-        if let Some(slot) = self.0.get_mut(place(way.destination)) {
-            *slot = Some(way);
+        if let Some([newer, older]) = self.0.get_mut(place(way.destination)) {
+            if newer.is_some_and(|newer| newer.destination != way.destination) {
+                *older = *newer;
+            }
+            *newer = Some(way);
         }
     }
 
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
-        self.0.fill(None);
+        self.0.fill([None; 2]);
     }
 }
 
@@ -127,7 +132,7 @@ fn place(destination: IpAddr) -> usize {
     };
     // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
     let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-    usize::try_from(hash).unwrap_or(0) % REMEMBERED
+    usize::try_from(hash).unwrap_or(0) % PLACES
 }
 
 #[cfg(test)]
@@ -136,21 +141,47 @@ mod tests {
 
     use super::*;
 
+    fn way(destination: IpAddr) -> Way {
+        Way {
+            destination,
+            path: 3,
+            mac: None,
+        }
+    }
+
     #[test]
-    fn a_way_is_remembered_until_another_takes_its_place() {
+    fn a_way_is_remembered_until_all_are_forgotten() {
         let mut ways = Ways::default();
         let near: IpAddr = "192.0.2.1".parse().unwrap();
         assert_eq!(ways.get(near), None);
-        let way = Way {
-            destination: near,
-            path: 3,
-            mac: None,
+        ways.insert(way(near));
+        assert_eq!(ways.get(near), Some(way(near)));
+        let known = Way {
+            mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
+            ..way(near)
         };
-        ways.insert(way);
-        assert_eq!(ways.get(near), Some(way));
+        ways.insert(known);
+        assert_eq!(ways.get(near), Some(known));
         assert_eq!(ways.get("192.0.2.2".parse().unwrap()), None);
         ways.clear();
         assert_eq!(ways.get(near), None);
+    }
+
+    #[test]
+    fn two_that_share_a_place_do_not_take_it_from_each_other() {
+        let mut ways = Ways::default();
+        let near: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut rivals = (0..u32::MAX)
+            .map(|bits| IpAddr::from(Ipv4Addr::from_bits(bits)))
+            .filter(|other| *other != near && place(*other) == place(near));
+        let (rival, last) = (rivals.next().unwrap(), rivals.next().unwrap());
+        for _ in 0..3 {
+            ways.insert(way(near));
+            ways.insert(way(rival));
+        }
+        assert!(ways.get(near).is_some() && ways.get(rival).is_some());
+        ways.insert(way(last));
+        assert!(ways.get(near).is_none() && ways.get(rival).is_some());
     }
 
     #[test]

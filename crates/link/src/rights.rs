@@ -10,6 +10,8 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, no_new_privs, set_capabilities,
 };
 
+use crate::closing::PacketSocket;
+
 /// Whether packets of our own may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rights {
@@ -76,7 +78,10 @@ pub fn rights() -> Rights {
     let flags = SocketFlags::CLOEXEC;
     let opened = rustix::net::socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, None);
     match opened {
-        Ok(_) => Rights::Raw,
+        Ok(socket) => {
+            drop(PacketSocket::new(socket));
+            Rights::Raw
+        }
         Err(_) => Rights::Missing(Missing::of_this_process()),
     }
 }

@@ -271,9 +271,10 @@ pub struct Progress {
 pub struct Reached {
     /// Of a scan, the block of its plan; of a sweep, the step.
     pub step: u128,
-    /// Of a scan, the pass over the block's silent ports, from 1; 0 before the first.
+    /// Of a scan, the pass over the block's silent ports or addresses, from 1; 0 before the first.
     pub pass: u32,
-    /// Of a scan, the position in that pass.
+    /// Of a scan, the position in that pass: of pairs of host and port in the block's order, of
+    /// ports of the hosts that were found, or of ways to look for hosts, from 2^62 on.
     pub position: u64,
 }
 

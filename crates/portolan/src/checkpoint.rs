@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Result, io_reason, visible};
 
 /// The version of the file. It changes when an earlier program would go on wrongly.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Between two places that are kept at the least, and at the most.
 const SOONEST: Duration = Duration::from_millis(500);
@@ -498,21 +498,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_later_version_is_refused() {
+    fn a_file_of_an_earlier_or_a_later_version_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = written(directory.path());
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(
-            &path,
-            text.replacen("\"checkpoint\":1", "\"checkpoint\":2", 1),
-        )
-        .unwrap();
-        let refused = Kept::read(&path).unwrap_err();
-        assert!(
-            refused
-                .message
-                .ends_with("it is of version 2, and this program knows 1")
-        );
+        for other in [VERSION - 1, VERSION + 1] {
+            let ours = format!("\"checkpoint\":{VERSION}");
+            let theirs = format!("\"checkpoint\":{other}");
+            fs::write(&path, text.replacen(&ours, &theirs, 1)).unwrap();
+            let refused = Kept::read(&path).unwrap_err().message;
+            let expected = format!("it is of version {other}, and this program knows {VERSION}");
+            assert!(refused.ends_with(&expected), "{refused}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::transport::Transport;
 use crate::unreached::Unreached;
 
 use asked_out::AskedOut;
-use discover::Found;
+use discover::{Found, LOOKS};
 use limited::Limited;
 use state::{Host, State};
 use walk::Walk;
@@ -59,6 +59,9 @@ const REPEATS: u64 = 8;
 
 /// Jobs that are handed over at once.
 const BATCH: usize = 256;
+
+/// Ports of a host that an earlier part of the scan heard from, which are asked again.
+const ANSWERED: usize = 2;
 
 /// Everything about a run that is not found out on the way.
 #[derive(Debug, Clone, Copy)]
@@ -275,11 +278,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             Suspects::new(state.block.hosts(), ports, self.plan.seed())
         };
         let mut passes = 0;
-        if discovers && self.from.pass > 0 {
+        if discovers && self.from.pass > 0 && self.from.position < LOOKS {
             // An earlier part of the scan has looked for them.
             self.take_up_found(&state);
         } else if discovers {
-            // Hosts that an earlier part of the scan found are not looked for again.
             self.discover(&mut state);
         }
         if !only_hosts && !self.is_over() {
@@ -296,6 +298,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// Marks what is known already: its hosts are up, its ports are not asked.
+    ///
+    /// Of a host that was not done, what is known has answered: silent ports are told at its end.
+    /// Some of it is asked again, so that this part soon knows what the path bears and loses.
     fn take_up(&mut self, state: &mut State<'a>) {
         for (&address, ports) in self.settled {
             let Some(host) = state.block.host_of(address) else {
@@ -308,6 +313,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 if let Some(pair) = state.block.pair(host, port) {
                     state.settle(pair, host);
                 }
+            }
+            let answered = ports.of(self.plan.protocol()).iter().take(ANSWERED);
+            for port in answered.filter(|_| state.lacks(host)) {
+                let endpoint = Endpoint {
+                    address,
+                    protocol: self.plan.protocol(),
+                    port,
+                };
+                self.sentinels.offer(endpoint, PortState::Closed);
             }
         }
     }

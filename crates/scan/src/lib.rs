@@ -6,6 +6,7 @@ pub mod connect;
 mod control;
 pub mod device;
 pub mod discovery;
+mod divide;
 mod engine;
 mod error;
 pub mod loss;

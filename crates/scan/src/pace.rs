@@ -306,7 +306,7 @@ impl Pace {
     /// When it is worth waking up for the next probes: to wake up costs more than a probe. While
     /// the rate is still to be found, each shows the sooner how the path is the sooner it leaves.
     pub fn next_departure(&self, now: Duration) -> Duration {
-        let together = if self.doubling {
+        let together = if self.doubling && self.rate < self.limits.highest {
             1.0
         } else {
             (self.rate * TOGETHER.as_secs_f64()).max(1.0)
@@ -388,6 +388,11 @@ impl Pace {
             self.base_loss = 0.0;
             self.cut = now;
         }
+    }
+
+    /// Whether open ports serve as sentinels.
+    pub const fn trusts(&self) -> bool {
+        self.trusts
     }
 
     /// Closed ports that answer are there to serve as sentinels, and are to be preferred: they

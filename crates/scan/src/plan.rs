@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use portolan_model::event::Endpoint;
 use portolan_model::{AddressSet, PortSet, Protocol, Shard};
 
+use crate::divide::Divisor;
 use crate::error::{Error, Result};
 use crate::permutation::{MAX_LEN, Permutation, mix};
 
@@ -173,6 +174,7 @@ impl Plan {
             first,
             hosts: u32::try_from(hosts).unwrap_or(u32::MAX),
             order,
+            by_ports: Divisor::new(u32::try_from(self.ports.len()).unwrap_or(u32::MAX)),
         }
     }
 
@@ -198,6 +200,7 @@ pub struct Block<'a> {
     first: u64,
     hosts: u32,
     order: Permutation,
+    by_ports: Divisor,
 }
 
 impl Block<'_> {
@@ -244,16 +247,16 @@ impl Block<'_> {
 
     /// The number of the host in a pair.
     pub fn host(&self, pair: u64) -> u32 {
-        u32::try_from(pair / self.plan.ports.len() as u64).unwrap_or(u32::MAX)
+        u32::try_from(self.by_ports.divide(pair).0).unwrap_or(u32::MAX)
     }
 
     /// The address and port of a pair.
     pub fn endpoint(&self, pair: u64) -> Option<Endpoint> {
-        let place = usize::try_from(pair % self.plan.ports.len() as u64).ok()?;
+        let (host, place) = self.by_ports.divide(pair);
         Some(Endpoint {
-            address: self.address(self.host(pair))?,
+            address: self.address(u32::try_from(host).ok()?)?,
             protocol: self.plan.protocol,
-            port: *self.plan.ports.get(place)?,
+            port: *self.plan.ports.get(usize::try_from(place).ok()?)?,
         })
     }
 

@@ -87,9 +87,6 @@ const REPEATS: u128 = 4;
 /// announced again.
 const HOSTS: usize = 1 << 17;
 
-/// Routes that are remembered: those of sentinels, and of hosts with several ports.
-const ROUTES: usize = 1 << 12;
-
 /// After the last probe, answers are waited for this long at least, and this long where too few
 /// came to know how long they take.
 const LAST_WAIT: Duration = Duration::from_millis(300);
@@ -130,7 +127,7 @@ pub fn run_sweep<D: Device, C: Clock + Clone>(
     }));
     let options = syn_options(request);
     let sweep = Sweep {
-        transport: Syn::new(device, clock.clone()).remembering(ROUTES),
+        transport: Syn::new(device, clock.clone()),
         clock,
         control,
         sink,
@@ -390,7 +387,7 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             until = until.min(judgement);
         }
         if !self.is_walked() && !self.given.control.is_paused() && self.pace.has_room() {
-            until = until.min(self.pace.next_allowance(now));
+            until = until.min(self.pace.next_departure(now));
         }
         if self.storm.most().is_some() {
             until = until.min(now + Duration::from_millis(1)).max(now);

@@ -6,7 +6,6 @@
 //! long the answer took and which round of the [pace](crate::pace) it counts for.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -43,8 +42,12 @@ const COARSEST: Duration = Duration::from_millis(8);
 /// Packets that are made before they are sent.
 const WAITING: usize = 2048;
 
-/// Sources and routes that are remembered; with more destinations the device is asked again.
-const REMEMBERED: usize = 1 << 16;
+/// Destinations without a way that are remembered; with more, the device is asked again. The ways
+/// of all others it finds quickly.
+const REMEMBERED: usize = 1 << 12;
+
+/// Sources whose packets are prepared, at the most: of a machine's own addresses each is its own.
+const SOURCES: usize = 1 << 10;
 
 /// The maximum segment size that a SYN offers (RFC 9293, 3.7.1): without one, some firewalls
 /// take it for an attack.
@@ -67,6 +70,14 @@ struct Templates {
     reset_len: usize,
 }
 
+/// The packets of each source.
+#[derive(Debug, Default)]
+struct Prepared {
+    of: HashMap<IpAddr, Templates>,
+    /// Those that were used last: one source serves for millions in a row.
+    recent: Option<(IpAddr, Templates)>,
+}
+
 /// Sends SYNs through a device and reads what comes back.
 #[derive(Debug)]
 pub struct Syn<D, C> {
@@ -78,10 +89,9 @@ pub struct Syn<D, C> {
     current: [usize; 2],
     next: usize,
     quickest: Option<Duration>,
-    templates: HashMap<IpAddr, Templates>,
-    routes: HashMap<IpAddr, Result<Route, Finding>>,
-    /// So many of them are remembered at the most.
-    remembered: usize,
+    templates: Prepared,
+    /// Destinations without a way, and why.
+    unreached: HashMap<IpAddr, Finding>,
     /// Neighbours that are asked for, and the job of each.
     asking: HashMap<IpAddr, Job>,
     batch: Batch,
@@ -138,23 +148,14 @@ impl<D: Device, C: Clock> Syn<D, C> {
             current: [0; 2],
             next: 0,
             quickest: None,
-            templates: HashMap::new(),
-            routes: HashMap::new(),
-            remembered: REMEMBERED,
+            templates: Prepared::default(),
+            unreached: HashMap::new(),
             asking: HashMap::new(),
             batch: Batch::new(),
             refused: Vec::new(),
             resets: Vec::new(),
             failure: None,
         }
-    }
-
-    /// The same, with so many routes remembered at the most: where each destination is asked once,
-    /// to remember more costs memory and gains nothing.
-    #[must_use]
-    pub fn remembering(mut self, routes: usize) -> Self {
-        self.remembered = routes;
-        self
     }
 
     /// The device.
@@ -189,15 +190,19 @@ impl<D: Device, C: Clock> Syn<D, C> {
 
     /// How probes to `destination` leave.
     fn route(&mut self, destination: IpAddr) -> Result<Route, Finding> {
-        if let Some(known) = self.routes.get(&destination) {
-            return known.clone();
+        if !self.unreached.is_empty()
+            && let Some(why) = self.unreached.get(&destination)
+        {
+            return Err(why.clone());
         }
-        if self.routes.len() >= self.remembered {
-            self.routes.clear();
-        }
-        let found = self.device.route(destination).map_err(no_way);
-        self.routes.insert(destination, found.clone());
-        found
+        self.device.route(destination).map_err(|error| {
+            let why = no_way(error);
+            if self.unreached.len() >= REMEMBERED {
+                self.unreached.clear();
+            }
+            self.unreached.insert(destination, why.clone());
+            why
+        })
     }
 
     fn ask(&mut self, job: &Job) {
@@ -215,7 +220,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
         }
         let own = self.source_port(job);
         let number = self.secret.number(own, address, port);
-        let Some(templates) = templates(&mut self.templates, source) else {
+        let Some(templates) = self.templates.of(source) else {
             return;
         };
         let packet = self.batch.push(templates.len);
@@ -272,7 +277,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
     /// Sends what is made, as far as the device takes it.
     fn flush(&mut self) {
         for (source, address, own, port, number) in std::mem::take(&mut self.resets) {
-            if let Some(templates) = templates(&mut self.templates, source) {
+            if let Some(templates) = self.templates.of(source) {
                 let packet = self.batch.push(templates.reset_len);
                 let filled = templates.reset.fill(packet, address, port, own, number);
                 if filled.is_err() {
@@ -289,6 +294,18 @@ impl<D: Device, C: Clock> Syn<D, C> {
                     self.tell(&error);
                     self.batch.drop_front(1);
                 }
+            }
+        }
+    }
+
+    /// Of an answer from beyond the local link, the MAC address is a gateway's: it is taken off.
+    fn keep_own_macs(&mut self, answers: &mut [Answer]) {
+        for answer in answers {
+            // What a neighbour said of itself has no port and no time to live.
+            if answer.seen.mac.is_some() && answer.ttl.is_some() {
+                let route = self.route(answer.endpoint.address);
+                let is_near = route.is_ok_and(|route| route.reach == Reach::Link);
+                answer.seen.mac = answer.seen.mac.filter(|_| is_near);
             }
         }
     }
@@ -373,10 +390,10 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
             moments,
             quickest,
             resets,
-            routes,
             asking,
             ..
         } = self;
+        let first = answers.len();
         let received = device.receive(until, &mut |received| {
             let answer = match received.heard {
                 device::Heard::Packet {
@@ -397,10 +414,6 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
                             moment(moments, heard.own)?
                         };
                         let mac = link.filter(|_| heard.by_host);
-                        let mac = mac.filter(|_| {
-                            let route = routes.get(&heard.address);
-                            matches!(route, Some(Ok(route)) if route.reach == Reach::Link)
-                        });
                         let mut answer = heard.answer(moment, mac, received.at);
                         // It may be to any of the questions of its flow.
                         answer.rtt = answer.rtt.filter(|_| !is_kept);
@@ -428,6 +441,7 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
         {
             self.fail(&error);
         }
+        self.keep_own_macs(answers.get_mut(first..).unwrap_or_default());
         if !self.resets.is_empty() {
             self.flush();
         }
@@ -470,10 +484,21 @@ fn no_way(error: RouteError) -> Finding {
     }
 }
 
-fn templates(known: &mut HashMap<IpAddr, Templates>, source: IpAddr) -> Option<&Templates> {
-    match known.entry(source) {
-        Entry::Occupied(known) => Some(known.into_mut()),
-        Entry::Vacant(place) => Some(place.insert(Templates::new(source)?)),
+impl Prepared {
+    /// The packets of a source.
+    fn of(&mut self, source: IpAddr) -> Option<&Templates> {
+        let is_recent = self.recent.as_ref().is_some_and(|(of, _)| *of == source);
+        if !is_recent {
+            let next = match self.of.remove(&source) {
+                Some(known) => known,
+                None => Templates::new(source)?,
+            };
+            if self.of.len() >= SOURCES {
+                self.of.clear();
+            }
+            self.of.extend(self.recent.replace((source, next)));
+        }
+        self.recent.as_ref().map(|(_, templates)| templates)
     }
 }
 

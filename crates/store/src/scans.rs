@@ -40,11 +40,16 @@ pub struct Checkpoint {
     pub position: Vec<u8>,
 }
 
+/// The order that places are in. It changes when an earlier program's places would mean others.
+const ORDER: u64 = 2;
+
 /// A place in the order of a scan, and what decides the order, as it is kept. The large number is
 /// text, which every reader of JSON keeps exact.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Position {
     seed: u64,
+    #[serde(default)]
+    order: u64,
     #[serde(default)]
     step: String,
     #[serde(default)]
@@ -57,6 +62,7 @@ struct Position {
 pub(crate) fn position(seed: u64, place: &Reached) -> Vec<u8> {
     let position = Position {
         seed,
+        order: ORDER,
         step: place.step.to_string(),
         pass: place.pass,
         within: place.position,
@@ -66,10 +72,11 @@ pub(crate) fn position(seed: u64, place: &Reached) -> Vec<u8> {
 
 impl Checkpoint {
     /// The place that [`ScanWriter::reached`] was told; the beginning for one that says nothing
-    /// of it.
+    /// of it, or that is in another order.
     pub fn place(&self) -> Reached {
         let read = || {
             let position: Position = serde_json::from_slice(&self.position).ok()?;
+            (position.order == ORDER).then_some(())?;
             Some(Reached {
                 step: position.step.parse().ok()?,
                 pass: position.pass,

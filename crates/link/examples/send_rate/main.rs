@@ -6,7 +6,8 @@
 //!
 //! It needs root: it makes two namespaces joined by a veth pair, whose other end drops all, and
 //! sends there and nowhere else. The ways take turns, so that what else the machine does hits all
-//! of them; each figure is the median of the rounds.
+//! of them; each figure is the median of the rounds. The last is a whole scan of a /16 at 100 ports,
+//! engine and all, told to send as fast as it can.
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
 mod bare;
@@ -16,8 +17,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use portolan_link::{Link, Options};
+use portolan_model::event::Reached;
+use portolan_model::spec::Discovery;
+use portolan_model::{PortSet, PortSpec, ScanEvent, Target, Technique};
 use portolan_scan::clock::{Clock, SystemClock};
 use portolan_scan::device::{Batch, Device, Heard, Received};
+use portolan_scan::syn::SOURCE_PORTS;
+use portolan_scan::{Control, Request, Settled, run_syn};
 use portolan_testnet::{Namespace, connect, missing};
 use portolan_wire::{EtherType, MacAddress, SeqNumber, SynPath, SynTemplate, ethernet};
 use rustix::time::{ClockId, clock_gettime};
@@ -88,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let frames = frames(&header)?;
     let template = SynTemplate::new(&SynPath::new(SOURCE.into()))?;
     let mut batch = Batch::new();
-    let mut rates: [Vec<Rate>; 3] = Default::default();
+    let mut rates: [Vec<Rate>; 4] = Default::default();
     for _ in 0..rounds {
         rates[0].push(measure(&clock, || Ok(bare.send(&frames)?))?);
         batch.clear();
@@ -102,6 +108,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(link.send(&batch)?)
         };
         rates[2].push(measure(&clock, build)?);
+        let fresh = here.enter(|| Link::open(clock, &Options::new(SOURCE_PORTS)))??;
+        rates[3].push(scan(clock, fresh)?);
     }
     let rates = rates.map(|rates| Rate {
         wall: median(rates.iter().map(|rate| rate.wall)),
@@ -111,6 +119,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "bare sendmmsg",
         "link, packets ready",
         "link, packets built",
+        "scan of a /16, 100 ports",
     ];
     let bare = rates[0].cpu;
     println!(
@@ -177,6 +186,45 @@ fn measure(
     Ok(Rate {
         wall: packets / since(start, clock.now()).as_secs_f64(),
         cpu: packets / since(cpu_start, cpu()).as_secs_f64(),
+    })
+}
+
+/// Scans for a turn, as far as that comes.
+fn scan(clock: SystemClock, link: Link<SystemClock>) -> Result<Rate, Box<dyn Error>> {
+    let request = Request {
+        addresses: format!("{FAR}/16")
+            .parse::<Target>()?
+            .addresses()
+            .ok_or("no network")?,
+        ports: PortSpec::new(PortSet::from_range(1, 100), PortSet::EMPTY),
+        techniques: vec![Technique::Syn],
+        pace: portolan_model::spec::Pace {
+            min_rate: std::num::NonZeroU64::new(10_000_000),
+            retries: Some(0),
+            ..Default::default()
+        },
+        discovery: Discovery::Skip,
+        seed: 1,
+        settled: Settled::new(),
+        shard: None,
+        sweep: None,
+        from: Reached::default(),
+    };
+    let control = Control::new();
+    let mut sink = |event: ScanEvent| {
+        if let ScanEvent::Progress(progress) = event
+            && progress.elapsed >= TURN
+        {
+            control.stop();
+        }
+    };
+    let cpu_start = cpu();
+    let finished = run_syn(&request, link, clock, &control, &mut sink)?;
+    #[expect(clippy::cast_precision_loss, reason = "a rate to show")]
+    let packets = finished.sent as f64;
+    Ok(Rate {
+        wall: packets / finished.elapsed.as_secs_f64(),
+        cpu: packets / cpu().saturating_sub(cpu_start).as_secs_f64(),
     })
 }
 

@@ -35,6 +35,9 @@ impl<C: Clock> Link<C> {
 
     /// Has a gateway found, and waits for that.
     pub(super) fn find_gateway(&mut self, way: &Way) -> Result<(), RouteError> {
+        if way.mac.is_some() {
+            return Ok(());
+        }
         let Some((neighbour, silent)) = self.path(way).and_then(|path| {
             let gateway = path.gateway.filter(|_| path.carrier == Carrier::Link)?;
             let interface = path.interface.name.clone();
@@ -50,7 +53,10 @@ impl<C: Clock> Link<C> {
         loop {
             let now = self.clock.now();
             match self.look_up(neighbour, now) {
-                Known::At(_) => return Ok(()),
+                Known::At(mac) => {
+                    self.learn_mac(*way, mac);
+                    return Ok(());
+                }
                 Known::Silent => return Err(silent),
                 Known::Nothing => {
                     if !self.neighbours.ask(neighbour, now) {

@@ -211,7 +211,7 @@ impl<C: Clock> Link<C> {
             why,
         };
         let to = destination.ok_or_else(|| bad("it is no IP packet"))?;
-        let mut way = self.way(to)?;
+        let way = self.way(to)?;
         let (outlet, interface, neighbour) = {
             let path = self.path(&way).ok_or_else(|| bad("its path is unknown"))?;
             if packet.len() > usize::try_from(path.mtu).unwrap_or(usize::MAX) {
@@ -229,8 +229,7 @@ impl<C: Clock> Link<C> {
         }
         match self.look_up(neighbour, self.clock.now()) {
             Known::At(mac) => {
-                way.mac = Some(mac);
-                self.ways.insert(way);
+                self.learn_mac(way, mac);
                 Ok(Exit::Frame(outlet, interface, mac))
             }
             _ => Ok(Exit::Wait(neighbour)),

@@ -1,12 +1,14 @@
-//! Which way packets take to a destination: the kernel is asked once for each.
+//! Which way packets take to a destination: the kernel is asked once for all that it sends alike.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use portolan_scan::clock::Clock;
 use portolan_scan::device::RouteError;
+use portolan_wire::MacAddress;
 
 use super::Link;
+use crate::cells::Alike;
 use crate::kernel::{Interface, RouteKind};
 use crate::path::{Carrier, Path, Way};
 
@@ -16,10 +18,26 @@ const MOST_PATHS: usize = 4_096;
 impl<C: Clock> Link<C> {
     /// The way to a destination: remembered, or asked of the kernel.
     pub(super) fn way(&mut self, destination: IpAddr) -> Result<Way, RouteError> {
+        let is_v4 = destination.is_ipv4();
+        if self.cells.wants(is_v4) {
+            // Where they cannot be read, each destination is asked for, and shows what is wrong.
+            let prefixes = self.kernel.prefixes(is_v4).ok().flatten();
+            self.cells.draw(is_v4, prefixes.as_deref());
+        }
+        let alike = self.cells.find(destination);
+        if let Alike::Path(path) = alike {
+            return Ok(self.with_mac(Way {
+                destination,
+                path,
+                mac: None,
+            }));
+        }
         if let Some(way) = self.ways.get(destination) {
-            return Ok(way);
+            return Ok(self.with_mac(way));
         }
         let path = self.find_path(destination)?;
+        // Of its own addresses, each is its own source.
+        let is_shared = alike == Alike::Unasked && path.carrier != Carrier::Host;
         let known = self.paths.iter().position(|other| other.is(&path));
         let number = match known {
             Some(number) => number,
@@ -37,8 +55,43 @@ impl<C: Clock> Link<C> {
             path: u32::try_from(number).unwrap_or(u32::MAX),
             mac: None,
         };
-        self.ways.insert(way);
-        Ok(way)
+        if is_shared {
+            self.cells.note(destination, Alike::Path(way.path));
+        } else {
+            self.cells.note(destination, Alike::Alone);
+            self.ways.insert(way);
+        }
+        Ok(self.with_mac(way))
+    }
+
+    /// The way with what is known of its next hop: the gateway of its path, or the destination
+    /// itself on the link.
+    fn with_mac(&self, way: Way) -> Way {
+        let mac = match self.path(&way) {
+            Some(path) if path.carrier == Carrier::Link && path.gateway.is_none() => {
+                let known = self.ways.get(way.destination);
+                known
+                    .filter(|known| known.path == way.path)
+                    .and_then(|known| known.mac)
+            }
+            Some(path) => path.gateway_mac,
+            None => None,
+        };
+        Way { mac, ..way }
+    }
+
+    /// Notes where a way's next hop is.
+    pub(super) fn learn_mac(&mut self, way: Way, mac: MacAddress) {
+        let path = usize::try_from(way.path)
+            .ok()
+            .and_then(|path| self.paths.get_mut(path));
+        match path {
+            Some(path) if path.gateway.is_some() => path.gateway_mac = Some(mac),
+            _ => self.ways.insert(Way {
+                mac: Some(mac),
+                ..way
+            }),
+        }
     }
 
     /// Asks the kernel how packets to a destination leave.
@@ -87,12 +140,14 @@ impl<C: Clock> Link<C> {
         Ok(Path {
             carrier,
             gateway: route.gateway,
+            gateway_mac: None,
             source,
             mtu: route.mtu.unwrap_or(interface.mtu).min(interface.mtu),
             sample: destination,
             interface,
         })
     }
+
     /// An interface, which is remembered until something changes: to ask for one costs the
     /// kernel several times what a route does.
     fn interface(&mut self, index: u32) -> io::Result<Option<Interface>> {

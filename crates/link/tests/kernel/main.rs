@@ -3,4 +3,5 @@
 
 mod common;
 mod namespaces;
+mod routes;
 mod tunnels;

@@ -11,6 +11,7 @@ mod firewalls;
 mod interrupt;
 mod lab;
 mod limits;
+mod luck;
 mod names;
 mod own;
 mod packets;

@@ -37,7 +37,7 @@ fn mac(namespace: &Namespace) -> String {
     words[place + 1].to_uppercase()
 }
 
-fn interface(namespace: &Namespace) -> String {
+pub(crate) fn interface(namespace: &Namespace) -> String {
     let shown = namespace.run("ip", &["-o", "link", "show"]).unwrap();
     let line = shown.lines().find(|line| line.contains("link/ether"));
     let name = line.unwrap().split_whitespace().nth(1).unwrap();
@@ -436,7 +436,7 @@ fn packets_that_are_forged_at_line_rate_make_no_port() {
 }
 
 /// Sends forged packets for two minutes at the most.
-const FLOOD: &str = r#"
+pub(crate) const FLOOD: &str = r#"
 import os, random, socket, struct, sys, time
 there, here = (socket.inet_aton(word) for word in sys.argv[1:3])
 def total(data):

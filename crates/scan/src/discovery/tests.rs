@@ -25,6 +25,8 @@ use crate::permutation::mix;
 use crate::request::Request;
 use crate::run::run_syn;
 
+mod resumed;
+
 /// A simulated network as a device, under the clock that it moves. On a link, neighbours answer
 /// for themselves.
 struct SimDevice {

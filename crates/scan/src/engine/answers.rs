@@ -74,7 +74,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                         && let Some(walked) = walked
                     {
                         pass.repeats = left;
-                        pass.again.extend(walked);
+                        pass.later.extend(walked);
                     }
                 }
                 // What is not asked again counts as lost.
@@ -94,7 +94,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             return;
         }
         let (sentinels, time) = LOST_CONTACT;
-        if self.unheard_sentinels >= sentinels && now >= self.heard_at + time {
+        let was_heard = self.heard_at > self.started;
+        if was_heard && self.unheard_sentinels >= sentinels && now >= self.heard_at + time {
             self.lost_contact = true;
             (self.sink)(ScanEvent::Problem(Problem {
                 about: self.plan.addresses().to_string(),
@@ -145,6 +146,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.sentinels.answered(endpoint);
                 if matches!(answer.finding, Finding::Port(PortState::Open, _)) {
                     self.loss.answered();
+                    // Of what an earlier part of the scan knew, only now.
+                    self.offer_sentinel(endpoint, PortState::Open);
                 }
             }
             return;

@@ -44,6 +44,10 @@ pub(super) const EARLY: u64 = 1 << 61;
 /// Ports of a host that was found, before it is the next host's turn.
 const TURN: u32 = 16;
 
+/// While hosts are looked for, so much time's worth of ports that stayed silent may have been asked
+/// at the most: where the scan is gone on with, they are asked again.
+const EARLY_TIME: f64 = 3.0;
+
 /// The hosts that were found: their ports are asked while others are still looked for, and in
 /// the passes after that. Who is not there is not walked over.
 #[derive(Debug, Default)]
@@ -54,14 +58,17 @@ pub(super) struct Found {
     queue: VecDeque<(u32, u32)>,
     /// Positions walked in this pass.
     walked: u64,
+    /// Pairs of the block that had been settled before.
+    settled_before: u64,
     /// Whether it is their turn, or that of hosts to be found.
     turn: bool,
 }
 
 impl Found {
-    fn new(ports: usize, seed: u64) -> Self {
+    fn new(ports: usize, seed: u64, settled_before: u64) -> Self {
         Self {
             order: Permutation::new(ports as u64, mix(seed ^ 0x666f_756e)),
+            settled_before,
             ..Self::default()
         }
     }
@@ -72,10 +79,42 @@ impl Found {
         }
     }
 
-    /// Begins another pass over these hosts.
-    fn restart(&mut self, hosts: impl Iterator<Item = u32>) {
-        self.walked = 0;
-        self.queue = hosts.map(|host| (host, 0)).collect();
+    /// Begins another pass over these hosts, at a place of the order of their ports.
+    fn restart(&mut self, hosts: impl Iterator<Item = u32>, place: u64) {
+        let ports = self.order.as_ref().map_or(0, Permutation::len);
+        let place = u32::try_from(place.min(ports)).unwrap_or(u32::MAX);
+        self.queue = hosts.map(|host| (host, place)).collect();
+        self.walked = self.queue.len() as u64 * u64::from(place);
+        if u64::from(place) >= ports {
+            self.queue.clear();
+        }
+    }
+
+    /// How many positions were walked of which it is not known what became, where so many pairs
+    /// are settled.
+    pub(super) const fn open(&self, settled: u64) -> u64 {
+        self.walked
+            .saturating_sub(settled.saturating_sub(self.settled_before))
+    }
+
+    /// The place in the order of ports that every host has come to, in this pass; `asked_again`
+    /// are stretches of positions that are still waited for.
+    pub(super) fn level<'s>(&self, asked_again: impl Iterator<Item = &'s Range<u64>>) -> u64 {
+        let Some(ports) = self.order.as_ref().map(Permutation::len) else {
+            return 0;
+        };
+        let waiting = asked_again.filter_map(|stretch| {
+            let first = stretch.start.checked_sub(EARLY)?;
+            let last = stretch.end.checked_sub(EARLY + 1)?;
+            // One that goes on at the next host has that one's first port in it.
+            Some(if first / ports == last / ports {
+                first % ports
+            } else {
+                0
+            })
+        });
+        let queued = self.queue.iter().map(|&(_, place)| place.into());
+        queued.chain(waiting).fold(ports, u64::min)
     }
 
     /// Whether this pass has nothing left.
@@ -89,6 +128,9 @@ impl Found {
     }
 
     /// The next position; every other time only, while hosts are still to be found.
+    ///
+    /// Afterwards a host that is behind the others has the turn until it has caught up: that all
+    /// have come to one place is where a scan can be gone on from.
     pub(super) fn next(&mut self, shares: bool) -> Option<u64> {
         self.turn = !self.turn;
         if shares && !self.turn {
@@ -99,9 +141,11 @@ impl Found {
         let position = EARLY + u64::from(*host) * ports + u64::from(*place);
         *place += 1;
         self.walked += 1;
-        if u64::from(*place) >= ports {
+        let place = *place;
+        let is_behind = |next: Option<&(u32, u32)>| next.is_some_and(|&(_, next)| next > place);
+        if u64::from(place) >= ports {
             self.queue.pop_front();
-        } else if place.is_multiple_of(TURN) {
+        } else if place.is_multiple_of(TURN) && (shares || !is_behind(self.queue.get(1))) {
             self.queue.rotate_left(1);
         }
         Some(position)
@@ -144,10 +188,18 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let hosts = state.block.hosts();
         let end = LOOKS + u64::from(hosts) * MOST_LOOKS as u64;
         if self.options.discovery != Discovery::Only {
-            self.found = Found::new(self.plan.ports().len(), self.plan.seed());
+            self.found = self.nobody_found(state);
+            // Hosts that an earlier part of the scan found are not looked for, but asked.
+            let up = (0..state.block.hosts()).filter(|&host| state.host(host) == Host::Up);
+            self.found.restart(up, 0);
         }
         self.looking = true;
         let mut number = 0;
+        if self.from.position >= LOOKS {
+            number = self.from.pass.saturating_sub(1);
+            self.pass_from = self.from.position - LOOKS;
+        }
+        self.from = Reached::default();
         loop {
             number += 1;
             self.run_pass(state, Walk::Hosts, number, LOOKS..end, VecDeque::new());
@@ -168,11 +220,23 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         self.looking = false;
     }
 
+    fn nobody_found(&self, state: &State<'a>) -> Found {
+        let ports = self.plan.ports().len();
+        Found::new(ports, self.plan.seed(), state.settled_count)
+    }
+
     /// The hosts that an earlier part of the scan has found, and no others.
     pub(super) fn take_up_found(&mut self, state: &State<'a>) {
-        self.found = Found::new(self.plan.ports().len(), self.plan.seed());
+        self.found = self.nobody_found(state);
         let up = (0..state.block.hosts()).filter(|&host| state.host(host) == Host::Up);
-        self.found.restart(up);
+        self.found.restart(up, self.from.position);
+    }
+
+    /// Whether ports of hosts that were found may be asked while others are looked for.
+    pub(super) fn may_ask_early(&self, state: &State<'a>) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a bound that need not be exact")]
+        let open = self.found.open(state.settled_count) as f64;
+        open < EARLY_TIME * self.pace.rate()
     }
 
     /// Asks the ports of the hosts that were found until silence is proven; returns how often.
@@ -192,7 +256,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 return number;
             }
             let up = (0..state.block.hosts()).filter(|&host| state.host(host) == Host::Up);
-            self.found.restart(up);
+            self.found.restart(up, 0);
         }
     }
 

@@ -7,7 +7,7 @@ use portolan_model::event::{HostUp, PathSeen, PortsFact, Progress, Reached, Scan
 use portolan_model::spec::Discovery;
 
 use super::Engine;
-use super::discover::Heard;
+use super::discover::{EARLY, Heard, LOOKS};
 use super::state::{Host, State};
 use super::walk::{Pass, Walk};
 use crate::clock::Clock;
@@ -130,18 +130,25 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Says from time to time where the scan can be gone on from: the place of a while ago, so that
     /// answers that are late have come.
     pub(super) fn report_reached(&mut self, pass: &Pass, now: Duration) {
-        if pass.walk == Walk::Hosts || now < self.reached.0 + REACHED {
+        if now < self.reached.0 + REACHED {
             return;
         }
         let walked = self.stretches.iter().flat_map(|(_, walked)| walked);
-        let waiting = walked.chain(&pass.again).map(|stretch| stretch.start);
+        let waiting = walked.chain(&pass.again).chain(&pass.later);
         let place = Reached {
             step: self.block.into(),
             pass: pass.number,
-            // Hosts that were found first are asked in turns, which are not one order to go on in.
             position: match pass.walk {
-                Walk::Found => 0,
-                Walk::Hosts | Walk::Pairs => waiting.fold(pass.next, u64::min),
+                Walk::Found => self.found.level(waiting),
+                // Ports of hosts that were found already are in other places, and few.
+                Walk::Hosts => {
+                    let looks = waiting.filter(|stretch| stretch.start >= LOOKS);
+                    looks.map(|stretch| stretch.start).fold(pass.next, u64::min)
+                }
+                Walk::Pairs => {
+                    let pairs = waiting.filter(|stretch| stretch.start < EARLY);
+                    pairs.map(|stretch| stretch.start).fold(pass.next, u64::min)
+                }
             },
         };
         let (_, before) = std::mem::replace(&mut self.reached, (now, place));

@@ -68,6 +68,9 @@ pub(super) struct Pass {
     pub(super) end: u64,
     /// Stretches to be walked again.
     pub(super) again: VecDeque<Range<u64>>,
+    /// The same, but not before an open port has answered or all else was walked: until then it is
+    /// not known whether the path or the host keeps silent, and what was not asked yet may tell.
+    pub(super) later: VecDeque<Range<u64>>,
     /// Questions to be asked again within their flows, the soonest first.
     pub(super) twins: VecDeque<Twin>,
     /// Positions that were walked before all others, in order: the walk passes over them.
@@ -86,6 +89,7 @@ impl Pass {
             next: 0,
             end: 0,
             again: VecDeque::new(),
+            later: VecDeque::new(),
             twins: VecDeque::new(),
             primed: Vec::new(),
             repeats: 0,
@@ -136,6 +140,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             next: (range.start + std::mem::take(&mut self.pass_from)).min(range.end),
             end: range.end,
             again: first,
+            later: VecDeque::new(),
             twins: VecDeque::new(),
             primed,
             repeats: (range.end - range.start).saturating_mul(REPEATS),
@@ -180,7 +185,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     fn is_walked(&self, pass: &Pass) -> bool {
         let has_found = pass.walk == Walk::Found && !self.found.is_empty();
-        pass.next >= pass.end && pass.again.is_empty() && pass.twins.is_empty() && !has_found
+        let is_through = pass.next >= pass.end && pass.again.is_empty() && pass.later.is_empty();
+        is_through && pass.twins.is_empty() && !has_found
     }
 
     /// When there is something to do again, if no answer comes before.
@@ -239,6 +245,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         jobs.clear();
         let twins = self.twins(pass);
+        let takes_early = pass.walk == Walk::Found || self.may_ask_early(state);
         let mut looked_at = 0;
         // So few probes overrun no path: what stays silent is asked again before it is in doubt.
         let is_worth_a_sentinel = pass.number > 1 || pass.end > FEW_PAIRS;
@@ -263,7 +270,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             }
             looked_at += 1;
             let is_repeat = !pass.again.is_empty();
-            let Some(position) = self.next_position(pass, round) else {
+            let Some(position) = self.next_position(pass, round, takes_early) else {
                 break;
             };
             if !is_repeat && state.asked_out.holds(position) {
@@ -376,8 +383,17 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         self.transport.submit(jobs);
     }
 
-    /// The next position of the walk, noted as walked in `round`.
-    pub(super) fn next_position(&mut self, pass: &mut Pass, round: u32) -> Option<u64> {
+    /// The next position of the walk, noted as walked in `round`. While hosts are looked for,
+    /// `takes_early` says whether it may be a port of one that was found.
+    pub(super) fn next_position(
+        &mut self,
+        pass: &mut Pass,
+        round: u32,
+        takes_early: bool,
+    ) -> Option<u64> {
+        if self.pace.trusts() || pass.next >= pass.end {
+            pass.again.append(&mut pass.later);
+        }
         let position = loop {
             if let Some(stretch) = pass.again.front_mut() {
                 match stretch.next() {
@@ -388,6 +404,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
             } else if (pass.walk == Walk::Found || pass.next < pass.end)
                 && pass.walk != Walk::Pairs
+                && takes_early
                 && let Some(position) = self.found.next(pass.next < pass.end)
             {
                 break position;

@@ -32,8 +32,9 @@ impl Pace {
             Reading::Fine => {
                 self.doubt = None;
                 self.note_carried(&round);
-                self.learn(&round);
+                self.learn_share(&round, 0.2);
                 if is_news {
+                    self.learn_base_loss(&round);
                     self.episode = None;
                     self.grow(&round, now);
                 }
@@ -86,7 +87,9 @@ impl Pace {
 
     pub(super) fn cut_for(&mut self, round: &Round, share: f64, now: Duration) {
         let (rate, lost) = *self.episode.get_or_insert((round.rate, share));
-        if round.rate <= 0.6 * rate && share >= 0.7 * lost && share < 0.95 {
+        // Through a narrow link as much comes as before, whatever the rate.
+        let is_narrow = round.rate * (1.0 - share) > 0.8 * rate * (1.0 - lost);
+        if round.rate <= 0.6 * rate && share >= 0.7 * lost && share < 0.95 && !is_narrow {
             // At little more than half the rate as much is lost: the rate is not the cause.
             self.base_loss = 1.0 - (1.0 - self.base_loss) * (1.0 - share);
             self.share = self.share.map(|known| known * (1.0 - share));
@@ -173,8 +176,9 @@ impl Pace {
         }
     }
 
-    pub(super) fn learn(&mut self, round: &Round) {
-        self.learn_share(round, 0.2);
+    /// What sentinels lose at any rate: of rounds before a cut it is not known how much of it they
+    /// lost for the rate.
+    fn learn_base_loss(&mut self, round: &Round) {
         // Near a rate that was too much, what is lost is lost for the rate.
         let is_low = self.wall.is_none_or(|(wall, _)| round.rate <= 0.6 * wall);
         if round.sentinels > 0 && self.memory.is_none() && is_low {

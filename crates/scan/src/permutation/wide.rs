@@ -1,199 +1,135 @@
-//! The keyed order of a sweep: of up to 2^128 − 1 numbers, and quick for the next one.
+//! The keyed order of a sweep: of up to 2^128 − 1 numbers.
 //!
-//! Up to 2^63 numbers are written as a low digit of a power of two and a high digit of whatever
-//! base is needed for their product to reach the length; what falls outside is mixed again,
-//! which is rare. Beyond, both digits are powers of two, and less than three numbers in four fall
-//! outside (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002, 4.2 and 4.3). No
-//! product and no sum leaves its type: 64 bits for the first, exclusive or for the second.
+//! Up to 2^63 numbers are what a [`Permutation`] orders. Beyond, both digits are powers of two, and
+//! less than three numbers in four fall outside (Black and Rogaway, "Ciphers with Arbitrary Finite
+//! Domains", 2002, 4.2 and 4.3). Nothing is multiplied there but bits are mixed, so that no product
+//! can leave its type.
 
-use super::mix;
+use super::{Permutation, keys_of, mix};
 
 /// How often each digit is mixed into the other.
 const TURNS: usize = 6;
 
-/// The length from which on both digits are powers of two.
-const NARROW: u128 = 1 << 63;
-
 /// A permutation of the numbers below [`len`](Self::len), chosen by a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WidePermutation {
+pub struct WidePermutation(Order);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Order {
+    Narrow(Permutation),
+    Wide(Wide),
+}
+
+/// An order whose digits have 32 to 64 bits each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wide {
     len: u128,
-    shape: Shape,
+    bits: u32,
     keys: [u64; TURNS],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// Bits of the low digit, at most 32; base of the high one, at most 2^31.
-    Narrow { bits: u32, high_base: u64 },
-    /// Bits of each digit, 32 to 64.
-    Wide { bits: u32 },
-}
-
-/// A number that depends on all bits of `digit` and `key`; its upper half the most.
-const fn stir(digit: u64, key: u64) -> u64 {
-    let product = (digit ^ key).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (product ^ (product >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb)
 }
 
 impl WidePermutation {
     /// The order that `key` gives to 0..`len`.
     pub fn new(len: u128, key: u64) -> Self {
-        // Bits of the largest number: 0 for one number, 128 for the most.
-        let bits = 128 - len.saturating_sub(1).leading_zeros();
-        let shape = if len <= NARROW {
-            let low = bits.div_ceil(2);
-            let high_base = len.div_ceil(1 << low);
-            Shape::Narrow {
-                bits: low,
-                high_base: u64::try_from(high_base).unwrap_or(1).max(1),
-            }
-        } else {
-            Shape::Wide {
-                bits: bits.div_ceil(2),
-            }
-        };
-        let mut keys = [0; TURNS];
-        let mut state = key;
-        for turn in &mut keys {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            *turn = mix(state);
-        }
-        Self { len, shape, keys }
+        let narrow = u64::try_from(len).ok();
+        Self(match narrow.and_then(|len| Permutation::new(len, key)) {
+            Some(order) => Order::Narrow(order),
+            None => Order::Wide(Wide::new(len, key)),
+        })
     }
 
     /// How many numbers it orders.
     pub const fn len(&self) -> u128 {
-        self.len
+        match &self.0 {
+            Order::Narrow(order) => order.len() as u128,
+            Order::Wide(order) => order.len,
+        }
     }
 
     /// Whether it orders nothing.
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The number that comes at `position`. Both are below [`len`](Self::len); a position that
     /// is not gives some number below it all the same (0 for an empty order).
+    #[inline]
     pub fn at(&self, position: u128) -> u128 {
-        let Some(position) = self.within(position) else {
-            return 0;
-        };
-        match self.shape {
-            Shape::Narrow { bits, high_base } => {
-                let (len, mut value) = (narrow(self.len), narrow(position));
-                loop {
-                    value = self.forward(value, bits, high_base);
-                    if value < len {
-                        return value.into();
-                    }
-                }
-            }
-            Shape::Wide { bits } => {
-                let mut value = position;
-                loop {
-                    value = self.forward_wide(value, bits);
-                    if value < self.len {
-                        return value;
-                    }
-                }
-            }
+        match &self.0 {
+            Order::Narrow(order) => order.at(within(position, order)).into(),
+            Order::Wide(order) => order.at(position),
         }
     }
 
     /// Where `value` comes: the inverse of [`at`](Self::at).
     pub fn position_of(&self, value: u128) -> u128 {
-        let Some(value) = self.within(value) else {
-            return 0;
-        };
-        match self.shape {
-            Shape::Narrow { bits, high_base } => {
-                let (len, mut position) = (narrow(self.len), narrow(value));
-                loop {
-                    position = self.backward(position, bits, high_base);
-                    if position < len {
-                        return position.into();
-                    }
-                }
-            }
-            Shape::Wide { bits } => {
-                let mut position = value;
-                loop {
-                    position = self.backward_wide(position, bits);
-                    if position < self.len {
-                        return position;
-                    }
-                }
-            }
+        match &self.0 {
+            Order::Narrow(order) => order.position_of(within(value, order)).into(),
+            Order::Wide(order) => order.position_of(value),
+        }
+    }
+}
+
+/// A number of a narrow order; one that is not is taken for another, as the order itself does.
+fn within(number: u128, order: &Permutation) -> u64 {
+    let rest = || number.checked_rem(order.len().into()).unwrap_or(0);
+    u64::try_from(number).unwrap_or_else(|_| u64::try_from(rest()).unwrap_or(0))
+}
+
+impl Wide {
+    fn new(len: u128, key: u64) -> Self {
+        // Bits of the largest number: 64 to 128.
+        let bits = 128 - len.saturating_sub(1).leading_zeros();
+        Self {
+            len,
+            bits: bits.div_ceil(2),
+            keys: keys_of(key),
         }
     }
 
-    /// The number itself where it is below the length, which is all that callers should ask.
-    const fn within(&self, number: u128) -> Option<u128> {
+    /// The number itself where it is below the length, which is all that callers should ask: a
+    /// division of 128 bits costs more than the mixing.
+    const fn within(&self, number: u128) -> u128 {
         if number < self.len {
-            Some(number)
+            number
         } else {
-            number.checked_rem(self.len)
+            number % self.len
         }
     }
 
-    const fn forward(&self, value: u64, bits: u32, high_base: u64) -> u64 {
-        let mask = (1 << bits) - 1;
-        let (mut low, mut high) = (value & mask, value >> bits);
-        let mut turn = 0;
-        while turn < TURNS {
-            low ^= (stir(high, self.keys[turn]) >> 32) & mask;
-            high += ((stir(low, self.keys[turn + 1]) >> 32) * high_base) >> 32;
-            if high >= high_base {
-                high -= high_base;
-            }
-            turn += 2;
+    fn at(&self, position: u128) -> u128 {
+        let mut value = self.forward(self.within(position));
+        while value >= self.len {
+            value = self.forward(value);
         }
-        (high << bits) | low
+        value
     }
 
-    const fn backward(&self, value: u64, bits: u32, high_base: u64) -> u64 {
-        let mask = (1 << bits) - 1;
-        let (mut low, mut high) = (value & mask, value >> bits);
-        let mut turn = TURNS;
-        while turn > 0 {
-            turn -= 2;
-            let by = ((stir(low, self.keys[turn + 1]) >> 32) * high_base) >> 32;
-            high = if high >= by {
-                high - by
-            } else {
-                high + high_base - by
-            };
-            low ^= (stir(high, self.keys[turn]) >> 32) & mask;
+    fn position_of(&self, value: u128) -> u128 {
+        let mut position = self.backward(self.within(value));
+        while position >= self.len {
+            position = self.backward(position);
         }
-        (high << bits) | low
+        position
     }
 
-    fn forward_wide(&self, value: u128, bits: u32) -> u128 {
-        let (mask, mut low, mut high) = halves(value, bits);
+    fn forward(&self, value: u128) -> u128 {
+        let (mask, mut low, mut high) = halves(value, self.bits);
         for pair in self.keys.chunks_exact(2) {
             low ^= mix(high ^ pair[0]) & mask;
             high ^= mix(low ^ pair[1]) & mask;
         }
-        (u128::from(high) << bits) | u128::from(low)
+        (u128::from(high) << self.bits) | u128::from(low)
     }
 
-    fn backward_wide(&self, value: u128, bits: u32) -> u128 {
-        let (mask, mut low, mut high) = halves(value, bits);
+    fn backward(&self, value: u128) -> u128 {
+        let (mask, mut low, mut high) = halves(value, self.bits);
         for pair in self.keys.chunks_exact(2).rev() {
             high ^= mix(low ^ pair[1]) & mask;
             low ^= mix(high ^ pair[0]) & mask;
         }
-        (u128::from(high) << bits) | u128::from(low)
+        (u128::from(high) << self.bits) | u128::from(low)
     }
-}
-
-/// A number that is known to have less than 64 bits.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the length is at most 2^63"
-)]
-const fn narrow(number: u128) -> u64 {
-    number as u64
 }
 
 /// The mask of a digit, the low digit and the high one.
@@ -239,19 +175,16 @@ mod tests {
     /// Walks a small domain by the digits of large ones: the mixing itself is a bijection
     /// whatever the number of bits, checked on all its numbers.
     #[test]
-    fn both_mixings_are_bijections_on_all_numbers_of_their_domains() {
-        let order = WidePermutation::new(1 << 100, 5);
+    fn the_mixing_is_a_bijection_on_all_numbers_of_its_domain() {
         for bits in 1..=8 {
+            let order = Wide {
+                bits,
+                ..Wide::new(1 << 100, 5)
+            };
             let values: std::collections::HashSet<u128> = (0..1_u128 << (2 * bits))
-                .map(|value| order.forward_wide(value, bits))
+                .map(|value| order.forward(value))
                 .collect();
             assert_eq!(values.len(), 1 << (2 * bits));
-            for base in [1, 2, 3, 100, 255] {
-                let values: std::collections::HashSet<u64> = (0..base << bits)
-                    .map(|value| order.forward(value, bits, base))
-                    .collect();
-                assert_eq!(values.len() as u64, base << bits);
-            }
         }
     }
 

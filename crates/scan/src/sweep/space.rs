@@ -4,6 +4,7 @@
 use portolan_model::event::Endpoint;
 use portolan_model::{AddressSet, PortSet, Protocol, Shard};
 
+use crate::divide::Divisor;
 use crate::error::{Error, Result};
 use crate::permutation::{WidePermutation, mix};
 
@@ -15,6 +16,7 @@ use crate::permutation::{WidePermutation, mix};
 pub struct Space {
     addresses: AddressSet,
     ports: Vec<u16>,
+    by_ports: Divisor,
     order: WidePermutation,
     shard: Shard,
     len: u128,
@@ -46,6 +48,7 @@ impl Space {
         Ok(Self {
             addresses,
             ports: ports.iter().collect(),
+            by_ports: Divisor::new(u32::try_from(ports.len()).unwrap_or(u32::MAX)),
             order: WidePermutation::new(pairs, mix(seed ^ 0x7377_6565)),
             shard,
             len,
@@ -96,17 +99,15 @@ impl Space {
 
     /// The index of the address and the place of the port.
     fn split(&self, number: u128) -> (u128, usize) {
-        let ports = self.ports.len();
-        if ports == 1 {
-            return (number, 0);
-        }
-        // A division of 128 bits costs several times one of 64.
         let (host, place) = match u64::try_from(number) {
-            Ok(number) => {
-                let (host, place) = (number / ports as u64, number % ports as u64);
+            Ok(number) if number < Divisor::END => {
+                let (host, place) = self.by_ports.divide(number);
                 (host.into(), place.into())
             }
-            Err(_) => (number / ports as u128, number % ports as u128),
+            _ => {
+                let ports = u128::from(self.by_ports.by());
+                (number / ports, number % ports)
+            }
         };
         (host, usize::try_from(place).unwrap_or(usize::MAX))
     }

@@ -1,0 +1,170 @@
+//! What changes under a scan, and what floods it.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use portolan_testnet::Namespace;
+
+use crate::lab::{Lab, PORTOLAN, THERE, bare, filter, spread};
+use crate::packets::{FLOOD, interface};
+
+/// A network beyond the other machine, and an address in it.
+const BEYOND: &str = "198.51.100.0/24";
+const FAR: &str = "198.51.100.7";
+
+fn ip(namespace: &Namespace, command: &str) {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    namespace.run("ip", &words).unwrap();
+}
+
+/// A lab whose other machine has an address beyond a route, where these ports are open and most of
+/// the others silent.
+fn beyond(open: &BTreeSet<u16>) -> Lab {
+    let lab = Lab::new();
+    ip(&lab.there, &format!("address add {FAR}/32 dev lo"));
+    ip(&lab.here, &format!("route add {BEYOND} via {THERE}"));
+    let ports: Vec<String> = open.iter().map(u16::to_string).collect();
+    filter(
+        &lab.there,
+        "input",
+        &format!(
+            "tcp dport {{ {} }} accept\nmeta l4proto tcp drop",
+            ports.join(", ")
+        ),
+    );
+    lab
+}
+
+/// Starts a scan with a checkpoint, and returns it once some open ports were told.
+fn begun(lab: &Lab, file: &str) -> (Child, impl std::io::Read + use<>) {
+    let mut command = lab.here.command(PORTOLAN);
+    bare(&mut command)
+        .args(["-n", "-Pn", FAR, "-p1-6000", "--json", "--max-rate", "1500"])
+        .args(["--checkpoint", file])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let (mut line, mut told) = (String::new(), 0);
+    while told < 5 {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended by itself");
+        told += u32::from(line.contains("\"type\":\"port\""));
+    }
+    (child, out)
+}
+
+/// What it said, and with which status it ended.
+fn end(child: &mut Child, mut out: impl std::io::Read) -> (String, Option<i32>) {
+    let (mut rest, mut said) = (String::new(), String::new());
+    out.read_to_string(&mut rest).unwrap();
+    let mut err = child.stderr.take().unwrap();
+    err.read_to_string(&mut said).unwrap();
+    let status = child.wait().unwrap().code();
+    assert!(rest.contains("\"outcome\":\"incomplete\""), "{rest}{said}");
+    (said, status)
+}
+
+/// Goes on with what was cut off; all that is open is told in the end, each port once.
+fn goes_on(lab: &Lab, file: &Path, open: &BTreeSet<u16>) {
+    let mut command = lab.here.command(PORTOLAN);
+    bare(&mut command).args(["resume", file.to_str().unwrap(), "-q"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(file).unwrap();
+    let told = text
+        .lines()
+        .filter(|line| line.contains("\"state\":\"open\""));
+    assert_eq!(told.count(), open.len());
+    let record = portolan_report::read(&mut text.as_bytes()).unwrap();
+    let host = &record.hosts[&FAR.parse().unwrap()];
+    let found: BTreeSet<u16> = host.ports.keys().map(|&(_, port)| port).collect();
+    assert_eq!(&found, open);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_route_that_changes_ends_the_scan_with_what_was_found_and_it_goes_on_later() {
+    let open = spread(30, 1, 6_000);
+    let lab = beyond(&open);
+    let _listeners = lab.listen(open.iter().copied());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    let (mut child, out) = begun(&lab, file.to_str().unwrap());
+    ip(&lab.here, &format!("route replace {BEYOND} via 192.0.2.99"));
+    let (said, status) = end(&mut child, out);
+    assert_eq!(status, Some(1), "{said}");
+    let name = interface(&lab.here);
+    let expected = format!(
+        "the scan cannot go on: the route to {FAR} changed: it was via {THERE} on `{name}`, and is \
+         via 192.0.2.99 on `{name}`"
+    );
+    assert!(said.contains(&expected), "{said}");
+    ip(&lab.here, &format!("route replace {BEYOND} via {THERE}"));
+    goes_on(&lab, &file, &open);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_source_address_that_comes_back_lets_the_scan_go_on() {
+    let open = spread(30, 1, 6_000);
+    let lab = beyond(&open);
+    let _listeners = lab.listen(open.iter().copied());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    let (mut child, out) = begun(&lab, file.to_str().unwrap());
+    let name = interface(&lab.here);
+    ip(&lab.here, &format!("address del 192.0.2.1/24 dev {name}"));
+    let (said, status) = end(&mut child, out);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("the scan cannot go on: "), "{said}");
+    ip(&lab.here, &format!("address add 192.0.2.1/24 dev {name}"));
+    // The kernel took the route away with the address.
+    ip(&lab.here, &format!("route add {BEYOND} via {THERE}"));
+    goes_on(&lab, &file, &open);
+}
+
+/// The most memory that a scan had at once, in kilobytes, as seen at each of its lines.
+fn peak_of_a_scan(lab: &Lab) -> u64 {
+    let mut command = lab.here.command(PORTOLAN);
+    bare(&mut command)
+        .args(["-n", "-Pn", THERE, "-p1-30000", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let mut peak = 0;
+    for line in out.lines() {
+        line.unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        peak = peak.max(now.unwrap_or(0));
+    }
+    assert!(child.wait().unwrap().success());
+    peak
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn packets_that_are_forged_at_line_rate_cost_no_memory() {
+    let lab = Lab::new();
+    let open = spread(60, 1, 30_000);
+    let _listeners = lab.listen(open.iter().copied());
+    let quiet = peak_of_a_scan(&lab);
+    let mut flood = lab.there.command("python3");
+    let mut flood = bare(&mut flood)
+        .args(["-c", FLOOD, THERE, "192.0.2.1"])
+        .spawn()
+        .unwrap();
+    let flooded = peak_of_a_scan(&lab);
+    flood.kill().unwrap();
+    flood.wait().unwrap();
+    assert!(
+        quiet > 0 && flooded < quiet + 8_192,
+        "{flooded} kB, {quiet} kB in quiet"
+    );
+}
