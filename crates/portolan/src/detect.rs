@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use portolan_detect::rules::{Fault, RuleSet, RuleSetBuilder};
 use portolan_detect::{Detector, Options, Target};
 use portolan_model::event::{Endpoint, PortFact, ServiceFact};
-use portolan_model::{PortSet, PortState, ScanEvent, Service};
+use portolan_model::{PortSet, PortState, ScanEvent, ScanRecord, Service};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -127,6 +128,25 @@ impl Answered {
     }
 }
 
+/// Open ports of an earlier part of a scan that nobody has asked, or whose answer was lost when it
+/// was cut off.
+pub(crate) fn unasked(record: &ScanRecord) -> Vec<Endpoint> {
+    let hosts = record.hosts.iter();
+    hosts
+        .flat_map(|(&address, host)| {
+            let open = host
+                .ports
+                .iter()
+                .filter(|(_, port)| port.state == PortState::Open && port.service.is_none());
+            open.map(move |(&(protocol, port), _)| Endpoint {
+                address,
+                protocol,
+                port,
+            })
+        })
+        .collect()
+}
+
 /// Asks open ports, on threads of its own.
 #[derive(Debug)]
 pub(crate) struct Services {
@@ -177,17 +197,26 @@ impl Services {
 
     /// Asks a port, if it is open; `name` is what its host was called.
     pub(crate) fn ask(&mut self, fact: &PortFact, name: Option<String>) {
-        if fact.state != PortState::Open {
-            return;
+        if fact.state == PortState::Open {
+            self.ask_endpoint(fact.endpoint, fact.rtt, name);
         }
+    }
+
+    /// Asks an open port; `name` is what its host was called.
+    pub(crate) fn ask_endpoint(
+        &mut self,
+        endpoint: Endpoint,
+        rtt: Option<Duration>,
+        name: Option<String>,
+    ) {
         let Endpoint {
             address,
             protocol,
             port,
-        } = fact.endpoint;
+        } = endpoint;
         let target = Target {
             name,
-            rtt: fact.rtt,
+            rtt,
             ..Target::new(address, protocol, port)
         };
         if self.ask.send(target).is_ok() {
@@ -251,13 +280,17 @@ async fn work(
     let room = Arc::new(Semaphore::new(detector.options().endpoints.max(1)));
     let spoke = Arc::new(Spoke::default());
     loop {
+        // Room comes first: what waits for it is an address in a queue and no task.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            break;
+        };
         tokio::select! {
             target = asked.recv() => {
                 let Some(target) = target else { break };
                 let (detector, into) = (detector.clone(), into.clone());
-                let (room, spoke) = (Arc::clone(&room), Arc::clone(&spoke));
+                let spoke = Arc::clone(&spoke);
                 running.spawn(async move {
-                    let _room = room.acquire().await;
+                    let _place = place;
                     let service = if is_mute(&spoke, target.address) {
                         None
                     } else {

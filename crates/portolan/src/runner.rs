@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use portolan_detect::Detector;
 use portolan_link::{Link, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
-use portolan_model::event::{HostName, NameKind, Outcome, Problem, Reached};
+use portolan_model::event::{Endpoint, HostName, NameKind, Outcome, Problem, Reached};
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::{Discovery, Names};
 use portolan_model::special::{Special, without_special};
@@ -71,9 +71,17 @@ pub(crate) struct Prepared {
     pub(crate) note: Option<String>,
     /// Whether names of found hosts are looked up.
     pub(crate) reverse: bool,
+    /// Open ports of an earlier part of the scan of which it is not known what runs there.
+    pub(crate) unasked: Vec<Endpoint>,
 }
 
 impl Prepared {
+    /// The first name that was typed for an address.
+    fn typed_name(&self, address: IpAddr) -> Option<String> {
+        let names = self.typed.get(&address)?;
+        names.first().map(ToString::to_string)
+    }
+
     /// Whether hosts that do not answer are left out: where hosts are looked for before their
     /// ports are asked.
     pub(crate) fn leaves_silent_hosts_out(&self) -> bool {
@@ -233,6 +241,7 @@ pub(crate) fn prepare(
         problems,
         note,
         reverse: spec.names.reverse,
+        unasked: Vec::new(),
     })
 }
 
@@ -534,14 +543,18 @@ impl Stream<'_> {
         match event {
             ScanEvent::Port(fact) => {
                 if let Some(services) = &mut self.services {
-                    let typed = self.prepared.typed.get(&fact.endpoint.address);
-                    let name = typed.and_then(|names| names.first());
-                    services.ask(fact, name.map(ToString::to_string));
+                    services.ask(fact, self.prepared.typed_name(fact.endpoint.address));
                 }
             }
             ScanEvent::Started(_) => {
                 for problem in &self.prepared.problems {
                     (self.sink)(&ScanEvent::Problem(problem.clone()));
+                }
+                if let Some(services) = &mut self.services {
+                    for &endpoint in &self.prepared.unasked {
+                        let name = self.prepared.typed_name(endpoint.address);
+                        services.ask_endpoint(endpoint, None, name);
+                    }
                 }
             }
             ScanEvent::HostUp(up) => {

@@ -63,7 +63,7 @@ pub(crate) fn sweep(args: &SweepArgs, config: &Config, typed: &str, engine: Engi
             dns_servers: &args.reverse.dns_servers,
             output: &args.output,
             keep: &args.keep,
-            detection: None,
+            detection: args.how.detect.then_some(&args.how.detection),
             listens: !args
                 .targets
                 .input
@@ -253,6 +253,9 @@ fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Resu
     if scan.spec.sweep.is_some() {
         sinks.stream(&outputs);
     }
+    if scan.detect {
+        prepared.unasked = detect::unasked(&record);
+    }
     // What was found before belongs into the result too; what was left out is told anew.
     sinks.take_up(record);
     sinks.keeper = Some(Keeper::new(writer));
@@ -295,6 +298,9 @@ fn go_on_from_file(
         sinks.stream(outputs);
     }
     sinks.journal = Some(kept.journal(&args.what)?);
+    if kept.detect {
+        prepared.unasked = detect::unasked(&kept.record);
+    }
     sinks.take_up(kept.record);
     let detector = if kept.detect {
         Some(detect::detector(&DetectionArgs::default())?)
