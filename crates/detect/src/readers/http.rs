@@ -26,6 +26,7 @@ pub(crate) const READER: Reader = Reader {
         "body",
         "server",
         "title",
+        "server-title",
         "generator",
         "location",
         "powered-by",
@@ -245,6 +246,9 @@ fn read(bytes: &[u8]) -> Option<Reading> {
     }
     if let Some(title) = response.title() {
         reading.fact("http.title", &title);
+        if let Some(server) = response.header("server") {
+            reading.field("server-title", [server, &title].join(&b'\n'));
+        }
         reading.field("title", title);
     }
     if let Some(generator) = response.generator() {
