@@ -569,6 +569,9 @@ pub(crate) fn filled(message: &[u8], target: &Target) -> Vec<u8> {
         if let Some(after) = rest.strip_prefix(b"${host}") {
             out.extend_from_slice(target.host().as_bytes());
             rest = after;
+        } else if let Some(after) = rest.strip_prefix(b"${authority}") {
+            out.extend_from_slice(target.authority().as_bytes());
+            rest = after;
         } else if let Some(after) = rest.strip_prefix(b"${port}") {
             out.extend_from_slice(target.port.to_string().as_bytes());
             rest = after;
