@@ -9,17 +9,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::stream::FuturesUnordered;
 use portolan_model::Protocol;
 use tokio::time::{Instant, sleep_until};
 
 use crate::notes::Notes;
 use crate::options::{Options, Target, Waits};
-use crate::rules::{Answer, BANNER, Probe, RuleSet};
+use crate::rules::{Answer, BANNER, Probe, RuleSet, WAITS};
 use crate::talk::{End, Heard, Limited, Stream, connect, hear, say};
 use crate::tls::hello::{Greeting, ServerWords, Version};
-use crate::{readers, redirect, ssh, starttls, tls};
+use crate::{favicon, readers, redirect, ssh, starttls, tls};
 
 /// Ports where the server usually speaks first, so that one that is slow is waited for.
 const SPEAKS_FIRST: [u16; 22] = [
@@ -39,6 +39,9 @@ const COURTESY: Duration = Duration::from_secs(2);
 /// How many of the first probes are sent once more, one after the other, where all was silent.
 const AGAIN: usize = 3;
 
+/// What probes follow that ask who speaks TLS without a certificate.
+const ANONYMOUS: &str = "tls-anonymous";
+
 /// The probe for web servers.
 pub(crate) const HTTP: &str = "http-get";
 
@@ -47,6 +50,8 @@ pub(crate) const HTTP: &str = "http-get";
 pub(crate) enum Via {
     Plain,
     Tls,
+    /// TLS with a server that has no certificate.
+    AnonymousTls,
 }
 
 /// What to try.
@@ -88,7 +93,7 @@ enum Outcome {
 }
 
 /// One endpoint, and all that is needed to ask it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Endpoint<'a> {
     pub(crate) target: &'a Target,
     pub(crate) options: &'a Options,
@@ -119,10 +124,14 @@ pub(crate) async fn tcp(target: &Target, options: &Options, rules: &RuleSet, not
             let known = tls::describe(&words, None, &[], options);
             endpoint.notes().facts(known);
             let facts = tls::facts(target, &words, endpoint.waits, options);
+            let via = match words.cipher {
+                Some(cipher) if tls::hello::is_anonymous(cipher) => Via::AnonymousTls,
+                _ => Via::Tls,
+            };
             let inside = async {
-                let outcome = endpoint.explore(Via::Tls, None).await;
+                let outcome = endpoint.explore(via, None).await;
                 if matches!(outcome, Outcome::Recognised) {
-                    endpoint.refine(Via::Tls).await;
+                    endpoint.refine(via).await;
                 }
             };
             let facts = async {
@@ -134,7 +143,7 @@ pub(crate) async fn tcp(target: &Target, options: &Options, rules: &RuleSet, not
                     notes.value(rules, source, fact);
                 }
             };
-            futures_util::future::join(facts, inside).await;
+            join(facts, inside).await;
         }
     }
 }
@@ -153,6 +162,10 @@ impl<'a> Endpoint<'a> {
             Via::Tls => {
                 let through = tls::through(stream, self.target, self.waits, self.options, &[]);
                 Ok(Box::new(through.await?.0))
+            }
+            Via::AnonymousTls => {
+                let through = tls::through_anonymous(stream, self.waits, self.options);
+                Ok(Box::new(through.await?))
             }
         }
     }
@@ -183,8 +196,14 @@ impl<'a> Endpoint<'a> {
             likely.push_back(Item::Tls);
         }
         for probe in probes {
-            let fits = probe.ports.contains(port);
-            if fits || (via == Via::Tls && probe.name == HTTP) {
+            let fits = match via {
+                Via::Plain => probe.ports.contains(port),
+                Via::Tls => probe.ports.contains(port) || probe.name == HTTP,
+                Via::AnonymousTls => {
+                    probe.ports.contains(port) || probe.follows.iter().any(|word| word == ANONYMOUS)
+                }
+            };
+            if fits {
                 likely.push_back(Item::Probe(probe));
             } else if probe.intensity <= self.options.intensity {
                 general.push_back(Item::Probe(probe));
@@ -413,7 +432,24 @@ impl<'a> Endpoint<'a> {
             .collect();
         // One that waits for the server to speak wants to hear it from the beginning.
         let spare = spare.filter(|_| !probe.waits);
-        self.converse(&messages, probe.waits, via, spare).await
+        let heard = self.converse(&messages, probe.waits, via, spare);
+        let Some(refuses) = &probe.refuses else {
+            return heard.await;
+        };
+        let other = [filled(refuses, self.target)];
+        let (heard, other) = join(heard, self.converse(&other, probe.waits, via, None)).await;
+        let says_nothing = |heard: &Option<Heard>, end| {
+            heard
+                .as_ref()
+                .is_some_and(|heard| heard.bytes.is_empty() && heard.end == end)
+        };
+        if says_nothing(&heard, End::Quiet) && says_nothing(&other, End::Closed) {
+            return Some(Heard {
+                bytes: WAITS.to_vec(),
+                end: End::Quiet,
+            });
+        }
+        heard
     }
 
     /// Says each message after the answer to the one before.
@@ -500,6 +536,7 @@ impl<'a> Endpoint<'a> {
             let facts: BTreeMap<String, String> = match (service, via) {
                 ("http", _) => {
                     redirect::follow(self, via).await;
+                    self.icon(via).await;
                     BTreeMap::new()
                 }
                 ("ssh", Via::Plain) => ssh::facts(self).await,
@@ -508,7 +545,19 @@ impl<'a> Endpoint<'a> {
             };
             self.notes().facts(facts);
         };
-        futures_util::future::join(asked, further).await;
+        join(asked, further).await;
+    }
+}
+
+impl Endpoint<'_> {
+    /// Takes in the icon of a web page.
+    async fn icon(&self, via: Via) {
+        if let Some(hash) = favicon::hash_of(self, via).await {
+            let mut notes = self.notes();
+            notes.facts(BTreeMap::from([(favicon::FACT.to_owned(), hash)]));
+            let (source, fact) = readers::ICON;
+            notes.value(self.rules, source, fact);
+        }
     }
 }
 
@@ -519,6 +568,9 @@ pub(crate) fn filled(message: &[u8], target: &Target) -> Vec<u8> {
     while let Some((&byte, after)) = rest.split_first() {
         if let Some(after) = rest.strip_prefix(b"${host}") {
             out.extend_from_slice(target.host().as_bytes());
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix(b"${authority}") {
+            out.extend_from_slice(target.authority().as_bytes());
             rest = after;
         } else if let Some(after) = rest.strip_prefix(b"${port}") {
             out.extend_from_slice(target.port.to_string().as_bytes());

@@ -46,6 +46,15 @@ impl Target {
             (None, IpAddr::V4(address)) => address.to_string(),
         }
     }
+
+    /// The host and the port, unless it is the usual one of the web (RFC 9110, 7.2): what a server
+    /// builds its own addresses from.
+    pub(crate) fn authority(&self) -> String {
+        match self.port {
+            80 | 443 => self.host(),
+            port => format!("{}:{port}", self.host()),
+        }
+    }
 }
 
 /// Bounds and choices.
@@ -81,7 +90,7 @@ impl Options {
         Self {
             intensity: DEFAULT_INTENSITY,
             endpoints: 200,
-            connections: 4,
+            connections: 5,
             budget: Duration::from_secs(8),
             connect: Duration::from_secs(3),
             answer: Duration::from_millis(1500),
@@ -122,6 +131,13 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_has_the_port_unless_it_is_the_usual_one() {
+        let target = |port| Target::new(std::net::Ipv6Addr::LOCALHOST.into(), Protocol::Tcp, port);
+        assert_eq!(target(8080).authority(), "[::1]:8080");
+        assert_eq!(target(443).authority(), "[::1]");
+    }
 
     #[test]
     fn waits_follow_the_round_trip_time() {

@@ -18,6 +18,7 @@ mod netbios;
 mod ntlm;
 mod ntp;
 mod postgresql;
+pub(crate) mod rdp;
 mod rpc;
 mod smb;
 mod snmp;
@@ -126,6 +127,7 @@ pub const ALL: &[Reader] = &[
     netbios::READER,
     ntp::READER,
     postgresql::READER,
+    rdp::READER,
     rpc::READER,
     smb::READER,
     snmp::READER,
@@ -143,6 +145,14 @@ pub const HANDSHAKE: [(&str, &str); 3] = [
     ("tls.cipher", "tls.cipher"),
 ];
 
+/// What rules may read of the icon of a web page, and the fact that holds it.
+pub(crate) const ICON: (&str, &str) = ("http.favicon", crate::favicon::FACT);
+
+/// What rules may read that is no part of one answer, and the facts that hold it.
+fn values() -> impl Iterator<Item = (&'static str, &'static str)> {
+    HANDSHAKE.into_iter().chain([ICON])
+}
+
 /// What the readers understand of an answer.
 pub fn read(answer: Answer<'_>) -> Vec<(&'static str, Reading)> {
     use portolan_model::Protocol;
@@ -155,14 +165,14 @@ pub fn read(answer: Answer<'_>) -> Vec<(&'static str, Reading)> {
         .collect()
 }
 
-/// Whether a reader, or a handshake of TLS, fills `reader.field`.
+/// Whether a reader, a handshake of TLS or the icon of a page fills `reader.field`.
 pub fn has_field(source: &str) -> bool {
-    let of_handshake = HANDSHAKE.iter().any(|(name, _)| *name == source);
+    let of_value = values().any(|(name, _)| name == source);
     let of_reader = source.split_once('.').is_some_and(|(name, field)| {
         ALL.iter()
             .any(|reader| reader.name == name && reader.fields.contains(&field))
     });
-    of_handshake || of_reader
+    of_value || of_reader
 }
 
 /// Every `reader.field`.
@@ -174,8 +184,8 @@ pub fn fields() -> Vec<String> {
             .iter()
             .map(move |field| format!("{name}.{field}"))
     };
-    let of_handshake = HANDSHAKE.iter().map(|(name, _)| (*name).to_owned());
-    ALL.iter().flat_map(of).chain(of_handshake).collect()
+    let of_values = values().map(|(name, _)| name.to_owned());
+    ALL.iter().flat_map(of).chain(of_values).collect()
 }
 
 /// A probe whose answers the reader of this name reads.

@@ -58,11 +58,11 @@ pub(crate) async fn follow(endpoint: &Endpoint<'_>, via: Via) {
 }
 
 /// The path of a location that is on this endpoint.
-fn path_on(location: &str, target: &Target, via: Via) -> Option<String> {
+pub(crate) fn path_on(location: &str, target: &Target, via: Via) -> Option<String> {
     let path = if let Some((scheme, rest)) = location.split_once("://") {
         let (wanted, usual) = match via {
             Via::Plain => ("http", 80),
-            Via::Tls => ("https", 443),
+            Via::Tls | Via::AnonymousTls => ("https", 443),
         };
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at_checked(at)?,

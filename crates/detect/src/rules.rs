@@ -11,7 +11,7 @@ mod template;
 
 pub use check::check;
 pub use file::{Fault, Parsed, parse};
-pub use rule::{BANNER, DEFAULT_INTENSITY, Probe, Rule, Sample};
+pub use rule::{BANNER, DEFAULT_INTENSITY, Probe, Rule, Sample, WAITS};
 pub use set::{Answer, Match, RuleSet, RuleSetBuilder};
 
 /// The rule files that are part of the program: name and text.

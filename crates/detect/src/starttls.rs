@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use portolan_model::Protocol;
+
 use crate::explore::Endpoint;
-use crate::talk::{Limited, hear, say};
+use crate::readers::rdp;
+use crate::rules::Answer;
+use crate::talk::{Limited, Stream, hear, say};
 use crate::tls;
 use crate::tls::hello::{Greeting, ServerWords, Version};
 
@@ -142,16 +146,19 @@ pub(crate) async fn facts(endpoint: &Endpoint<'_>, service: &str) -> BTreeMap<St
     let Some(words) = words(service) else {
         return BTreeMap::new();
     };
-    let Some(stream) = begin(endpoint, &words).await else {
+    let Some((stream, answer)) = begin(endpoint, &words).await else {
         return BTreeMap::new();
     };
     let (target, waits, options) = (endpoint.target, endpoint.waits, endpoint.options);
     let through = tls::through(stream, target, waits, options, &[]).await;
-    let mut facts = if let Ok((_, handshake)) = through {
+    let mut facts = if let Ok((mut stream, handshake)) = through {
+        if service == "ms-wbt-server" && chose_credssp(&answer) {
+            names(endpoint, &mut stream).await;
+        }
         tls::describe(&ServerWords::default(), Some(&handshake), &[], options)
     } else {
         // Too old for that: once more, in the clear.
-        let Some(mut stream) = begin(endpoint, &words).await else {
+        let Some((mut stream, _)) = begin(endpoint, &words).await else {
             return BTreeMap::new();
         };
         let greeting = Greeting {
@@ -168,8 +175,28 @@ pub(crate) async fn facts(endpoint: &Endpoint<'_>, service: &str) -> BTreeMap<St
     facts
 }
 
-/// A connection on which the server waits for a greeting of TLS.
-async fn begin(endpoint: &Endpoint<'_>, words: &Words) -> Option<Limited> {
+/// Whether a server of remote desktops has chosen `CredSSP`, with or without early authorization
+/// (MS-RDPBCGR, 2.2.1.2.1).
+fn chose_credssp(answer: &[u8]) -> bool {
+    matches!(answer.get(15), Some(2 | 8))
+}
+
+/// Asks a server of remote desktops for the challenge that holds its names; it is not answered.
+async fn names(endpoint: &Endpoint<'_>, stream: &mut impl Stream) {
+    let (waits, options) = (endpoint.waits, endpoint.options);
+    say(stream, rdp::REQUEST, waits.answer).await;
+    let mut bytes = Vec::new();
+    hear(stream, &mut bytes, waits.answer, waits, options).await;
+    let answer = Answer {
+        to: rdp::PROBE,
+        protocol: Protocol::Tcp,
+        bytes: &bytes,
+    };
+    endpoint.notes().answer(endpoint.rules, answer);
+}
+
+/// A connection on which the server waits for a greeting of TLS, and how it agreed to it.
+async fn begin(endpoint: &Endpoint<'_>, words: &Words) -> Option<(Limited, Vec<u8>)> {
     let (waits, options) = (endpoint.waits, endpoint.options);
     let mut stream = endpoint.connect().await.ok()?;
     let mut said = Vec::new();
@@ -189,7 +216,7 @@ async fn begin(endpoint: &Endpoint<'_>, words: &Words) -> Option<Limited> {
     if words.ask != MYSQL {
         hear(&mut stream, &mut answer, waits.answer, waits, options).await;
     }
-    (words.granted)(&answer).then_some(stream)
+    (words.granted)(&answer).then_some((stream, answer))
 }
 
 #[cfg(test)]

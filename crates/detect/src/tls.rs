@@ -3,12 +3,14 @@
 //! What is modern is spoken by rustls, which checks nothing here, as the question is what is
 //! there. What is old is read by [`hello`]: an own greeting and the server's answer in the clear.
 
+mod anonymous;
 pub(crate) mod cert;
 pub mod hello;
 mod through;
 
 use std::collections::BTreeMap;
 
+pub(crate) use anonymous::through as through_anonymous;
 use hello::{Greeting, ServerWords, Version};
 pub(crate) use through::{Handshake, through};
 

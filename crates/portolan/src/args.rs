@@ -435,6 +435,16 @@ pub(crate) struct SweepHowArgs {
     /// Say what would be asked and what is left out, and send nothing
     #[arg(long, help_heading = HOW)]
     pub(crate) dry_run: bool,
+
+    /// Find out what runs on open ports, as they are found [-sV]
+    ///
+    /// Find out what runs on open ports as they are found: service, product, version, what TLS and
+    /// SSH show. Each is asked over connections of its own.
+    #[arg(long, help_heading = HOW)]
+    pub(crate) detect: bool,
+
+    #[command(flatten)]
+    pub(crate) detection: DetectionArgs,
 }
 
 /// Everything that a sweep can be told.

@@ -251,13 +251,17 @@ async fn work(
     let room = Arc::new(Semaphore::new(detector.options().endpoints.max(1)));
     let spoke = Arc::new(Spoke::default());
     loop {
+        // Room comes first: what waits for it is an address in a queue and no task.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            break;
+        };
         tokio::select! {
             target = asked.recv() => {
                 let Some(target) = target else { break };
                 let (detector, into) = (detector.clone(), into.clone());
-                let (room, spoke) = (Arc::clone(&room), Arc::clone(&spoke));
+                let spoke = Arc::clone(&spoke);
                 running.spawn(async move {
-                    let _room = room.acquire().await;
+                    let _place = place;
                     let service = if is_mute(&spoke, target.address) {
                         None
                     } else {

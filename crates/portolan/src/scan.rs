@@ -64,7 +64,7 @@ pub(crate) fn sweep(args: &SweepArgs, config: &Config, typed: &str, engine: Engi
             dns_servers: &args.reverse.dns_servers,
             output: &args.output,
             keep: &args.keep,
-            detection: None,
+            detection: args.how.detect.then_some(&args.how.detection),
             listens: !args
                 .targets
                 .input

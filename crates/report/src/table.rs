@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use portolan_model::event::PortFact;
+use portolan_model::event::{PortFact, ServiceFact};
 use portolan_model::{HostRecord, PortState, ScanRecord, Service};
 
 use crate::escape::{truncate, visible, width};
@@ -188,6 +188,17 @@ fn wrap(text: &str, columns: usize, out: &mut dyn Write) -> io::Result<()> {
         line.push_str(word);
     }
     writeln!(out, "{}", truncate(line.trim_end(), columns))
+}
+
+/// One line for what runs on a port, without an end: `192.0.2.1:443/tcp  ssl/http  nginx 1.22.1`.
+pub fn service_row(fact: &ServiceFact, options: &TableOptions) -> String {
+    let endpoint = fact.endpoint;
+    let at = std::net::SocketAddr::new(endpoint.address, endpoint.port);
+    let place = format!("{at}/{}", endpoint.protocol);
+    let name = view::service_name(&fact.service);
+    let version = view::version(&fact.service);
+    let text = format!("{place:<25}  {:<8}  {}", visible(&name), visible(&version));
+    truncate(text.trim_end(), options.width).into_owned()
 }
 
 /// One line for a port as it is found, without an end: `192.0.2.1:22/tcp  open  ssh`.

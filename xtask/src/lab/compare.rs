@@ -42,7 +42,11 @@ pub(crate) struct Judged {
 pub(crate) fn judge(truth: &Endpoint, claim: &Claim) -> Judged {
     Judged {
         service: if !claim.probed || claim.service.is_empty() || claim.service == "unknown" {
-            Verdict::Missed
+            if truth.service.iter().any(String::is_empty) {
+                Verdict::Open
+            } else {
+                Verdict::Missed
+            }
         } else if truth.service.contains(&claim.service) {
             Verdict::Right
         } else {
@@ -243,6 +247,20 @@ mod tests {
             ..claim("", "")
         };
         assert_eq!(judge(&nginx(), &guess).service, Verdict::Missed);
+    }
+
+    #[test]
+    fn what_says_nothing_may_have_no_name() {
+        let silent = Endpoint {
+            service: vec![String::new()],
+            ..nginx()
+        };
+        let guess = Claim {
+            probed: false,
+            ..claim("", "")
+        };
+        assert_eq!(judge(&silent, &guess).service, Verdict::Open);
+        assert_eq!(judge(&silent, &claim("", "")).service, Verdict::Wrong);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use crate::process::{command, run, say, succeeds_quietly};
 
 const MIRROR: &str = "http://deb.debian.org/debian";
-const SOURCES: &str = "deb http://deb.debian.org/debian bookworm main\n\
-    deb http://deb.debian.org/debian-security bookworm-security main\n";
+
+/// The release of Debian of a tree that names none.
+const RELEASE: &str = "bookworm";
 
 /// Written when all is installed; it holds what was.
 const DONE: &str = "lab/installed";
@@ -25,7 +26,14 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Root {
     name: String,
+    /// The release of Debian, by its code name.
+    #[serde(default = "usual_release")]
+    release: String,
     packages: String,
+}
+
+fn usual_release() -> String {
+    RELEASE.to_owned()
 }
 
 /// Makes the trees that are not there yet; where each is.
@@ -48,14 +56,15 @@ pub(crate) fn prepare(list: &Path, lab: &Path) -> Result<BTreeMap<String, PathBu
 
 fn install(root: &Root, path: &Path, lab: &Path) -> Result<(), String> {
     say(&format!("installing the tree `{}`", root.name));
-    let base = lab.join("base");
+    let release = root.release.as_str();
+    let base = lab.join(format!("base-{release}"));
     if !base.join("etc/debian_version").exists() {
         if !succeeds_quietly(command("debootstrap").arg("--version")) {
             return Err("the lab needs debootstrap\nhint: apt-get install debootstrap".to_owned());
         }
         succeeded(
             command("debootstrap")
-                .args(["--variant=minbase", "bookworm"])
+                .args(["--variant=minbase", release])
                 .arg(&base)
                 .arg(MIRROR),
         )?;
@@ -63,7 +72,9 @@ fn install(root: &Root, path: &Path, lab: &Path) -> Result<(), String> {
     if !path.exists() {
         succeeded(command("cp").arg("--archive").arg(&base).arg(path))?;
     }
-    put(&path.join("etc/apt/sources.list"), SOURCES)?;
+    let sources =
+        format!("deb {MIRROR} {release} main\ndeb {MIRROR}-security {release}-security main\n");
+    put(&path.join("etc/apt/sources.list"), &sources)?;
     put(
         &path.join("etc/hosts"),
         "127.0.0.1 localhost\n127.0.0.1 lab.example lab\n",

@@ -192,8 +192,12 @@ impl Score {
     fn wrong(&self) -> usize {
         self.judged
             .iter()
-            .filter(|(_, _, judged)| {
-                judged.product == Verdict::Wrong || judged.version == Verdict::Wrong
+            .filter(|(endpoint, _, judged)| {
+                // What says nothing has no name; a name for it is as wrong as another's product.
+                let is_silent = endpoint.service.iter().any(String::is_empty);
+                judged.product == Verdict::Wrong
+                    || judged.version == Verdict::Wrong
+                    || (is_silent && judged.service == Verdict::Wrong)
             })
             .count()
     }
@@ -209,7 +213,10 @@ fn table_of(truth: &[Endpoint], scores: &[Score]) -> String {
         rows.push((name.to_owned(), scores.iter().map(cell).collect()));
     };
     row("service right", &|score| {
-        score.share(|judged| judged.service, |_| true)
+        score.share(
+            |judged| judged.service,
+            |endpoint| !endpoint.service.iter().any(String::is_empty),
+        )
     });
     row("product right, where the wire shows one", &|score| {
         score.share(

@@ -3,7 +3,12 @@
 //! Bodies that are compressed or in chunks are read as they come: what is asked for is neither
 //! where the server heeds the request.
 
+use memchr::{memchr, memchr2_iter, memmem};
+
 use super::{Reader, Reading};
+
+/// The most elements of one name that are looked at.
+const TAGS: usize = 100;
 
 /// The most bytes of the head that are read.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -21,6 +26,7 @@ pub(crate) const READER: Reader = Reader {
         "body",
         "server",
         "title",
+        "server-title",
         "generator",
         "location",
         "powered-by",
@@ -114,40 +120,74 @@ impl<'a> Response<'a> {
 
     /// The content of `<meta name="generator">`.
     pub fn generator(&self) -> Option<&'a [u8]> {
-        let mut rest = self.body;
-        for _ in 0..100 {
-            let at = find_tag(rest, b"<meta")?;
-            let tag = rest.get(at..)?;
-            let end = tag.iter().position(|&byte| byte == b'>')?;
-            let inside = tag.get(..end)?;
-            let is_generator = find_tag(inside, b"name=\"generator\"")
-                .or_else(|| find_tag(inside, b"name='generator'"))
-                .or_else(|| find_tag(inside, b"name=generator"))
-                .is_some();
-            if is_generator {
-                let value = inside.get(find_tag(inside, b"content=")? + 8..)?;
-                let quote = *value.first()?;
-                let value = value.get(1..)?;
-                let end = value.iter().position(|&byte| byte == quote)?;
-                return value.get(..end);
-            }
-            rest = tag.get(end..)?;
-        }
-        None
+        let is_generator = |inside: &[u8]| {
+            attribute(inside, b"name=").is_some_and(|name| name.eq_ignore_ascii_case(b"generator"))
+        };
+        let inside = tags(self.body, b"<meta").find(|inside| is_generator(inside))?;
+        attribute(inside, b"content=")
+    }
+
+    /// Where the page's icon is: the reference of its `<link rel="icon">`.
+    pub fn icon(&self) -> Option<&'a [u8]> {
+        let is_icon = |inside: &[u8]| {
+            attribute(inside, b"rel=").is_some_and(|rel| {
+                rel.split(u8::is_ascii_whitespace)
+                    .any(|word| word.eq_ignore_ascii_case(b"icon"))
+            })
+        };
+        let inside = tags(self.body, b"<link").find(|inside| is_icon(inside))?;
+        attribute(inside, b"href=")
     }
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
+/// What stands in each element of this name, `TAGS` of them at the most.
+fn tags<'a>(body: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        let tag = rest.get(find_tag(rest, name)?..)?;
+        let inside = tag.get(..memchr(b'>', tag)?)?;
+        rest = tag.get(inside.len()..)?;
+        Some(inside)
+    })
+    .take(TAGS)
 }
 
-/// Where `tag` begins, in any case of letters.
+/// The value of an attribute, in quotes or without; `name` ends in its `=`.
+fn attribute<'a>(inside: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = inside.get(find_tag(inside, name)? + name.len()..)?;
+    let (quote, value) = match value.split_first()? {
+        (&quote @ (b'"' | b'\''), value) => (Some(quote), value),
+        _ => (None, value),
+    };
+    let end = match quote {
+        Some(quote) => value.iter().position(|&byte| byte == quote)?,
+        None => value
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            // The slash that ends an element is no part of it.
+            .unwrap_or(value.len() - usize::from(value.ends_with(b"/"))),
+    };
+    value.get(..end)
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    memmem::find(bytes, wanted)
+}
+
+/// Where `tag` begins, in any case of letters. Bodies are searched for several, so that only
+/// places that begin as it does are looked at.
 fn find_tag(bytes: &[u8], tag: &[u8]) -> Option<usize> {
-    bytes
-        .windows(tag.len())
-        .position(|window| window.eq_ignore_ascii_case(tag))
+    let first = tag.first()?;
+    memchr2_iter(
+        first.to_ascii_lowercase(),
+        first.to_ascii_uppercase(),
+        bytes,
+    )
+    .find(|&at| {
+        bytes
+            .get(at..at + tag.len())
+            .is_some_and(|there| there.eq_ignore_ascii_case(tag))
+    })
 }
 
 /// The few entities that titles hold, as the characters that they stand for.
@@ -206,12 +246,16 @@ fn read(bytes: &[u8]) -> Option<Reading> {
     }
     if let Some(title) = response.title() {
         reading.fact("http.title", &title);
+        if let Some(server) = response.header("server") {
+            reading.field("server-title", [server, &title].join(&b'\n'));
+        }
         reading.field("title", title);
     }
     if let Some(generator) = response.generator() {
         reading.fact("http.generator", generator);
         reading.field("generator", generator);
     }
+    reading.fact("http.icon", response.icon().unwrap_or_default());
     Some(reading)
 }
 
@@ -230,6 +274,27 @@ mod tests {
         assert_eq!(fact("http.generator"), Some("Hugo 0.1"));
         assert_eq!(fact("http.status"), Some("301"));
         assert_eq!(fact("http.location"), Some("https://x/"));
+    }
+
+    #[test]
+    fn the_icon_is_what_the_link_names() {
+        let icon = |link: &str| {
+            let page = format!("HTTP/1.1 200 OK\r\n\r\n<link rel=stylesheet href=/a.css>{link}");
+            read(page.as_bytes()).unwrap().facts.remove("http.icon")
+        };
+        for link in [
+            "<LINK rel=\"shortcut icon\" href=\"/i.png\">",
+            "<link href='/i.png' type=image/png rel='icon'/>",
+            "<link rel=icon href=/i.png>",
+        ] {
+            assert_eq!(icon(link).as_deref(), Some("/i.png"), "{link}");
+        }
+        for none in [
+            "<link rel=\"apple-touch-icon\" href=\"/i.png\">",
+            "<link rel=icon",
+        ] {
+            assert_eq!(icon(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -68,6 +68,7 @@ struct RawProbe {
     send: Option<Spanned<Words>>,
     #[serde(default)]
     waits: bool,
+    refuses: Option<Spanned<String>>,
     #[serde(default)]
     ports: Option<Spanned<String>>,
     follows: Option<Spanned<Words>>,
@@ -262,6 +263,25 @@ impl Reader<'_> {
         Some(number)
     }
 
+    /// The bytes of a message, or a fault.
+    fn message(&mut self, at: usize, text: &str) -> Option<Vec<u8>> {
+        match escape::bytes(text) {
+            Ok(bytes) if bytes.is_empty() || bytes.len() > SEND_BYTES => {
+                let message = format!(
+                    "a message has {} bytes, expected 1 to {SEND_BYTES}",
+                    bytes.len()
+                );
+                self.fault(at, message, None);
+                None
+            }
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.fault(at, error.to_string(), None);
+                None
+            }
+        }
+    }
+
     fn probe(&mut self, raw: Spanned<RawProbe>) {
         let start = raw.span().start;
         let faults = self.out.faults.len();
@@ -280,20 +300,13 @@ impl Reader<'_> {
                 Protocol::Tcp
             }
         };
-        let mut send = Vec::new();
-        for (at, text) in words(raw.send) {
-            match escape::bytes(&text) {
-                Ok(bytes) if bytes.is_empty() || bytes.len() > SEND_BYTES => {
-                    let message = format!(
-                        "a message has {} bytes, expected 1 to {SEND_BYTES}",
-                        bytes.len()
-                    );
-                    self.fault(at, message, None);
-                }
-                Ok(bytes) => send.push(bytes),
-                Err(error) => self.fault(at, error.to_string(), None),
-            }
-        }
+        let send: Vec<Vec<u8>> = words(raw.send)
+            .into_iter()
+            .filter_map(|(at, text)| self.message(at, &text))
+            .collect();
+        let refuses = raw
+            .refuses
+            .and_then(|text| self.message(text.span().start, text.get_ref()));
         if send.is_empty() && self.out.faults.len() == faults {
             let hint = "listening needs no probe: rules read it as `on = \"banner\"`";
             self.fault(start, "the probe sends nothing", Some(hint.to_owned()));
@@ -322,6 +335,7 @@ impl Reader<'_> {
             protocol,
             send,
             waits: raw.waits,
+            refuses,
             ports,
             // What only asks further is not sent to whatever listens.
             intensity: intensity.unwrap_or(if follows.is_empty() { 7 } else { 10 }),

@@ -11,6 +11,10 @@ use super::template::Template;
 /// The name under which what a server says unasked is read.
 pub const BANNER: &str = "banner";
 
+/// The answer to a probe whose server waits for more after what is sent, and closes the
+/// connection upon another beginning.
+pub const WAITS: &[u8] = b"(waits for more, and closes on another beginning)";
+
 /// The intensity that is used unless another is asked for.
 pub const DEFAULT_INTENSITY: u8 = 7;
 
@@ -26,6 +30,10 @@ pub struct Probe {
     pub send: Vec<Vec<u8>>,
     /// Whether the server speaks first, and what is sent waits for that.
     pub waits: bool,
+    /// A beginning upon which the server closes the connection, while after what is sent it waits
+    /// for more: of protocols that say nothing by themselves. Both are tried; where it is so, the
+    /// answer is [`WAITS`].
+    pub refuses: Option<Vec<u8>>,
     /// Ports it usually fits; there it is sent first.
     pub ports: PortSet,
     /// The services it asks further once they are known by name.

@@ -1,13 +1,15 @@
 //! All rules together, and finding those that take an answer.
 //!
-//! Rules are held by what they read. The expressions of one source are one automaton, which
-//! tells in one pass over the bytes which of them match; only those are run for captures.
+//! Rules are held by what they read. The expressions of one source are one automaton, or two, which
+//! tell in one pass over the bytes which of them match; only those are run for captures.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 use portolan_model::Protocol;
 use regex::bytes::{Captures, RegexSet, RegexSetBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Look;
 
 use super::EMBEDDED;
 use super::file::{Fault, Parsed, parse, parse_embedded};
@@ -50,10 +52,21 @@ pub struct Match {
 /// The rules of one source.
 #[derive(Debug)]
 struct Group {
-    /// Their numbers, in the order of the automaton.
+    /// Their numbers.
     rules: Vec<usize>,
     /// Made when the first answer comes: a scan meets few of the sources.
-    set: OnceLock<RegexSet>,
+    sets: OnceLock<Vec<Set>>,
+}
+
+/// Some rules of one source as one automaton.
+///
+/// Those that can only match at the beginning are apart from the others: together they are done
+/// with an answer after a few bytes, unless one of them goes on.
+#[derive(Debug)]
+struct Set {
+    /// Their numbers, in the order of the automaton.
+    rules: Vec<usize>,
+    automaton: RegexSet,
 }
 
 /// Probes and rules, ready for use.
@@ -179,13 +192,13 @@ fn groups(rules: &[Rule]) -> Result<HashMap<String, Group>, Vec<Fault>> {
     }
     let mut groups = HashMap::new();
     for (source, numbers) in by_source {
-        let set = OnceLock::new();
+        let sets = OnceLock::new();
         // Whether the program's own rules fit is tested; those of a user may be too many.
         if numbers
             .iter()
             .any(|&number| !is_embedded(&rules[number].file))
         {
-            let known = automaton(rules, &numbers).map_err(|error| {
+            let known = automata(rules, &numbers).map_err(|error| {
                 vec![Fault {
                     file: source.to_owned(),
                     line: 1,
@@ -193,24 +206,48 @@ fn groups(rules: &[Rule]) -> Result<HashMap<String, Group>, Vec<Fault>> {
                     hint: None,
                 }]
             })?;
-            set.get_or_init(|| known);
+            sets.get_or_init(|| known);
         }
         let group = Group {
             rules: numbers,
-            set,
+            sets,
         };
         groups.insert(source.to_owned(), group);
     }
     Ok(groups)
 }
 
-/// The expressions of some rules as one.
-fn automaton(rules: &[Rule], numbers: &[usize]) -> Result<RegexSet, regex::Error> {
-    RegexSetBuilder::new(numbers.iter().map(|&number| &rules[number].pattern))
+/// The expressions of some rules as automata.
+fn automata(rules: &[Rule], numbers: &[usize]) -> Result<Vec<Set>, regex::Error> {
+    let (at_start, anywhere): (Vec<usize>, Vec<usize>) = numbers
+        .iter()
+        .partition(|&&number| only_at_start(&rules[number].pattern));
+    [at_start, anywhere]
+        .into_iter()
+        .filter(|numbers| !numbers.is_empty())
+        .map(|numbers| {
+            let patterns = numbers.iter().map(|&number| &rules[number].pattern);
+            let automaton = RegexSetBuilder::new(patterns)
+                .unicode(false)
+                .size_limit(SET_BYTES)
+                .dfa_size_limit(SET_BYTES)
+                .build()?;
+            Ok(Set {
+                rules: numbers,
+                automaton,
+            })
+        })
+        .collect()
+}
+
+/// Whether an expression matches at the beginning or not at all.
+fn only_at_start(pattern: &str) -> bool {
+    let parsed = ParserBuilder::new()
         .unicode(false)
-        .size_limit(SET_BYTES)
-        .dfa_size_limit(SET_BYTES)
+        .utf8(false)
         .build()
+        .parse(pattern);
+    parsed.is_ok_and(|parsed| parsed.properties().look_set_prefix().contains(Look::Start))
 }
 
 impl RuleSet {
@@ -240,12 +277,14 @@ impl RuleSet {
         let mut matches = Vec::new();
         let bytes = answer.bytes.get(..READ_BYTES).unwrap_or(answer.bytes);
         self.matches_of(answer.to, bytes, &mut matches);
-        // An answer to a question may be what the server would have said anyway.
-        if answer.protocol == Protocol::Tcp && answer.to != BANNER {
+        let readings = readers::read(answer);
+        // An answer to a question may be what the server would have said anyway; a page is not.
+        let is_page = readings.iter().any(|(reader, _)| *reader == "http");
+        if answer.protocol == Protocol::Tcp && answer.to != BANNER && !is_page {
             self.matches_of(BANNER, bytes, &mut matches);
         }
-        for (reader, reading) in readers::read(answer) {
-            self.matches_of_reading(reader, &reading, &mut matches);
+        for (reader, reading) in &readings {
+            self.matches_of_reading(reader, reading, &mut matches);
         }
         sort(&mut matches);
         matches
@@ -284,11 +323,15 @@ impl RuleSet {
         let Some(group) = self.groups.get(source) else {
             return;
         };
-        let set = group.set.get_or_init(|| {
-            automaton(&self.rules, &group.rules).expect("the rules of the program are tested")
+        let sets = group.sets.get_or_init(|| {
+            automata(&self.rules, &group.rules).expect("the rules of the program are tested")
         });
-        for index in set.matches(bytes) {
-            let rule = &self.rules[group.rules[index]];
+        let numbers = sets.iter().flat_map(|set| {
+            let matches = set.automaton.matches(bytes).into_iter();
+            matches.map(|index| set.rules[index])
+        });
+        for number in numbers {
+            let rule = &self.rules[number];
             if let Some(captures) = rule.regex().captures(bytes) {
                 into.push(Match {
                     rule: rule.name.clone(),
@@ -338,5 +381,31 @@ fn filled(rule: &Rule, captures: &Captures<'_>) -> Found {
         soft: rule.soft,
         confidence: rule.confidence,
         facts: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matches_at_the_beginning_alone_is_known() {
+        for anchored in ["^a", "^(?:a|b)c", r"(?i)^a", "^a|^b", "(?s-u)^.*b"] {
+            assert!(only_at_start(anchored), "{anchored}");
+        }
+        for other in ["a", "(?:^|\n)a", "^a|b", "(?m)^a"] {
+            assert!(!only_at_start(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn rules_of_whole_pages_match_at_the_beginning_alone() {
+        // One that does not would be looked for in every byte of every page.
+        let rules = RuleSet::embedded();
+        for rule in rules.rules() {
+            if rule.on.iter().any(|on| on == "http-get") {
+                assert!(only_at_start(&rule.pattern), "{}", rule.name);
+            }
+        }
     }
 }

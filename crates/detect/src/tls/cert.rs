@@ -1,10 +1,10 @@
 //! What a certificate says (RFC 5280), as facts by name.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use ring::digest;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
-use x509_parser::time::ASN1Time;
 
 use crate::escape;
 use crate::found::FIELD_CHARS;
@@ -45,8 +45,8 @@ pub(crate) fn facts(der: &[u8], now: i64) -> Vec<(&'static str, String)> {
         out.push(("names", names.join(", ")));
     }
     let validity = certificate.validity();
-    out.push(("not-before", date(validity.not_before)));
-    out.push(("not-after", date(validity.not_after)));
+    out.push(("not-before", date(validity.not_before.timestamp())));
+    out.push(("not-after", date(validity.not_after.timestamp())));
     if validity.not_after.timestamp() < now {
         out.push(("expired", "yes".to_owned()));
     } else if validity.not_before.timestamp() > now {
@@ -114,10 +114,12 @@ fn alternative_names(certificate: &X509Certificate<'_>) -> Vec<String> {
         .collect()
 }
 
-/// `2026-11-23T12:00:00Z`; years that no clock knows as seconds since 1970.
-fn date(time: ASN1Time) -> String {
-    let seconds = time.timestamp();
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string())
+/// `2026-11-23T12:00:00Z`; years that no calendar here knows as seconds since 1970. The last
+/// second of 9999 stands for no end at all (RFC 5280, 4.1.2.5), and is shown as it is.
+fn date(seconds: i64) -> String {
+    DateTime::constant(1970, 1, 1, 0, 0, 0, 0)
+        .checked_add(SignedDuration::from_secs(seconds))
+        .map_or_else(|_| seconds.to_string(), |at| format!("{at}Z"))
 }
 
 /// `rsa 2048`, `ec 256`.
@@ -171,6 +173,41 @@ mod tests {
     fn a_certificate_of_megabytes_is_not_read() {
         let facts = facts(&vec![0x30; 2 << 20], 0);
         assert!(facts.contains(&("problem", "it has 2097152 bytes".to_owned())));
+    }
+
+    #[test]
+    fn absurd_dates_are_shown_or_said_to_be_none() {
+        let usual = certificate();
+        let at = usual
+            .windows(15)
+            .position(|time| time == b"40960101000000Z")
+            .unwrap();
+        for (time, shown) in [
+            (b"99991231235959Z", Some("9999-12-31T23:59:59Z")),
+            (b"00010101000000Z", Some("0001-01-01T00:00:00Z")),
+            (b"99999999999999Z", None),
+            (b"20261332000000Z", None),
+            (b"-0010101000000Z", None),
+            (b"+1000001010000Z", None),
+            (b"\xff\xff\xff\xff0101000000Z", None),
+            (b"4096\x1b[2J000000Z", None),
+        ] {
+            let mut der = usual.clone();
+            der[at..at + 15].copy_from_slice(time);
+            let facts = facts(&der, 1_800_000_000);
+            let fact = |name: &str| {
+                let found = facts.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| value.as_str())
+            };
+            assert_eq!(fact("not-after"), shown, "{time:?}");
+            let problem = shown.is_none().then_some("it cannot be read");
+            assert_eq!(fact("problem"), problem, "{time:?}");
+            assert_eq!(fact("sha256").map(str::len), Some(64));
+        }
+        // Years that no calendar here knows are shown as they were counted.
+        assert_eq!(date(253_402_300_800_000), "253402300800000");
+        assert_eq!(date(i64::MIN), i64::MIN.to_string());
+        assert_eq!(date(-1), "1969-12-31T23:59:59Z");
     }
 
     proptest! {

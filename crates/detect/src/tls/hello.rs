@@ -148,6 +148,14 @@ pub fn cipher_name(number: u16) -> String {
         .map_or_else(|| format!("0x{number:04x}"), |(_, name)| (*name).to_owned())
 }
 
+/// Whether a cipher suite knows no certificate.
+pub(crate) fn is_anonymous(number: u16) -> bool {
+    matches!(
+        number,
+        0x0034 | 0x003a | 0x006c | 0x006d | 0x00a6 | 0x00a7 | 0xc018 | 0xc019
+    )
+}
+
 /// The name of an alert (RFC 8446, 6), or its number.
 pub fn alert_name(number: u8) -> String {
     match number {
@@ -193,7 +201,7 @@ impl Writer {
     }
 }
 
-fn random() -> [u8; 32] {
+pub(super) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     // Without chance the greeting is as good: nothing secret is said after it.
     let _ = SystemRandom::new().fill(&mut bytes);
@@ -439,6 +447,13 @@ mod tests {
             cipher_name(words.cipher.unwrap()),
             "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
         );
+    }
+
+    #[test]
+    fn suites_without_a_certificate_are_known_as_such() {
+        for &(number, name) in CIPHERS {
+            assert_eq!(is_anonymous(number), name.contains("_anon_"), "{name}");
+        }
     }
 
     #[test]

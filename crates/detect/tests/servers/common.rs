@@ -166,15 +166,24 @@ pub(crate) async fn request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) ->
 
 /// What a server with a fresh certificate for `box.example` needs.
 pub(crate) fn tls_config() -> Arc<rustls::ServerConfig> {
-    let names = vec!["box.example".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    tls_config_with(|_| {})
+}
+
+/// The same, with a certificate that `change` may have made into anything.
+pub(crate) fn tls_config_with(change: impl FnOnce(&mut Vec<u8>)) -> Arc<rustls::ServerConfig> {
+    let mut parameters = rcgen::CertificateParams::new(vec!["box.example".to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(4096, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut certificate = parameters.self_signed(&key).unwrap().der().to_vec();
+    change(&mut certificate);
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = provider.key_provider.load_private_key(key.into()).unwrap();
+    let shown = rustls::sign::CertifiedKey::new(vec![certificate.into()], key);
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)));
     Arc::new(config)
 }

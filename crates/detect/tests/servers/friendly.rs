@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use portolan_detect::rules::RuleSetBuilder;
-use portolan_detect::{Detector, Options, Target};
+use portolan_detect::{Detector, Options, RuleSet, Target};
 use portolan_model::service::Method;
 use portolan_model::{PortSet, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -375,4 +375,136 @@ async fn a_probe_that_wants_more_intensity_goes_not_even_to_its_own_ports() {
     };
     assert!(!heard(8).await);
     assert!(heard(9).await);
+}
+
+#[tokio::test]
+async fn the_icon_that_a_page_names_is_fetched_and_hashed() {
+    for (link, path) in [
+        ("", "GET /favicon.ico "),
+        (
+            "<link rel=\"shortcut icon\" href=\"i/a.png\">",
+            "GET /i/a.png ",
+        ),
+    ] {
+        let server = Server::start(move |mut stream, _| async move {
+            let asked = request(&mut stream).await;
+            let asked = String::from_utf8_lossy(&asked).into_owned();
+            let answer = if asked.starts_with("GET / ") {
+                format!("HTTP/1.1 200 OK\r\nServer: acme-http/1\r\n\r\n<title>x</title>{link}")
+            } else if asked.starts_with(path) {
+                "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\nicon"
+                    .to_owned()
+            } else {
+                "HTTP/1.1 404 Not Found\r\n\r\n".to_owned()
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+        })
+        .await;
+        let service = server.detected().await.unwrap();
+        // Of `aWNvbg==` and a line feed.
+        assert_eq!(service.facts["http.favicon.mmh3"], "1355950459", "{path}");
+    }
+}
+
+/// A rule on an answer that a server never gives in words.
+const MANNERS: &str = r"
+[[probe]]
+name = 'manners'
+protocol = 'tcp'
+send = 'HELO'
+refuses = 'HALO'
+ports = '1-65535'
+
+[[rule]]
+name = 'manners'
+service = 'manners'
+on = 'manners'
+match = '^\(waits for more, and closes on another beginning\)$'
+samples = ['(waits for more, and closes on another beginning)']
+";
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_known_by_what_it_waits_for() {
+    let named = |wanted: &'static [u8]| async move {
+        let server = Server::start(move |mut stream, _| async move {
+            let mut four = [0; 4];
+            if stream.read_exact(&mut four).await.is_ok() && four == wanted {
+                let _ = stream.read(&mut four).await;
+            }
+        })
+        .await;
+        let rules = RuleSetBuilder::default()
+            .file("manners.toml", MANNERS)
+            .build()
+            .unwrap();
+        let detector = Detector::new(Arc::new(rules), options());
+        let service = detector.detect(&server.target()).await;
+        service.map(|service| service.name)
+    };
+    assert_eq!(named(b"HELO").await.as_deref(), Some("manners"));
+    assert_eq!(named(b"HOLA").await, None);
+}
+
+/// The names that a server of remote desktops tells before a log-in: a `TSRequest` around a
+/// challenge (MS-CSSP, 2.2.1; MS-NLMP, 2.2.1.2).
+fn credssp_challenge() -> Vec<u8> {
+    let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let mut info = Vec::new();
+    for (kind, name) in [(1_u16, "BOX"), (2, "LAB"), (3, "box.lab.example")] {
+        let name = wide(name);
+        info.extend(kind.to_le_bytes());
+        info.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        info.extend(name);
+    }
+    info.extend([0; 4]);
+    let mut message = b"NTLMSSP\0\x02\0\0\0".to_vec();
+    message.extend([0; 28]);
+    let length = u16::try_from(info.len()).unwrap().to_le_bytes();
+    message.extend([length, length].concat());
+    message.extend(56_u32.to_le_bytes());
+    // Windows 10.0, build 17763.
+    message.extend([10, 0, 0x63, 0x45, 0, 0, 0, 15]);
+    message.extend(info);
+    let wrapped = |tag: u8, inside: &[u8]| {
+        [&[tag, 0x81, u8::try_from(inside.len()).unwrap()], inside].concat()
+    };
+    let token = wrapped(0xa0, &wrapped(4, &message));
+    let tokens = wrapped(0xa1, &wrapped(0x30, &wrapped(0x30, &token)));
+    wrapped(0x30, &[&[0xa0, 3, 2, 1, 6], &tokens[..]].concat())
+}
+
+#[tokio::test]
+async fn a_server_of_remote_desktops_tells_its_names_and_nobody_logs_in() {
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls_config());
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let server = Server::start(move |mut stream, _| {
+        let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
+        async move {
+            let mut request = [0; 19];
+            if stream.read_exact(&mut request).await.is_err() || request[0] != 3 {
+                return;
+            }
+            let chosen = b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\x1f\x08\0\x02\0\0\0";
+            let _ = stream.write_all(chosen).await;
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let mut chunk = [0; 1024];
+            while let Ok(read @ 1..) = stream.read(&mut chunk).await {
+                counted.fetch_add(read, Ordering::SeqCst);
+                let _ = stream.write_all(&credssp_challenge()).await;
+            }
+        }
+    })
+    .await;
+    let detector = Detector::new(Arc::new(RuleSet::embedded()), options());
+    let service = detector.detect(&server.target()).await.unwrap();
+    assert_eq!(service.name, "ms-wbt-server");
+    assert_eq!(service.hostname.as_deref(), Some("box.lab.example"));
+    assert_eq!(service.facts["ntlm.domain"], "LAB");
+    assert_eq!(service.facts["ntlm.version"], "10.0.17763");
+    assert_eq!(service.facts["tls.cert.names"], "DNS:box.example");
+    // One message, which asks for the challenge.
+    assert_eq!(sent.load(Ordering::SeqCst), 57);
 }

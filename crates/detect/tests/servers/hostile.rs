@@ -9,7 +9,7 @@ use portolan_model::service::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::common::{Server, detector, options, request};
+use crate::common::{Server, detector, options, request, tls_config, tls_config_with};
 
 /// Far more than any test takes; one that runs into it hangs.
 const FOREVER: Duration = Duration::from_secs(30);
@@ -214,4 +214,128 @@ async fn a_redirect_in_a_circle_is_followed_twice_at_the_most() {
     let service = ended(&server).await.unwrap();
     assert_eq!(service.name, "http");
     assert!(server.count() < 10, "{}", server.count());
+}
+
+/// A server of TLS that shows a certificate which `change` has made into anything.
+async fn shows(change: impl FnOnce(&mut Vec<u8>)) -> Service {
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls_config_with(change));
+    let server = Server::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                request(&mut stream).await;
+                let page = b"HTTP/1.1 200 OK\r\nServer: acme-http/1\r\n\r\n";
+                let _ = stream.write_all(page).await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    })
+    .await;
+    ended(&server).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_with_absurd_dates_takes_nothing_from_what_is_inside() {
+    for time in [
+        b"99999999999999Z",
+        b"-0010101000000Z",
+        b"00000000000000Z",
+        b"+1000001010000Z",
+        b"\x1b[2J\xff0101000000",
+    ] {
+        let service = shows(|der| {
+            let usual = b"40960101000000Z";
+            let at = der.windows(15).position(|part| part == usual).unwrap();
+            der[at..at + 15].copy_from_slice(time);
+        })
+        .await;
+        assert!(service.tls);
+        assert_eq!(service.product.as_deref(), Some("Acme HTTP"), "{time:?}");
+        let problem = &service.facts["tls.cert.problem"];
+        assert_eq!(problem, "it cannot be read", "{time:?}");
+        assert!(!service.facts.contains_key("tls.cert.not-after"));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_megabytes_in_a_whole_handshake_is_not_taken_in() {
+    let service = shows(|der| der.resize(2 << 20, 0x30)).await;
+    assert!(service.tls);
+    assert!(!service.facts.contains_key("tls.cert.subject"));
+}
+
+#[tokio::test]
+async fn a_close_or_reset_at_any_byte_of_a_handshake_is_an_end() {
+    for bytes in [1, 4, 5, 9, 60, 120, 130, 400, 700, 1000, 2000] {
+        for reset in [false, true] {
+            let acceptor = tokio_rustls::TlsAcceptor::from(tls_config());
+            let server = Server::start(move |mut stream, _| {
+                let acceptor = acceptor.clone();
+                async move {
+                    // What the server says goes out up to so many bytes.
+                    let (near, far) = tokio::io::duplex(4096);
+                    let speaking = async {
+                        if let Ok(mut stream) = acceptor.accept(near).await {
+                            request(&mut stream).await;
+                        }
+                    };
+                    let (mut said, mut hears) = tokio::io::split(far);
+                    let (mut from, mut to) = stream.split();
+                    let passing = async {
+                        let mut left = bytes;
+                        let mut chunk = [0; 512];
+                        while let Ok(read @ 1..) = said.read(&mut chunk).await {
+                            let part = &chunk[..read.min(left)];
+                            left -= part.len();
+                            if to.write_all(part).await.is_err() || left == 0 {
+                                break;
+                            }
+                        }
+                    };
+                    tokio::select! {
+                        () = passing => {}
+                        _ = tokio::io::copy(&mut from, &mut hears) => {}
+                        () = speaking => {}
+                    }
+                    if reset {
+                        let _ = stream.set_zero_linger();
+                    }
+                }
+            })
+            .await;
+            let service = ended(&server).await;
+            let product = service.and_then(|service| service.product);
+            assert_eq!(product, None, "{bytes} bytes, reset: {reset}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_icon_elsewhere_and_one_without_end_are_left_alone() {
+    for icon in [
+        "http://192.0.2.1/i.png",
+        "//192.0.2.1/i.png",
+        "/endless.png",
+    ] {
+        let server = Server::start(move |mut stream, _| async move {
+            let asked = request(&mut stream).await;
+            let asked = String::from_utf8_lossy(&asked).into_owned();
+            if asked.starts_with("GET / ") {
+                let page = format!(
+                    "HTTP/1.1 200 OK\r\nServer: acme-http/1\r\n\r\n<title>x</title><link rel=icon href={icon}>"
+                );
+                let _ = stream.write_all(page.as_bytes()).await;
+            } else if asked.starts_with("GET /endless.png ") {
+                let head = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n";
+                let _ = stream.write_all(head).await;
+                while stream.write_all(&[7; 8192]).await.is_ok() {}
+            } else {
+                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").await;
+            }
+        })
+        .await;
+        let service = ended(&server).await.unwrap();
+        assert_eq!(service.product.as_deref(), Some("Acme HTTP"));
+        assert!(!service.facts.contains_key("http.favicon.mmh3"), "{icon}");
+    }
 }

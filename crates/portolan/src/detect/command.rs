@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use portolan_detect::{Detector, Target};
+use portolan_detect::{Detector, Target, silent};
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::spec::Names;
 use portolan_model::target::HostName;
@@ -218,7 +218,10 @@ fn lines(target: &Target, service: Option<&Service>, verbose: bool) -> String {
     let at = SocketAddr::new(target.address, target.port);
     let place = format!("{at}/{}", target.protocol);
     let Some(service) = service else {
-        return format!("{place:<25}  no answer\n");
+        return match silent::meaning(target.protocol, target.port) {
+            Some(meaning) => format!("{place:<25}  no answer: {meaning}\n"),
+            None => format!("{place:<25}  no answer\n"),
+        };
     };
     let mut text = format!(
         "{place:<25}  {:<14}  {}",
@@ -293,6 +296,19 @@ mod tests {
         for wrong in ["192.0.2.1", ":22", "a:0", "a:70000", "a:1/sctp"] {
             assert!(super::split(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_silence_of_a_tunnel_is_said_to_be_its_way() {
+        let silent = |port| {
+            let target = Target::new([192, 0, 2, 1].into(), Protocol::Udp, port);
+            lines(&target, None, false)
+        };
+        assert_eq!(
+            silent(51820),
+            "192.0.2.1:51820/udp        no answer: WireGuard, which is usual here, answers nobody without its key\n"
+        );
+        assert_eq!(silent(9999), "192.0.2.1:9999/udp         no answer\n");
     }
 
     #[test]

@@ -123,6 +123,10 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             ScanEvent::Port(fact) if self.shown.rows && fact.state == PortState::Open => {
                 self.row(fact)?;
             }
+            // Where rows are the result, what runs there is one more of them.
+            ScanEvent::Service(fact) if self.is_last => {
+                self.line(|options| table::service_row(fact, options))?
+            }
             ScanEvent::AnswersAll(found) if self.shown.notes => {
                 let note = format!("{} {}", found.address, found.words());
                 self.tell(&note_line(&note, self.look.err_color));
@@ -182,6 +186,10 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
     }
 
     fn row(&mut self, fact: &PortFact) -> io::Result<()> {
+        self.line(|options| table::row(fact, options))
+    }
+
+    fn line(&mut self, row: impl FnOnce(&TableOptions) -> String) -> io::Result<()> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             let _ = write!(self.err, "{CLEAR}");
@@ -193,7 +201,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             color: self.look.out_color,
             open_only: true,
         };
-        writeln!(self.out, "{}", table::row(fact, &options))?;
+        writeln!(self.out, "{}", row(&options))?;
         self.out.flush()?;
         self.rows += 1;
         if !line.is_empty() {

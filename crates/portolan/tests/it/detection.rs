@@ -82,6 +82,7 @@ fn what_a_server_says_harms_no_reader() {
     let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (csv, html, xml, markdown) = (file("a.csv"), file("a.html"), file("a.xml"), file("a.md"));
     let json = file("a.jsonl");
+    let (normal, grepable) = (file("a.nmap"), file("a.gnmap"));
     let shown = run(&[
         "127.0.0.1",
         "-n",
@@ -98,23 +99,35 @@ fn what_a_server_says_harms_no_reader() {
         &markdown,
         "-oJ",
         &json,
+        "-oN",
+        &normal,
+        "-oG",
+        &grepable,
     ]);
     assert!(shown.starts_with("exit 0"), "{shown}");
     let verbose = run(&["detect", "-v", &format!("127.0.0.1:{port}")]);
     assert!(verbose.contains("http.status: 200"), "{verbose}");
     let mut texts = vec![shown, verbose];
-    for name in [&csv, &html, &xml, &markdown, &json] {
+    for name in [&csv, &html, &xml, &markdown, &json, &normal, &grepable] {
         texts.push(std::fs::read_to_string(name).unwrap());
     }
     for text in &texts {
-        let is_fine = |character: char| !character.is_control() || "\r\n".contains(character);
+        // Grepable lines hold their fields between tabs.
+        let is_fine = |character: char| !character.is_control() || "\r\n\t".contains(character);
         assert!(text.chars().all(is_fine), "{text:?}");
     }
-    for text in &texts[3..5] {
+    for text in &texts[3..6] {
         assert!(!text.contains("<script>alert"), "{text}");
     }
+    for line in texts[7].lines().chain(texts[8].lines()) {
+        assert!(!line.contains('\x1b') && !line.contains('\u{9b}'), "{line}");
+    }
     assert!(texts[4].contains("http-server-header"), "{}", texts[4]);
-    let is_formula = |cell: &str| cell.starts_with(['=', '+', '@']);
+    // A spreadsheet takes the quotes of a cell away before it looks.
+    let is_formula = |cell: &str| {
+        cell.trim_start_matches('"')
+            .starts_with(['=', '+', '@', '-'])
+    };
     assert!(!texts[2].split([',', '\n']).any(is_formula), "{}", texts[2]);
 }
 
@@ -189,4 +202,34 @@ fn a_wrong_rule_is_told_with_its_line() {
             "exit 1\n--- stdout\n{file}:4: `match` is no expression: unclosed group\n--- stderr\n"
         )
     );
+}
+
+#[test]
+fn what_was_found_before_a_cut_is_asked_by_who_goes_on() {
+    let port = serve(SSH, b"").port().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    let name = file.to_str().unwrap();
+    let args = ["127.0.0.1", "-n", "-sV", "-p", &port, "--checkpoint", name];
+    assert!(run(&args).starts_with("exit 0"));
+    // The port was found, and the scan was cut off before it had answered what runs there.
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert!(whole.contains(r#""type":"service""#), "{whole}");
+    let cut: String = whole
+        .lines()
+        .filter(|line| {
+            !line.contains(r#""type":"service""#) && !line.contains(r#""type":"finished""#)
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    std::fs::write(&file, cut).unwrap();
+    let shown = run(&["resume", name]);
+    assert!(shown.contains("ssh      OpenSSH 9.2p1"), "{shown}");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(kept.contains(r#""product":"OpenSSH""#), "{kept}");
+    // What is known is not asked again.
+    let again = run(&["resume", name, "--csv", "-"]);
+    assert!(again.contains("OpenSSH"), "{again}");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(kept.matches(r#""type":"service""#).count(), 1, "{kept}");
 }

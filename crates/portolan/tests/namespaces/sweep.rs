@@ -1,6 +1,9 @@
 //! Sweeps through the kernel.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
 
 use portolan_testnet::Namespace;
 
@@ -49,6 +52,48 @@ fn a_network_is_swept_and_its_open_ports_are_a_stream_of_rows() {
         "{}",
         swept.err
     );
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn what_runs_on_an_open_port_follows_at_once() {
+    let lab = Lab::new();
+    let listener = lab
+        .there
+        .enter(|| TcpListener::bind("192.0.2.2:2200"))
+        .unwrap()
+        .unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
+            thread::spawn(move || stream.read(&mut [0; 512]));
+        }
+    });
+    let args = [
+        "192.0.2.0/24",
+        "-p2200,2201",
+        "-n",
+        "--detect",
+        "--max-rate",
+        "10000",
+    ];
+    let swept = sweep(&lab.here, &args);
+    assert_eq!(swept.status, 0, "{swept:?}");
+    let rows: Vec<Vec<&str>> = swept
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 2, "{swept:?}");
+    assert_eq!(rows[0][..2], ["192.0.2.2:2200/tcp", "open"]);
+    assert_eq!(
+        rows[1][..4],
+        ["192.0.2.2:2200/tcp", "ssh", "OpenSSH", "9.2p1"]
+    );
+    let args = ["192.0.2.2", "-p2200", "-n", "-sV", "--json"];
+    let swept = sweep(&lab.here, &args);
+    assert!(swept.out.contains(r#""product":"OpenSSH""#), "{swept:?}");
 }
 
 #[test]

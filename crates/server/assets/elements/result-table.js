@@ -153,7 +153,7 @@ customElements.define("result-table", class extends HTMLElement {
     setText(cells[3], state);
     cells[3].className = `c-state state ${state === "open|filtered" ? "maybe" : state}`;
     setText(cells[4], reasonOf(code));
-    setText(cells[5], visible(rows.serviceName(number), 60));
+    setText(cells[5], visible(rows.shownService(number), 60));
     setText(cells[6], visible(rows.product(number), 120));
     setText(cells[7], rows.at[number] ? clock(rows.at[number]) : "");
   }

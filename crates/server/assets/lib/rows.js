@@ -192,6 +192,12 @@ export class Rows {
     return said ? said.name : this.guess(this.portNumber(row), this.port[row] >> 16);
   }
 
+  /** The name of a service as it is shown: with a mark where it is spoken through TLS. */
+  shownService(row) {
+    const name = this.serviceName(row);
+    return this.details.get(row)?.service?.tls ? `${name} · TLS` : name;
+  }
+
   /** What a port's number says, in lower case: looked up once a port and not once a row. */
   guessed(port) {
     return (this.guesses[port] ??= this.guess(port & 65535, port >> 16).toLowerCase());

@@ -14,6 +14,15 @@ function sample() {
   return rows;
 }
 
+test("a service through TLS is marked, and only there", () => {
+  const rows = sample();
+  rows.service("10.0.0.9", 443, "tcp", { name: "http", tls: true });
+  const shownAt = (query) => rows.shownService(rows.select(query)[0]);
+  assert.equal(shownAt("port:443"), "http · TLS");
+  assert.equal(rows.serviceName(rows.select("port:443")[0]), "http");
+  assert.equal(shownAt("host:10.0.0.10"), "ssh");
+});
+
 test("a byte holds a state and a reason", () => {
   for (const state of ["open", "closed", "filtered", "open|filtered"]) {
     for (const reason of ["syn-ack", "no-response", "user-set"]) {

@@ -117,6 +117,16 @@ pub(super) fn share(done: u64, total: u64) -> f64 {
     }
 }
 
+/// The name of a service, with a mark where it is spoken through TLS.
+pub(super) fn service_name(service: &Service) -> String {
+    let name = foreign(&service.name);
+    if service.tls {
+        format!("{name} · TLS")
+    } else {
+        name
+    }
+}
+
 /// The program on a port and its version, in a line.
 pub(super) fn product(service: Option<&Service>) -> String {
     let Some(service) = service else {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::layout::{Content, Look, Section};
 use super::scans;
-use super::words::{address, foreign, moment, plural, port_address, product, state};
+use super::words::{address, foreign, moment, plural, port_address, product, service_name, state};
 use crate::api::views::{Change, HostDetail, KnownPort, List, PortValue};
 use crate::{AppState, Problem, TimelineQuery};
 
@@ -91,7 +91,7 @@ fn head(known: &HostDetail) -> Markup {
                     li {
                         a.chip href={ "#port-" (port.protocol.as_str()) "-" (port.port) } {
                             b { (port.port) "/" (port.protocol.as_str()) }
-                            @if let Some(service) = &port.service { " " (foreign(&service.name)) }
+                            @if let Some(service) = &port.service { " " (service_name(service)) }
                         }
                     }
                 }
@@ -123,7 +123,7 @@ fn card(port: &KnownPort) -> Markup {
                     a.mono href=(port_address(port.last.scan, port.host, port.protocol, port.port)) {
                         (port.port) "/" (port.protocol.as_str())
                     }
-                    @if let Some(service) = &port.service { " " (foreign(&service.name)) }
+                    @if let Some(service) = &port.service { " " (service_name(service)) }
                 }
                 (state(port.state))
             }

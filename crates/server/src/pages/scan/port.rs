@@ -9,7 +9,7 @@ use portolan_model::{PortState, Protocol};
 
 use super::super::layout::{Content, Look, Section};
 use super::super::words::{
-    badge, count, foreign, moment, product, reason, round_trip, state, whole_moment,
+    badge, count, foreign, moment, product, reason, round_trip, service_name, state, whole_moment,
 };
 use crate::api::views::{KnownPort, ResultItem, Service};
 use crate::{AppState, Problem, ResultsQuery};
@@ -182,7 +182,7 @@ fn past(history: &[KnownPort]) -> Markup {
                                     td {
                                         @let text = product(span.service.as_ref());
                                         @if text.is_empty() {
-                                            (span.service.as_ref().map(|service| foreign(&service.name)).unwrap_or_default())
+                                            (span.service.as_ref().map(service_name).unwrap_or_default())
                                         } @else { (text) }
                                     }
                                 }

@@ -2,7 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::super::words::{address, count, foreign, plural, port_address, product, state_class};
+use super::super::words::{
+    address, count, foreign, plural, port_address, product, service_name, state_class,
+};
 use super::View;
 use crate::api::views::{List, ResultItem, Scan};
 use crate::{AppState, Problem, ResultsQuery};
@@ -219,7 +221,7 @@ fn row(scan: i64, item: &ResultItem) -> Markup {
             td.c-proto { (item.protocol.as_str()) }
             td class={ "c-state state " (state_class(item.state)) } { (item.state.as_str()) }
             td.c-reason { (item.reason.as_str()) }
-            td.c-service { (service.map(|service| foreign(&service.name)).unwrap_or_default()) }
+            td.c-service { (service.map(service_name).unwrap_or_default()) }
             td.c-product { (product(service)) }
             td.c-time { (item.at.strftime("%H:%M:%S").to_string()) }
         }
