@@ -15,30 +15,28 @@ use std::time::Duration;
 use portolan_model::event::Endpoint;
 use portolan_model::{PortState, Protocol, Reason};
 use portolan_wire::tcp::{self, Flags, Options, TcpOption};
-use portolan_wire::{
-    Addresses, MacAddress, Quoted, SeqNumber, SynPath, SynTemplate, Verified, icmpv4, icmpv6, ipv4,
-    ipv6, quoted,
-};
+use portolan_wire::{MacAddress, SeqNumber, SynPath, SynTemplate, ipv4, ipv6};
 use siphasher::sip::SipHasher13;
 
 use crate::clock::Clock;
-use crate::device::{self, Batch, ChecksumStatus, Device, DeviceError, Reach, Route, RouteError};
+use crate::device::{self, Batch, Device, DeviceError, Reach, Route, RouteError};
 use crate::discovery::{self, Asker, Look};
 use crate::pace::Kind;
-use crate::transport::{Answer, Finding, Job, Seen, Shape, Transport, unreachable_means};
+use crate::transport::{Answer, Finding, Job, Seen, Transport};
+
+mod moments;
+mod reading;
+
+pub(crate) use reading::Heard;
+
+use moments::{FINEST, Moment, Moments};
+use reading::{Segment, destination, read, understand};
 
 /// The ports that probes are sent from, above those that Linux gives to connections by default.
 pub const SOURCE_PORTS: RangeInclusive<u16> = 61_000..=65_095;
 
-/// How many moments are told apart.
-const MOMENTS: usize = 4095;
-
 /// Where a port is asked from that is to see one flow, however often it is asked.
 const KEPT_PORT: u16 = *SOURCE_PORTS.end();
-
-/// Moments are at least so far apart, and at the most.
-const FINEST: Duration = Duration::from_micros(250);
-const COARSEST: Duration = Duration::from_millis(8);
 
 /// Packets that are made before they are sent.
 const WAITING: usize = 2048;
@@ -49,14 +47,6 @@ const REMEMBERED: usize = 1 << 16;
 /// The maximum segment size that a SYN offers (RFC 9293, 3.7.1): without one, some firewalls
 /// take it for an attack.
 const MSS: u16 = 1460;
-
-/// When probes left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Moment {
-    at: Duration,
-    round: u32,
-    kind: Kind,
-}
 
 /// The packets that leave from one address.
 #[derive(Debug)]
@@ -73,11 +63,7 @@ pub struct Syn<D, C> {
     device: D,
     clock: C,
     secret: Secret,
-    moments: Vec<Option<Moment>>,
-    /// The moment that is filled now, of probes and of sentinels.
-    current: [usize; 2],
-    next: usize,
-    quickest: Option<Duration>,
+    moments: Moments,
     templates: HashMap<IpAddr, Templates>,
     routes: HashMap<IpAddr, Result<Route, Finding>>,
     /// So many of them are remembered at the most.
@@ -134,10 +120,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
             device,
             clock,
             secret: Secret(secret[0], secret[1]),
-            moments: vec![None; MOMENTS],
-            current: [0; 2],
-            next: 0,
-            quickest: None,
+            moments: Moments::new(),
             templates: HashMap::new(),
             routes: HashMap::new(),
             remembered: REMEMBERED,
@@ -167,24 +150,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
         if job.kind == Kind::Kept {
             return KEPT_PORT;
         }
-        let slot = usize::from(job.kind == Kind::Sentinel);
-        let apart = self
-            .quickest
-            .map_or(FINEST, |rtt| (rtt / 16).clamp(FINEST, COARSEST));
-        let current = self.moments.get(self.current[slot]).copied().flatten();
-        let fits = current.is_some_and(|moment| {
-            moment.round == job.round && moment.kind == job.kind && job.at < moment.at + apart
-        });
-        if !fits {
-            self.current[slot] = self.next;
-            self.moments[self.next] = Some(Moment {
-                at: job.at,
-                round: job.round,
-                kind: job.kind,
-            });
-            self.next = (self.next + 1) % MOMENTS;
-        }
-        SOURCE_PORTS.start() + u16::try_from(self.current[slot]).unwrap_or(0)
+        SOURCE_PORTS.start() + u16::try_from(self.moments.place(job)).unwrap_or(0)
     }
 
     /// How probes to `destination` leave.
@@ -318,7 +284,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
         let round_and_kind = if own == KEPT_PORT {
             Some((u32::MAX, Kind::Kept))
         } else {
-            moment(&self.moments, own).map(|moment| (moment.round, moment.kind))
+            moment_of(&self.moments, own).map(|moment| (moment.round, moment.kind))
         };
         if let (Some((round, kind)), Flags::SYN) = (round_and_kind, flags) {
             let finding = match error {
@@ -371,7 +337,6 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
             device,
             secret,
             moments,
-            quickest,
             resets,
             routes,
             asking,
@@ -394,7 +359,7 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
                                 kind: Kind::Kept,
                             }
                         } else {
-                            moment(moments, heard.own)?
+                            moment_of(moments, heard.own)?
                         };
                         let mac = link.filter(|_| heard.by_host);
                         let mac = mac.filter(|_| {
@@ -418,7 +383,7 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
             };
             if let Some(answer) = answer {
                 if let Some(rtt) = answer.rtt {
-                    *quickest = Some(quickest.map_or(rtt, |known| known.min(rtt)));
+                    moments.note(rtt);
                 }
                 answers.push(answer);
             }
@@ -505,78 +470,10 @@ impl Templates {
     }
 }
 
-/// What a packet is, as far as it matters here.
-#[derive(Debug, Clone, Copy)]
-enum Segment {
-    Tcp {
-        addresses: Addresses,
-        /// From, to.
-        ports: (u16, u16),
-        flags: Flags,
-        acknowledges: SeqNumber,
-        shape: Shape,
-        verified: bool,
-    },
-    Unreachable {
-        v6: bool,
-        kind: u8,
-        code: u8,
-        quoted: Quoted,
-        from: IpAddr,
-        ttl: u8,
-    },
-}
-
-/// What a packet says that proves to be an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// Of whom.
-    pub(crate) address: IpAddr,
-    /// Of which port; 0 where none was asked.
-    pub(crate) port: u16,
-    /// The port or identifier that the question left from.
-    pub(crate) own: u16,
-    pub(crate) ttl: u8,
-    /// Whether `address` itself says it.
-    pub(crate) by_host: bool,
-    pub(crate) shape: Option<Shape>,
-    pub(crate) finding: Finding,
-}
-
-impl Heard {
-    /// What the host itself says, about no port.
-    pub(crate) const fn of_host(address: IpAddr, own: u16, ttl: u8, finding: Finding) -> Self {
-        Self {
-            address,
-            port: 0,
-            own,
-            ttl,
-            by_host: true,
-            shape: None,
-            finding,
-        }
-    }
-
-    fn answer(self, moment: Moment, mac: Option<MacAddress>, at: Duration) -> Answer {
-        Answer {
-            endpoint: Endpoint {
-                address: self.address,
-                protocol: Protocol::Tcp,
-                port: self.port,
-            },
-            round: moment.round,
-            kind: moment.kind,
-            rtt: Some(at.saturating_sub(moment.at)),
-            ttl: Some(self.ttl),
-            seen: Seen {
-                by_host: self.by_host,
-                shape: self.shape,
-                mac,
-            },
-            at,
-            finding: self.finding,
-        }
-    }
+/// The moment that a source port stands for.
+fn moment_of(moments: &Moments, port: u16) -> Option<Moment> {
+    let place = port.checked_sub(*SOURCE_PORTS.start())?;
+    moments.get(usize::from(place))
 }
 
 /// What a neighbour's answer or silence means; `job` is the one that asked for it.
@@ -612,204 +509,6 @@ fn of_neighbour(
             Some(_) => Finding::Host(reason),
             None => Finding::NoNeighbour,
         },
-    }
-}
-
-const fn destination(addresses: &Addresses) -> IpAddr {
-    match addresses {
-        Addresses::V4 { dst, .. } => IpAddr::V4(*dst),
-        Addresses::V6 { dst, .. } => IpAddr::V6(*dst),
-    }
-}
-
-const fn source(addresses: &Addresses) -> IpAddr {
-    match addresses {
-        Addresses::V4 { src, .. } => IpAddr::V4(*src),
-        Addresses::V6 { src, .. } => IpAddr::V6(*src),
-    }
-}
-
-/// Reads a packet; `None` for one that is malformed or of no interest.
-fn read(bytes: &[u8]) -> Option<Segment> {
-    match bytes.first()? >> 4 {
-        4 => {
-            let packet = ipv4::Packet::new(bytes).ok()?;
-            if packet.fragmentation().offset_bytes() != 0 {
-                return None;
-            }
-            let ttl = packet.ttl().0;
-            match packet.protocol() {
-                portolan_wire::Protocol::TCP => segment(packet.payload(), packet.addresses(), ttl),
-                portolan_wire::Protocol::ICMP => {
-                    let icmp = icmpv4::Packet::new(packet.payload()).ok()?;
-                    let icmpv4::Message::DestinationUnreachable { code, quoted, .. } =
-                        icmp.message()
-                    else {
-                        return None;
-                    };
-                    (icmp.verify() == Verified::Yes).then_some(())?;
-                    Some(Segment::Unreachable {
-                        v6: false,
-                        kind: icmp.message_type(),
-                        code,
-                        quoted: Quoted::parse(quoted).ok()?,
-                        from: packet.source().into(),
-                        ttl,
-                    })
-                }
-                _ => None,
-            }
-        }
-        6 => {
-            let packet = ipv6::Packet::new(bytes).ok()?;
-            let upper = packet.upper().ok()?;
-            if upper.fragment.is_some_and(|part| part.offset_bytes != 0) {
-                return None;
-            }
-            let ttl = packet.hop_limit().0;
-            match upper.protocol {
-                portolan_wire::Protocol::TCP => segment(upper.payload, packet.addresses(), ttl),
-                portolan_wire::Protocol::ICMPV6 => {
-                    let icmp = icmpv6::Packet::new(upper.payload).ok()?;
-                    let icmpv6::Message::DestinationUnreachable { code, quoted } = icmp.message()
-                    else {
-                        return None;
-                    };
-                    (icmp.verify(&packet.addresses()) == Verified::Yes).then_some(())?;
-                    Some(Segment::Unreachable {
-                        v6: true,
-                        kind: icmp.message_type(),
-                        code,
-                        quoted: Quoted::parse(quoted).ok()?,
-                        from: packet.source().into(),
-                        ttl,
-                    })
-                }
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn segment(payload: &[u8], addresses: Addresses, ttl: u8) -> Option<Segment> {
-    let packet = tcp::Packet::new(payload).ok()?;
-    let mut options = [0; 8];
-    // Of the answers alone that are held against each other.
-    if packet.flags().contains(Flags::SYN) {
-        for (kind, option) in options.iter_mut().zip(packet.options()) {
-            *kind = option_kind(&option);
-        }
-    }
-    Some(Segment::Tcp {
-        ports: (packet.source_port(), packet.destination_port()),
-        flags: packet.flags(),
-        acknowledges: packet.acknowledgment_number(),
-        shape: Shape {
-            window: packet.window(),
-            options,
-            ttl,
-        },
-        verified: packet.verify(&addresses) == Verified::Yes,
-        addresses,
-    })
-}
-
-/// The kind of an option, as it stands in the header.
-const fn option_kind(option: &TcpOption<'_>) -> u8 {
-    match option {
-        TcpOption::NoOperation => 1,
-        TcpOption::MaximumSegmentSize(_) => 2,
-        TcpOption::WindowScale(_) => 3,
-        TcpOption::SackPermitted => 4,
-        TcpOption::Timestamps { .. } => 8,
-        TcpOption::Unknown { kind, .. } => *kind,
-    }
-}
-
-fn moment(moments: &[Option<Moment>], port: u16) -> Option<Moment> {
-    let place = port.checked_sub(*SOURCE_PORTS.start())?;
-    moments.get(usize::from(place)).copied().flatten()
-}
-
-/// What a packet answers, if it proves to be an answer.
-fn understand(
-    bytes: &[u8],
-    checksum: ChecksumStatus,
-    secret: Secret,
-    resets: &mut Vec<(IpAddr, IpAddr, u16, u16, SeqNumber)>,
-) -> Option<Heard> {
-    let Some(segment) = read(bytes) else {
-        return discovery::hear(bytes, secret);
-    };
-    match segment {
-        Segment::Tcp {
-            addresses,
-            ports: (port, own),
-            flags,
-            acknowledges,
-            shape,
-            verified,
-        } => {
-            if checksum == ChecksumStatus::Unchecked && !verified {
-                return None;
-            }
-            let address = source(&addresses);
-            let number = secret.number(own, address, port);
-            if !flags.contains(Flags::ACK) || acknowledges != SeqNumber(number.0.wrapping_add(1)) {
-                return discovery::hear(bytes, secret);
-            }
-            let ttl = shape.ttl;
-            let (finding, shape) = if flags.contains(Flags::RST) {
-                (Finding::Port(PortState::Closed, Reason::Reset), None)
-            } else if flags.contains(Flags::SYN) {
-                // Taken back at once, so that the other side does not wait for the rest.
-                resets.push((destination(&addresses), address, own, port, acknowledges));
-                let finding = Finding::Port(PortState::Open, Reason::SynAck);
-                (finding, Some(shape))
-            } else {
-                return None;
-            };
-            Some(Heard {
-                address,
-                port,
-                own,
-                ttl,
-                by_host: true,
-                shape,
-                finding,
-            })
-        }
-        Segment::Unreachable {
-            v6,
-            kind,
-            code,
-            quoted,
-            from,
-            ttl,
-        } => {
-            let address = destination(&quoted.addresses);
-            let proven = match quoted.transport {
-                quoted::Transport::Tcp {
-                    src_port: own,
-                    dst_port: port,
-                    sequence,
-                } if sequence == secret.number(own, address, port) => Some((own, port)),
-                _ => None,
-            };
-            let Some((own, port)) = proven else {
-                return discovery::hear(bytes, secret);
-            };
-            Some(Heard {
-                address,
-                port,
-                own,
-                ttl,
-                by_host: from == address,
-                shape: None,
-                finding: unreachable_means(v6, kind, code)?,
-            })
-        }
     }
 }
 
