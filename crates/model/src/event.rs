@@ -44,6 +44,9 @@ pub enum ScanEvent {
     Port(PortFact),
     /// What many ports of one host are, all the same.
     Ports(PortsFact),
+    /// What a service said when its port was asked, before the port itself. It is for whoever finds
+    /// out what runs there; no result keeps it.
+    Said(Said),
     /// What runs on an open port, reported after the port itself.
     Service(ServiceFact),
     /// Every port of this host has been reported.
@@ -199,6 +202,15 @@ pub struct PortsFact {
     pub reason: Reason,
     /// When.
     pub at: Timestamp,
+}
+
+/// What a service said when its port was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The port.
+    pub endpoint: Endpoint,
+    /// The beginning of its answer: hostile.
+    pub bytes: Vec<u8>,
 }
 
 /// What runs on an open port.

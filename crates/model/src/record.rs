@@ -175,6 +175,8 @@ impl ScanRecord {
             }
             ScanEvent::Problem(problem) => self.problems.push(problem.clone()),
             ScanEvent::Progress(_) | ScanEvent::Reached(_) | ScanEvent::Path(_) => {}
+            // For whoever finds out what runs there.
+            ScanEvent::Said(_) => {}
             ScanEvent::Finished(finished) => self.finished = Some(finished.clone()),
         }
     }

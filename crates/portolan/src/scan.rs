@@ -40,6 +40,7 @@ pub(crate) fn scan(args: &ScanArgs, config: &Config, typed: &str, engine: Engine
             output: &args.output,
             keep: &args.keep,
             detection: args.technique.detect.then_some(&args.technique.detection),
+            rules: Some(&args.technique.detection).filter(|detection| detection.rules.is_some()),
             listens: !args
                 .targets
                 .input
@@ -64,6 +65,7 @@ pub(crate) fn sweep(args: &SweepArgs, config: &Config, typed: &str, engine: Engi
             output: &args.output,
             keep: &args.keep,
             detection: None,
+            rules: None,
             listens: !args
                 .targets
                 .input
@@ -104,6 +106,8 @@ struct Asked<'a> {
     keep: &'a KeepArgs,
     /// How services are named, if they are.
     detection: Option<&'a DetectionArgs>,
+    /// Which rules say what UDP ports are asked, where these are not the program's.
+    rules: Option<&'a DetectionArgs>,
     /// Whether standard input is free for keys.
     listens: bool,
     typed: &'a str,
@@ -116,6 +120,7 @@ fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Resul
         output,
         keep,
         detection,
+        rules,
         listens,
         typed,
     } = asked;
@@ -138,11 +143,16 @@ fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Resul
         ..names::Settings::default()
     };
     let control = watched()?;
-    let prepared = match runner::prepare(&spec, &settings, &scope, seed(), &control) {
+    let mut prepared = match runner::prepare(&spec, &settings, &scope, seed(), &control) {
         Ok(prepared) => prepared,
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
+    if let Some(rules) = rules
+        && prepared.request.techniques.contains(&Technique::Udp)
+    {
+        prepared.request.payloads = detect::payloads(&detect::rule_set(rules)?);
+    }
     tell_note(&prepared, output, look);
     let mut sinks = Sinks::new(output, config, &outputs, typed, look);
     sinks.listens = listens;

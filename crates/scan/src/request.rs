@@ -9,6 +9,8 @@ use portolan_model::{
     AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Shard, Technique,
 };
 
+use crate::udp::Payloads;
+
 /// With no more ports than this a host is not looked for first: its ports are asked at once.
 pub(crate) const DISCOVERED_FROM: usize = 9;
 
@@ -37,6 +39,8 @@ pub struct Request {
     pub shard: Option<Shard>,
     /// A sweep in place of a scan, and what it is told.
     pub sweep: Option<Sweep>,
+    /// What UDP ports are asked.
+    pub payloads: Payloads,
     /// How far an earlier part has come: what was asked before is not asked again.
     pub from: Reached,
 }

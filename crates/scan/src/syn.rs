@@ -1,9 +1,11 @@
-//! Asking by a SYN, and no more: packets of our own, through a [`Device`].
+//! Asking by packets of our own, through a [`Device`]: TCP by a SYN and no more, UDP by
+//! [datagrams](crate::udp).
 //!
 //! Nothing is remembered of a probe. Its sequence number is a keyed hash of where it goes and
 //! comes from, so that an answer proves itself: it must acknowledge that number (RFC 9293,
 //! 3.5). Its source port says which of the last few thousand moments it left in, and so how
-//! long the answer took and which round of the [pace](crate::pace) it counts for.
+//! long the answer took and which round of the [pace](crate::pace) it counts for. That of a
+//! datagram says the same to who knows the key.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,21 +17,22 @@ use std::time::Duration;
 use portolan_model::event::Endpoint;
 use portolan_model::{PortState, Protocol, Reason};
 use portolan_wire::tcp::{self, Flags, Options, TcpOption};
-use portolan_wire::{MacAddress, SeqNumber, SynPath, SynTemplate, ipv4, ipv6};
+use portolan_wire::{Addresses, MacAddress, SeqNumber, SynPath, SynTemplate, ipv4, ipv6};
 use siphasher::sip::SipHasher13;
 
 use crate::clock::Clock;
-use crate::device::{self, Batch, Device, DeviceError, Reach, Route, RouteError};
+use crate::device::{self, Batch, Carries, Device, DeviceError, Reach, Route, RouteError};
 use crate::discovery::{self, Asker, Look};
 use crate::pace::Kind;
 use crate::transport::{Answer, Finding, Job, Seen, Transport};
+use crate::udp::{self, ANSWERED_WITHIN, Payloads};
 
 mod moments;
 mod reading;
 
 pub(crate) use reading::Heard;
 
-use moments::{FINEST, Moment, Moments};
+use moments::{FINEST, MOMENTS, Moment, Moments};
 use reading::{Segment, destination, read, understand};
 
 /// The ports that probes are sent from, above those that Linux gives to connections by default.
@@ -63,6 +66,8 @@ pub struct Syn<D, C> {
     device: D,
     clock: C,
     secret: Secret,
+    /// What UDP ports are asked; `None` where TCP ports are.
+    payloads: Option<Payloads>,
     moments: Moments,
     templates: HashMap<IpAddr, Templates>,
     routes: HashMap<IpAddr, Result<Route, Finding>>,
@@ -116,11 +121,16 @@ impl<D: Device, C: Clock> Syn<D, C> {
 
     /// The same with a secret that is given, so that a test can repeat it.
     pub fn with_secret(device: D, clock: C, secret: [u64; 2]) -> Self {
+        let moments = match device.carries() {
+            Carries::Everything => MOMENTS,
+            Carries::Datagrams { ports } => ports.into(),
+        };
         Self {
             device,
             clock,
             secret: Secret(secret[0], secret[1]),
-            moments: Moments::new(),
+            payloads: None,
+            moments: Moments::new(moments),
             templates: HashMap::new(),
             routes: HashMap::new(),
             remembered: REMEMBERED,
@@ -137,6 +147,13 @@ impl<D: Device, C: Clock> Syn<D, C> {
     #[must_use]
     pub fn remembering(mut self, routes: usize) -> Self {
         self.remembered = routes;
+        self
+    }
+
+    /// The same, for UDP ports, which are asked by these.
+    #[must_use]
+    pub fn asking(mut self, payloads: Payloads) -> Self {
+        self.payloads = Some(payloads);
         self
     }
 
@@ -179,6 +196,10 @@ impl<D: Device, C: Clock> Syn<D, C> {
             self.look(job, look, source);
             return;
         }
+        if job.endpoint.protocol == Protocol::Udp {
+            self.ask_by_datagram(job, source);
+            return;
+        }
         let own = self.source_port(job);
         let number = self.secret.number(own, address, port);
         let Some(templates) = templates(&mut self.templates, source) else {
@@ -191,6 +212,21 @@ impl<D: Device, C: Clock> Syn<D, C> {
             .is_err()
         {
             self.batch.pop();
+        }
+    }
+
+    /// Asks a UDP port.
+    fn ask_by_datagram(&mut self, job: &Job, source: IpAddr) {
+        let Endpoint { address, port, .. } = job.endpoint;
+        let Ok(addresses) = Addresses::new(source, address) else {
+            return;
+        };
+        let place = (self.moments.place(job), self.moments.count());
+        let own = udp::source_port(self.secret, place, address, port);
+        if let Some(payloads) = &self.payloads {
+            for message in payloads.of(port, job.questions) {
+                udp::write(&addresses, (own, port), message, &mut self.batch);
+            }
         }
     }
 
@@ -232,6 +268,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
             seen: Seen::by(false),
             at: self.clock.now(),
             finding,
+            said: Vec::new(),
         });
     }
 
@@ -272,21 +309,35 @@ impl<D: Device, C: Clock> Syn<D, C> {
         let Some(sent) = self.batch.get(0).and_then(read) else {
             return;
         };
-        let Segment::Tcp {
-            addresses,
-            ports: (own, port),
-            flags,
-            ..
-        } = sent
-        else {
-            return;
+        let (address, protocol, port, sent_in) = match sent {
+            Segment::Tcp {
+                addresses,
+                ports: (own, port),
+                flags: Flags::SYN,
+                ..
+            } => {
+                let address = destination(&addresses);
+                let moment = (own != KEPT_PORT).then(|| moment_of(&self.moments, own));
+                (address, Protocol::Tcp, port, moment)
+            }
+            Segment::Datagram {
+                addresses,
+                ports: (own, port),
+                ..
+            } => {
+                let address = destination(&addresses);
+                let of = self.moments.count();
+                let place = udp::place(self.secret, of, own, (address, port));
+                let moment = place.and_then(|place| self.moments.get(place));
+                (address, Protocol::Udp, port, Some(moment))
+            }
+            _ => return,
         };
-        let round_and_kind = if own == KEPT_PORT {
-            Some((u32::MAX, Kind::Kept))
-        } else {
-            moment_of(&self.moments, own).map(|moment| (moment.round, moment.kind))
+        let round_and_kind = match sent_in {
+            None => Some((u32::MAX, Kind::Kept)),
+            Some(moment) => moment.map(|moment| (moment.round, moment.kind)),
         };
-        if let (Some((round, kind)), Flags::SYN) = (round_and_kind, flags) {
+        if let Some((round, kind)) = round_and_kind {
             let finding = match error {
                 DeviceError::Forbidden { .. } => {
                     Finding::Port(PortState::Filtered, Reason::AdminProhibited)
@@ -295,8 +346,8 @@ impl<D: Device, C: Clock> Syn<D, C> {
                 other => Finding::Failed(other.to_string()),
             };
             let endpoint = Endpoint {
-                address: destination(&addresses),
-                protocol: Protocol::Tcp,
+                address,
+                protocol,
                 port,
             };
             self.refuse(endpoint, round, kind, finding);
@@ -336,6 +387,7 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
         let Self {
             device,
             secret,
+            payloads,
             moments,
             resets,
             routes,
@@ -349,7 +401,8 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
                     checksum,
                     link,
                 } => {
-                    let heard = understand(bytes, checksum, *secret, resets);
+                    let asks_udp = payloads.as_ref().map(|_| moments.count());
+                    let heard = understand(bytes, checksum, *secret, asks_udp, resets);
                     heard.and_then(|heard| {
                         let is_kept = heard.own == KEPT_PORT;
                         let moment = if is_kept {
@@ -361,6 +414,11 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
                         } else {
                             moment_of(moments, heard.own)?
                         };
+                        if heard.protocol == Protocol::Udp
+                            && received.at > moment.at + ANSWERED_WITHIN
+                        {
+                            return None;
+                        }
                         let mac = link.filter(|_| heard.by_host);
                         let mac = mac.filter(|_| {
                             let route = routes.get(&heard.address);
@@ -399,10 +457,18 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
     }
 
     fn keeps_flows(&self) -> bool {
-        true
+        // All from one port, answers to datagrams would prove nothing.
+        self.payloads.is_none()
+    }
+
+    fn looks_for_hosts(&self) -> bool {
+        self.device.carries() == Carries::Everything
     }
 
     fn looks(&mut self, address: IpAddr) -> &'static [Look] {
+        if !self.looks_for_hosts() {
+            return &[];
+        }
         match self.route(address).map(|route| route.reach) {
             Ok(Reach::Host) => discovery::OWN,
             Ok(Reach::Beyond) if address.is_ipv4() => discovery::BEYOND_V4,
@@ -509,6 +575,7 @@ fn of_neighbour(
             Some(_) => Finding::Host(reason),
             None => Finding::NoNeighbour,
         },
+        said: Vec::new(),
     }
 }
 

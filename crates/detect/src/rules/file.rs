@@ -8,7 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::rule::{BANNER, Probe, Rule, Sample};
+use super::rule::{BANNER, DEFAULT_INTENSITY, Probe, Rule, Sample};
 use super::template::Template;
 use crate::{cpe, escape};
 
@@ -73,6 +73,7 @@ struct RawProbe {
     follows: Option<Spanned<Words>>,
     intensity: Option<Spanned<u8>>,
     at_least: Option<Spanned<u8>>,
+    scan: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -326,6 +327,10 @@ impl Reader<'_> {
             // What only asks further is not sent to whatever listens.
             intensity: intensity.unwrap_or(if follows.is_empty() { 7 } else { 10 }),
             at_least: at_least.unwrap_or(1),
+            // What nobody is asked unless somebody wants it is not asked by scans either.
+            scan: raw
+                .scan
+                .unwrap_or(at_least.unwrap_or(1) <= DEFAULT_INTENSITY),
             follows: follows.into_iter().map(|(_, service)| service).collect(),
             file: self.file.to_owned(),
             line,

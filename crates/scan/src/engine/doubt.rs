@@ -12,7 +12,7 @@ use super::{ATTENTION, Engine};
 use crate::clock::Clock;
 use crate::discovery::{Held, Verdict};
 use crate::pace::Kind;
-use crate::transport::{Job, Shape, Transport};
+use crate::transport::{Job, Questions, Shape, Transport};
 
 /// Ports that were drawn by lot are waited for as long as the path takes, within these bounds.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -98,6 +98,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     round,
                     kind: Kind::Probe,
                     look: None,
+                    questions: Questions::All,
                     at: now,
                     patience: wait,
                 })

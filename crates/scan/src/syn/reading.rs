@@ -7,17 +7,18 @@ use portolan_model::event::Endpoint;
 use portolan_model::{PortState, Protocol, Reason};
 use portolan_wire::tcp::{self, Flags, TcpOption};
 use portolan_wire::{
-    Addresses, MacAddress, Quoted, SeqNumber, Verified, icmpv4, icmpv6, ipv4, ipv6, quoted,
+    Addresses, MacAddress, Quoted, SeqNumber, Verified, icmpv4, icmpv6, ipv4, ipv6, quoted, udp,
 };
 
-use super::Secret;
 use super::moments::Moment;
+use super::{SOURCE_PORTS, Secret};
 use crate::device::ChecksumStatus;
 use crate::discovery;
 use crate::transport::{Answer, Finding, Seen, Shape, unreachable_means};
+use crate::udp::{KEPT_BYTES, place};
 
 /// What a packet is, as far as it matters here.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Segment {
     Tcp {
         addresses: Addresses,
@@ -26,6 +27,15 @@ pub(super) enum Segment {
         flags: Flags,
         acknowledges: SeqNumber,
         shape: Shape,
+        verified: bool,
+    },
+    Datagram {
+        addresses: Addresses,
+        /// From, to.
+        ports: (u16, u16),
+        /// What it carries, as far as it is kept.
+        said: Vec<u8>,
+        ttl: u8,
         verified: bool,
     },
     Unreachable {
@@ -43,15 +53,19 @@ pub(super) enum Segment {
 pub(crate) struct Heard {
     /// Of whom.
     pub(crate) address: IpAddr,
+    /// Of which protocol.
+    pub(crate) protocol: Protocol,
     /// Of which port; 0 where none was asked.
     pub(crate) port: u16,
-    /// The port or identifier that the question left from.
+    /// The port or identifier that the question left from; of a datagram, as if it were not turned.
     pub(crate) own: u16,
     pub(crate) ttl: u8,
     /// Whether `address` itself says it.
     pub(crate) by_host: bool,
     pub(crate) shape: Option<Shape>,
     pub(crate) finding: Finding,
+    /// What a service said, as far as it is kept.
+    pub(crate) said: Vec<u8>,
 }
 
 impl Heard {
@@ -59,12 +73,14 @@ impl Heard {
     pub(crate) const fn of_host(address: IpAddr, own: u16, ttl: u8, finding: Finding) -> Self {
         Self {
             address,
+            protocol: Protocol::Tcp,
             port: 0,
             own,
             ttl,
             by_host: true,
             shape: None,
             finding,
+            said: Vec::new(),
         }
     }
 
@@ -72,13 +88,14 @@ impl Heard {
         Answer {
             endpoint: Endpoint {
                 address: self.address,
-                protocol: Protocol::Tcp,
+                protocol: self.protocol,
                 port: self.port,
             },
             round: moment.round,
             kind: moment.kind,
             rtt: Some(at.saturating_sub(moment.at)),
-            ttl: Some(self.ttl),
+            // No packet arrives with none left: it is not known then.
+            ttl: (self.ttl > 0).then_some(self.ttl),
             seen: Seen {
                 by_host: self.by_host,
                 shape: self.shape,
@@ -86,6 +103,7 @@ impl Heard {
             },
             at,
             finding: self.finding,
+            said: self.said,
         }
     }
 }
@@ -115,6 +133,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Segment> {
             let ttl = packet.ttl().0;
             match packet.protocol() {
                 portolan_wire::Protocol::TCP => segment(packet.payload(), packet.addresses(), ttl),
+                portolan_wire::Protocol::UDP => datagram(packet.payload(), packet.addresses(), ttl),
                 portolan_wire::Protocol::ICMP => {
                     let icmp = icmpv4::Packet::new(packet.payload()).ok()?;
                     let icmpv4::Message::DestinationUnreachable { code, quoted, .. } =
@@ -144,6 +163,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Segment> {
             let ttl = packet.hop_limit().0;
             match upper.protocol {
                 portolan_wire::Protocol::TCP => segment(upper.payload, packet.addresses(), ttl),
+                portolan_wire::Protocol::UDP => datagram(upper.payload, packet.addresses(), ttl),
                 portolan_wire::Protocol::ICMPV6 => {
                     let icmp = icmpv6::Packet::new(upper.payload).ok()?;
                     let icmpv6::Message::DestinationUnreachable { code, quoted } = icmp.message()
@@ -190,6 +210,35 @@ fn segment(payload: &[u8], addresses: Addresses, ttl: u8) -> Option<Segment> {
     })
 }
 
+/// Reads a datagram. Of one in fragments the first is read, whose beginning tells enough.
+fn datagram(payload: &[u8], addresses: Addresses, ttl: u8) -> Option<Segment> {
+    let Ok(packet) = udp::Packet::new(payload) else {
+        let (header, rest) = payload.split_first_chunk::<{ udp::HEADER_LEN }>()?;
+        let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        return Some(Segment::Datagram {
+            addresses,
+            ports: (field(0), field(2)),
+            said: kept(rest),
+            ttl,
+            // What is missing would be needed for it.
+            verified: usize::from(field(4)) > payload.len(),
+        });
+    };
+    // Over IPv4 it may be left out (RFC 768, "Checksum").
+    let has_none = packet.checksum() == 0 && matches!(addresses, Addresses::V4 { .. });
+    Some(Segment::Datagram {
+        ports: (packet.source_port(), packet.destination_port()),
+        verified: has_none || packet.verify(&addresses) == Verified::Yes,
+        said: kept(packet.payload()),
+        ttl,
+        addresses,
+    })
+}
+
+fn kept(payload: &[u8]) -> Vec<u8> {
+    payload.get(..KEPT_BYTES).unwrap_or(payload).to_vec()
+}
+
 /// The kind of an option, as it stands in the header.
 const fn option_kind(option: &TcpOption<'_>) -> u8 {
     match option {
@@ -202,11 +251,13 @@ const fn option_kind(option: &TcpOption<'_>) -> u8 {
     }
 }
 
-/// What a packet answers, if it proves to be an answer.
+/// What a packet answers, if it proves to be an answer; `asks_udp` is how many moments there are
+/// where UDP ports are asked.
 pub(super) fn understand(
     bytes: &[u8],
     checksum: ChecksumStatus,
     secret: Secret,
+    asks_udp: Option<usize>,
     resets: &mut Vec<(IpAddr, IpAddr, u16, u16, SeqNumber)>,
 ) -> Option<Heard> {
     let Some(segment) = read(bytes) else {
@@ -241,13 +292,29 @@ pub(super) fn understand(
                 return None;
             };
             Some(Heard {
-                address,
                 port,
-                own,
-                ttl,
-                by_host: true,
                 shape,
-                finding,
+                ..Heard::of_host(address, own, ttl, finding)
+            })
+        }
+        Segment::Datagram {
+            addresses,
+            ports: (port, own),
+            said,
+            ttl,
+            verified,
+        } => {
+            if checksum == ChecksumStatus::Unchecked && !verified {
+                return None;
+            }
+            let address = source(&addresses);
+            let own = unturned(secret, asks_udp?, own, (address, port))?;
+            let finding = Finding::Port(PortState::Open, Reason::UdpResponse);
+            Some(Heard {
+                protocol: Protocol::Udp,
+                port,
+                said,
+                ..Heard::of_host(address, own, ttl, finding)
             })
         }
         Segment::Unreachable {
@@ -259,26 +326,46 @@ pub(super) fn understand(
             ttl,
         } => {
             let address = destination(&quoted.addresses);
-            let proven = match quoted.transport {
+            let by_host = from == address;
+            let (own, protocol, port) = match quoted.transport {
                 quoted::Transport::Tcp {
                     src_port: own,
                     dst_port: port,
                     sequence,
-                } if sequence == secret.number(own, address, port) => Some((own, port)),
-                _ => None,
+                } if sequence == secret.number(own, address, port) => (own, Protocol::Tcp, port),
+                quoted::Transport::Udp { src_port, dst_port } if asks_udp.is_some() => {
+                    // It may have looked for the host.
+                    let found = discovery::hear(bytes, secret);
+                    if found.is_some() {
+                        return found;
+                    }
+                    let own = unturned(secret, asks_udp?, src_port, (address, dst_port))?;
+                    (own, Protocol::Udp, dst_port)
+                }
+                _ => return discovery::hear(bytes, secret),
             };
-            let Some((own, port)) = proven else {
-                return discovery::hear(bytes, secret);
+            let finding = match unreachable_means(v6, kind, code)? {
+                // What the host itself says, and not a firewall before it.
+                Finding::Port(_, reason @ Reason::PortUnreach)
+                    if protocol == Protocol::Udp && by_host =>
+                {
+                    Finding::Port(PortState::Closed, reason)
+                }
+                finding => finding,
             };
             Some(Heard {
-                address,
+                protocol,
                 port,
-                own,
-                ttl,
-                by_host: from == address,
-                shape: None,
-                finding: unreachable_means(v6, kind, code)?,
+                by_host,
+                ..Heard::of_host(address, own, ttl, finding)
             })
         }
     }
+}
+
+/// The port that a question to `to` would have left from, had it not been turned, where there are
+/// so many moments.
+fn unturned(secret: Secret, of: usize, own: u16, to: (IpAddr, u16)) -> Option<u16> {
+    let place = place(secret, of, own, to)?;
+    Some(SOURCE_PORTS.start() + u16::try_from(place).ok()?)
 }
