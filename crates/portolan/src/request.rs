@@ -316,14 +316,17 @@ pub(crate) fn some_are_left(
     if !ports.tcp().is_empty() || (has_udp && !ports.udp().is_empty()) {
         return Ok(());
     }
+    if args.exclude_ports.is_some() {
+        return Err(Failure::new(
+            "there is nothing to scan: every port is excluded",
+        ));
+    }
     let list = visible(args.ports.as_deref().unwrap_or("the list of ports"));
     let failure = Failure::new(format!(
         "there is nothing to scan: `{list}` holds no {} port",
         if has_udp { "UDP" } else { "TCP" }
     ));
-    Err(if args.exclude_ports.is_some() {
-        failure.hint("leave out fewer of them with `--exclude-ports`")
-    } else if has_udp {
+    Err(if has_udp {
         failure.hint("name UDP ports, as in `-p 53,123,161`, or leave `--udp` out")
     } else {
         failure.hint("name TCP ports, as in `-p 22,80`; UDP ports are asked with `--udp`")

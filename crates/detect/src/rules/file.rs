@@ -74,6 +74,7 @@ struct RawProbe {
     intensity: Option<Spanned<u8>>,
     at_least: Option<Spanned<u8>>,
     scan: Option<bool>,
+    pad: Option<Spanned<u16>>,
 }
 
 #[derive(Deserialize)]
@@ -293,6 +294,20 @@ impl Reader<'_> {
                 }
                 Ok(bytes) => send.push(bytes),
                 Err(error) => self.fault(at, error.to_string(), None),
+            }
+        }
+        if let Some(pad) = &raw.pad {
+            let len = usize::from(*pad.get_ref());
+            match send.first_mut() {
+                Some(message) if message.len() <= len && len <= SEND_BYTES => {
+                    message.resize(len, 0)
+                }
+                _ => {
+                    let message = format!(
+                        "`pad` is {len}, expected the length of a message, and {SEND_BYTES} at most"
+                    );
+                    self.fault(pad.span().start, message, None);
+                }
             }
         }
         if send.is_empty() && self.out.faults.len() == faults {

@@ -69,6 +69,7 @@ impl Runner for Loopback {
             settled: job.settled.clone(),
             shard: None,
             sweep: None,
+            payloads: portolan_scan::udp::Payloads::default(),
             from: portolan_model::event::Reached::default(),
         };
         portolan_scan::run(&request, control, sink)
