@@ -40,7 +40,8 @@ Options:
 cargo xtask bench race [OPTIONS] [NETWORK]...
 
 Scanners that send packets of their own (as root), over simulated networks:
-lan, lossy, very-lossy, bottleneck, filtered, rst-limited, nat, sparse-20.
+lan, lossy, very-lossy, bottleneck, filtered, rst-limited, nat, sparse-20,
+and of UDP udp-limited, udp-one-a-second, udp-hosts.
 Takes --runs (3 by default), --time-limit, --tools, --portolan, --markdown, and
   --charts DIRECTORY     draws race-NETWORK.svg there
 ";

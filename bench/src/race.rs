@@ -100,6 +100,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let versions: Vec<String> = runners.iter().filter_map(Runner::version).collect();
     table::print(&machine::about(&versions, options.format));
     for course in &options.courses {
+        let runners: Vec<&Runner> = runners
+            .iter()
+            .filter(|runner| runner.takes_part(course))
+            .collect();
         let mut standings: Vec<Standing> = runners
             .iter()
             .map(|runner| Standing::new(runner.name))

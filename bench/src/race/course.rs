@@ -10,6 +10,15 @@ pub(crate) struct Course {
     pub(crate) targets: &'static str,
     /// The last port that is asked; the first is 1.
     pub(crate) last_port: u16,
+    /// Of which protocol the ports are.
+    pub(crate) asks: Asks,
+}
+
+/// A protocol whose ports are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Tcp,
+    Udp,
 }
 
 macro_rules! scenario {
@@ -20,13 +29,14 @@ macro_rules! scenario {
 
 const ONE: &str = "198.18.0.10";
 
-pub(crate) const COURSES: [Course; 8] = [
+pub(crate) const COURSES: [Course; 11] = [
     Course {
         name: "lan",
         title: "0.4 ms, 65,535 ports, no loss",
         scenario: scenario!("lan"),
         targets: ONE,
         last_port: u16::MAX,
+        asks: Asks::Tcp,
     },
     Course {
         name: "lossy",
@@ -34,6 +44,7 @@ pub(crate) const COURSES: [Course; 8] = [
         scenario: scenario!("lossy"),
         targets: ONE,
         last_port: u16::MAX,
+        asks: Asks::Tcp,
     },
     Course {
         name: "very-lossy",
@@ -41,6 +52,7 @@ pub(crate) const COURSES: [Course; 8] = [
         scenario: scenario!("very-lossy"),
         targets: ONE,
         last_port: 10_000,
+        asks: Asks::Tcp,
     },
     Course {
         name: "bottleneck",
@@ -48,6 +60,7 @@ pub(crate) const COURSES: [Course; 8] = [
         scenario: scenario!("bottleneck"),
         targets: ONE,
         last_port: u16::MAX,
+        asks: Asks::Tcp,
     },
     Course {
         name: "filtered",
@@ -55,6 +68,7 @@ pub(crate) const COURSES: [Course; 8] = [
         scenario: scenario!("filtered"),
         targets: ONE,
         last_port: 10_000,
+        asks: Asks::Tcp,
     },
     Course {
         name: "rst-limited",
@@ -62,6 +76,7 @@ pub(crate) const COURSES: [Course; 8] = [
         scenario: scenario!("rst-limited"),
         targets: ONE,
         last_port: 10_000,
+        asks: Asks::Tcp,
     },
     Course {
         name: "nat",
@@ -69,6 +84,7 @@ pub(crate) const COURSES: [Course; 8] = [
         scenario: scenario!("nat"),
         targets: "198.18.0.8/29",
         last_port: 1_000,
+        asks: Asks::Tcp,
     },
     Course {
         name: "sparse-20",
@@ -76,5 +92,30 @@ pub(crate) const COURSES: [Course; 8] = [
         scenario: scenario!("sparse-20"),
         targets: "198.18.0.0/20",
         last_port: 100,
+        asks: Asks::Tcp,
+    },
+    Course {
+        name: "udp-limited",
+        title: "UDP: 1,000 ports, 4 answer, 50 ICMP errors a second, 20 ms",
+        scenario: scenario!("udp-limited"),
+        targets: ONE,
+        last_port: 1_000,
+        asks: Asks::Udp,
+    },
+    Course {
+        name: "udp-one-a-second",
+        title: "UDP: 1,000 ports, 4 answer, one ICMP error a second, 20 ms",
+        scenario: scenario!("udp-one-a-second"),
+        targets: ONE,
+        last_port: 1_000,
+        asks: Asks::Udp,
+    },
+    Course {
+        name: "udp-hosts",
+        title: "UDP: 100 hosts with 50 ports each, 3 answer, 20 ms, 1 % lost each way",
+        scenario: scenario!("udp-hosts"),
+        targets: "198.18.0.0-99",
+        last_port: 50,
+        asks: Asks::Udp,
     },
 ];

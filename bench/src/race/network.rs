@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::course::Course;
+use super::course::{Asks, Course};
 use super::runner::Runner;
 use crate::stage::Stage;
 
@@ -18,6 +18,7 @@ pub(crate) struct Network {
     output: BufReader<ChildStdout>,
     namespace: String,
     last_port: u16,
+    asks: Asks,
 }
 
 /// What `simnet` saw, and what is really there.
@@ -55,6 +56,7 @@ impl Network {
             output: BufReader::new(output),
             namespace,
             last_port: course.last_port,
+            asks: course.asks,
         };
         let mut line = String::new();
         let read = network.output.read_line(&mut line);
@@ -83,7 +85,11 @@ impl Network {
         let said: Value =
             serde_json::from_str(&text).map_err(|error| format!("simnet said no JSON: {error}"))?;
         let packets = said["device"]["read"].as_u64().unwrap_or(0);
-        let open = open_ports(&said["truth"]["open_tcp"], self.last_port);
+        let list = match self.asks {
+            Asks::Tcp => "open_tcp",
+            Asks::Udp => "open_udp",
+        };
+        let open = open_ports(&said["truth"][list], self.last_port);
         Ok(Outcome { packets, open })
     }
 }

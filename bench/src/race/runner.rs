@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::course::Course;
+use super::course::{Asks, Course};
 use super::network::numbers;
 use crate::stage::on_path;
 
@@ -25,6 +25,8 @@ pub(crate) struct Runner {
     pub(crate) arguments: Arguments,
     /// The open ports in what it prints.
     pub(crate) parse: Parse,
+    /// Whether it asks UDP ports too.
+    asks_udp: bool,
 }
 
 /// Every scanner that is installed and takes part, Portolan first.
@@ -39,11 +41,16 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
             let Course {
                 targets, last_port, ..
             } = course;
+            let how = match course.asks {
+                Asks::Tcp => "--syn",
+                Asks::Udp => "--udp",
+            };
             words(&format!(
-                "{targets} --syn -Pn -n --no-config -p 1-{last_port} --json"
+                "{targets} {how} -Pn -n --no-config -p 1-{last_port} --json"
             ))
         },
         parse: json_lines,
+        asks_udp: true,
     }];
     let peers: [(&'static str, &'static str, Arguments, Parse); 3] = [
         ("nmap -T4", "nmap", |course| nmap(course, "-T4"), grepable),
@@ -67,13 +74,14 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
             arrow,
         ),
     ];
-    for (name, program, arguments, parse) in peers {
-        if let Some(program) = on_path(program) {
+    for (name, program_name, arguments, parse) in peers {
+        if let Some(program) = on_path(program_name) {
             runners.push(Runner {
                 name,
                 program,
                 arguments,
                 parse,
+                asks_udp: program_name == "nmap",
             });
         }
     }
@@ -81,6 +89,11 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
 }
 
 impl Runner {
+    /// Whether it takes part in a course.
+    pub(crate) fn takes_part(&self, course: &Course) -> bool {
+        self.asks_udp || course.asks == Asks::Tcp
+    }
+
     /// Name and version, as it says itself.
     pub(crate) fn version(&self) -> Option<String> {
         let output = Command::new(&self.program).arg("--version").output().ok()?;
@@ -94,8 +107,12 @@ fn nmap(course: &Course, pace: &str) -> Vec<String> {
     let Course {
         targets, last_port, ..
     } = course;
+    let how = match course.asks {
+        Asks::Tcp => "-sS",
+        Asks::Udp => "-sU",
+    };
     words(&format!(
-        "-sS -Pn -n {pace} -p1-{last_port} -oG - {targets}"
+        "{how} -Pn -n {pace} -p1-{last_port} -oG - {targets}"
     ))
 }
 

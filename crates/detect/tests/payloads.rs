@@ -532,7 +532,7 @@ fn ws_discovery(bytes: &[u8]) -> Option<String> {
         let name = tag.split([' ', '/']).next()?;
         match tag {
             _ if tag.starts_with('?') || tag.ends_with('/') => {}
-            _ if tag.starts_with('/') => (open.pop()? == &tag[1..]).then_some(())?,
+            _ if tag.starts_with('/') => (open.pop() == tag.strip_prefix('/')).then_some(())?,
             _ => open.push(name),
         }
     }
@@ -689,7 +689,7 @@ fn openttd(bytes: &[u8]) -> Option<String> {
     ))
 }
 
-/// A type, a time, the magic of RakNet, a number of the client.
+/// A type, a time, the magic of `RakNet`, a number of the client.
 fn raknet(bytes: &[u8]) -> Option<String> {
     let magic = [
         0, 255, 255, 0, 254, 254, 254, 254, 253, 253, 253, 253, 18, 52, 86, 120,

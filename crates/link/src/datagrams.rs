@@ -234,18 +234,15 @@ impl<C: Clock> Datagrams<C> {
                 let by = by.and_then(|&by| self.owns.get(by));
                 let is_own = !errors && own_address == taken.peer.ip();
                 let packet = &mut self.packet;
-                let written = match by.filter(|_| is_own) {
+                let written = if let Some(by) = by.filter(|_| is_own) {
                     // One of our own questions came to one of our own sockets: without that,
                     // nothing would be there.
-                    Some(by) => {
-                        let asker = SocketAddr::new(own_address, by.port);
-                        let closed = closed_port(SocketAddr::new(own_address, here.1));
-                        write_packet(asker, &closed, true, &[], packet)
-                    }
-                    None => {
-                        let bytes = self.letter.bytes(&taken);
-                        write_packet(here.0, &taken, errors, bytes, packet)
-                    }
+                    let asker = SocketAddr::new(own_address, by.port);
+                    let closed = closed_port(SocketAddr::new(own_address, here.1));
+                    write_packet(asker, &closed, true, &[], packet)
+                } else {
+                    let bytes = self.letter.bytes(&taken);
+                    write_packet(here.0, &taken, errors, bytes, packet)
                 };
                 if written.is_none() {
                     continue;
@@ -288,13 +285,12 @@ fn is_about_a_datagram(error: &io::Error) -> bool {
 impl<C: Clock> Device for Datagrams<C> {
     fn route(&mut self, destination: IpAddr) -> std::result::Result<Route, RouteError> {
         let known = self.sources.get(&destination).cloned();
-        let source = match known {
-            Some(known) => known?,
-            None => {
-                let chosen = Self::choose_source(destination);
-                self.sources.insert(destination, chosen.clone());
-                chosen?
-            }
+        let source = if let Some(known) = known {
+            known?
+        } else {
+            let chosen = Self::choose_source(destination);
+            self.sources.insert(destination, chosen.clone());
+            chosen?
         };
         Ok(Route {
             source,

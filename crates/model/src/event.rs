@@ -128,17 +128,19 @@ pub struct HostLink {
     pub mac: Mac,
 }
 
-/// A host answers a SYN to any port: a SYN proxy or a tar-pit, say.
+/// A host answers on any port: a SYN proxy or a tar-pit, say.
 ///
 /// Ports were asked that were drawn by lot among those that no service is known for. Where they
-/// answer SYN/ACK too, a SYN/ACK of this host shows no listener.
+/// answer SYN/ACK too, or over UDP a datagram, such an answer of this host shows no listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswersAll {
     /// The host.
     pub address: IpAddr,
+    /// On every port of which protocol.
+    pub protocol: Protocol,
     /// How many ports were drawn by lot.
     pub asked: u32,
-    /// How many of them answered SYN/ACK.
+    /// How many of them answered, over TCP by SYN/ACK.
     pub answered: u32,
     /// How many of these answers had a window of 0: no listener's own.
     pub windowless: u32,
@@ -153,8 +155,12 @@ impl AnswersAll {
             0 => String::new(),
             count => format!(", {count} of them with window 0"),
         };
+        let (port, how) = match self.protocol {
+            Protocol::Tcp => ("port", "answered SYN/ACK"),
+            Protocol::Udp => ("UDP port", "answered"),
+        };
         format!(
-            "answers on every port: {} of {} ports drawn by lot answered SYN/ACK{window}; \
+            "answers on every {port}: {} of {} ports drawn by lot {how}{window}; \
              its ports are shown as open|filtered, since an answer shows no listener",
             self.answered, self.asked
         )

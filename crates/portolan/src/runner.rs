@@ -128,7 +128,10 @@ impl Prepared {
         let request = &self.request;
         if request.sweep.is_some() || request.discovery != Discovery::Auto {
             SilentHosts::AsAsked
-        } else if request.discovers() {
+        } else if request.discovers()
+            // Sockets for datagrams look for no host: every address is asked.
+            && (request.techniques[..] != [Technique::Udp] || asks_by_packets(request))
+        {
             SilentHosts::NotScanned
         } else if !request.lists_silent() {
             SilentHosts::NotListed

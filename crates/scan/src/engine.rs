@@ -286,6 +286,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         self.found = Found::default();
         self.suspects = if only_hosts {
             Suspects::none()
+        } else if self.options.settling.is_some() {
+            // What answers a datagram is rarely nobody, and is told at once.
+            Suspects::new(state.block.hosts(), ports, self.plan.seed()).holding(Duration::ZERO)
         } else {
             Suspects::new(state.block.hosts(), ports, self.plan.seed())
         };

@@ -29,5 +29,5 @@ pub use error::{Error, Result};
 pub use plan::Plan;
 pub use request::{Request, Settled, settled_in};
 pub use run::{UDP_BUDGET, run, run_syn, run_udp};
-pub use several::run_several;
+pub use several::{RunsOne, run_several};
 pub use sweep::run_sweep;

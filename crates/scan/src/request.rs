@@ -49,7 +49,9 @@ impl Request {
     /// Whether hosts are looked for before their ports are asked, where nothing is said of it.
     #[must_use]
     pub fn discovers(&self) -> bool {
-        self.addresses.len() > 1 && self.ports.tcp().len() >= DISCOVERED_FROM
+        let ports = |technique: &Technique| self.ports.of(technique.protocol()).len();
+        let most = self.techniques.iter().map(ports).max().unwrap_or(0);
+        self.addresses.len() > 1 && most >= DISCOVERED_FROM
     }
 
     /// Whether so few addresses are asked that each is told of, whether or not it answers.

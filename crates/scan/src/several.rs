@@ -11,7 +11,10 @@ use crate::error::Result;
 use crate::request::Request;
 
 /// The place of a technique among others stands above that of its own order.
-const PART: u32 = 64;
+const PART: u32 = 56;
+
+/// Runs a scan of one technique.
+pub type RunsOne<'a> = dyn FnMut(&Request, &mut dyn FnMut(ScanEvent)) -> Result<()> + 'a;
 
 /// Runs each technique of `request` by `run`, which is handed the request of that technique alone,
 /// and hands one stream of events to `sink`: a host is up once and done once, and the numbers are
@@ -24,7 +27,7 @@ pub fn run_several(
     request: &Request,
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
-    run: &mut dyn FnMut(&Request, &mut dyn FnMut(ScanEvent)) -> Result<()>,
+    run: &mut RunsOne<'_>,
 ) -> Result<()> {
     let mut whole = Whole::new(request);
     let parts = request.techniques.len();
@@ -115,7 +118,7 @@ impl<'a> Whole<'a> {
                 if std::mem::replace(&mut self.has_started, true) {
                     return None;
                 }
-                ScanEvent::Started(self.started(started))
+                ScanEvent::Started(self.started(&started))
             }
             ScanEvent::HostUp(up) => {
                 if !self.up.insert(up.address) {
@@ -147,7 +150,7 @@ impl<'a> Whole<'a> {
         })
     }
 
-    fn started(&self, started: Started) -> Started {
+    fn started(&self, started: &Started) -> Started {
         let asked = |technique: &Technique| technique.protocol();
         let ports = |protocol| {
             if self
@@ -171,7 +174,7 @@ impl<'a> Whole<'a> {
             techniques: self.request.techniques.clone(),
             probes: started.addresses * each,
             ports,
-            ..started
+            ..started.clone()
         }
     }
 

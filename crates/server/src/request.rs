@@ -25,6 +25,7 @@ const MOST_TARGETS: usize = 10_000;
 /// A scan to be made; all but `targets` is optional.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct ScanRequest {
     /// Host names, addresses, networks `192.0.2.0/24`, ranges `192.0.2.1-50`; also as one text
     /// with blanks or commas between them.

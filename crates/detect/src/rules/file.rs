@@ -300,7 +300,7 @@ impl Reader<'_> {
             let len = usize::from(*pad.get_ref());
             match send.first_mut() {
                 Some(message) if message.len() <= len && len <= SEND_BYTES => {
-                    message.resize(len, 0)
+                    message.resize(len, 0);
                 }
                 _ => {
                     let message = format!(

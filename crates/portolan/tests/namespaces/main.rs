@@ -18,4 +18,5 @@ mod readers;
 mod refusals;
 mod resume;
 mod sweep;
+mod udp;
 mod web;

@@ -125,7 +125,6 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             endpoint,
             round,
             kind,
-            rtt,
             at,
             ..
         } = answer;
@@ -135,28 +134,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             !answer.seen.by_host && matches!(answer.finding, Finding::Port(PortState::Filtered, _));
         let is_answer =
             !is_refusal && matches!(answer.finding, Finding::Port(..) | Finding::Host(_));
-        // A host sends as many ICMP errors as it wants: that one did not come says nothing of the
-        // path.
-        let is_held_back = self.options.settling.is_some()
-            && kind != Kind::Sentinel
-            && matches!(answer.finding, Finding::Port(PortState::Closed, _));
-        if is_answer && is_held_back {
-            let trip = rtt.map(|rtt| self.quickest.trip(endpoint.address, rtt));
-            self.pace.heard_aside(round, kind, trip);
-            self.heard_at = at;
-        } else if is_answer {
-            let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
-            let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
-            let trip = clean.map(|rtt| self.quickest.trip(endpoint.address, rtt));
-            self.pace.answered(round, kind, trip, at);
-            self.slowest = self.slowest.max(clean.unwrap_or_default());
-            self.heard_at = at;
-            if kind != Kind::Kept {
-                self.unheard_sentinels = 0;
-            }
-        } else {
-            self.pace.withdrawn(round, kind);
-        }
+        self.teach(&answer, is_answer);
         if kind == Kind::Sentinel {
             if is_answer {
                 self.sentinels.answered(endpoint);
@@ -237,6 +215,43 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     self.unreached.failed(endpoint, why);
                 }
             }
+        }
+    }
+
+    /// Tells the pace what an answer says of the path.
+    fn teach(&mut self, answer: &Answer, is_answer: bool) {
+        let &Answer {
+            endpoint,
+            round,
+            kind,
+            rtt,
+            at,
+            ..
+        } = answer;
+        // A host sends as many ICMP errors as it wants: that one did not come says nothing of the
+        // path.
+        let is_held_back = self.options.settling.is_some()
+            && kind != Kind::Sentinel
+            && matches!(
+                answer.finding,
+                Finding::Port(PortState::Closed | PortState::Filtered, _)
+            );
+        if is_answer && is_held_back {
+            let trip = rtt.map(|rtt| self.quickest.trip(endpoint.address, rtt));
+            self.pace.heard_aside(round, kind, trip);
+            self.heard_at = at;
+        } else if is_answer {
+            let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
+            let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
+            let trip = clean.map(|rtt| self.quickest.trip(endpoint.address, rtt));
+            self.pace.answered(round, kind, trip, at);
+            self.slowest = self.slowest.max(clean.unwrap_or_default());
+            self.heard_at = at;
+            if kind != Kind::Kept {
+                self.unheard_sentinels = 0;
+            }
+        } else {
+            self.pace.withdrawn(round, kind);
         }
     }
 

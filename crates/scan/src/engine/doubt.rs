@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{AnswersAll, Endpoint, PortFact, PortsFact, ScanEvent};
-use portolan_model::{PortState, Reason};
+use portolan_model::{PortState, Protocol, Reason};
 
 use super::state::State;
 use super::walk::{Pass, Walk};
@@ -62,6 +62,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 if let Some(address) = state.block.address(host) {
                     (self.sink)(ScanEvent::AnswersAll(AnswersAll {
                         address,
+                        protocol: self.plan.protocol(),
                         asked: evidence.asked,
                         answered: evidence.answered,
                         windowless: evidence.windowless,
@@ -147,7 +148,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 protocol: self.plan.protocol(),
                 ports,
                 state: PortState::OpenFiltered,
-                reason: Reason::SynAck,
+                reason: reason_of_open(self.plan.protocol()),
                 at,
             }));
         }
@@ -183,7 +184,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                             protocol: self.plan.protocol(),
                             ports,
                             state: PortState::OpenFiltered,
-                            reason: Reason::SynAck,
+                            reason: reason_of_open(self.plan.protocol()),
                             at,
                         }));
                     }
@@ -195,5 +196,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         for host in self.suspects.convicts() {
             self.report_doubtful(state, host, at);
         }
+    }
+}
+
+/// What an open port's state rests on.
+const fn reason_of_open(protocol: Protocol) -> Reason {
+    match protocol {
+        Protocol::Tcp => Reason::SynAck,
+        Protocol::Udp => Reason::UdpResponse,
     }
 }

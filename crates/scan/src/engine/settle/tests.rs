@@ -282,3 +282,83 @@ fn a_network_of_nobody_is_told_as_such() {
     assert_eq!(outcome.ended, Ended::Complete);
     assert!(outcome.seconds < 8.0, "{}", outcome.seconds);
 }
+
+#[test]
+fn a_scan_that_is_stopped_keeps_what_was_found_and_is_gone_on_with() {
+    let network = scenario("udp-limited");
+    let mut whole = request(one(HOST), "1-1000");
+    let control = Control::new();
+    let mut place = portolan_model::event::Reached::default();
+    let cut = scan_watched(&network, &whole, &control, &mut |event, now| {
+        if let ScanEvent::Reached(reached) = event {
+            place = *reached;
+        }
+        if now > Duration::from_secs(6) {
+            control.stop();
+        }
+    });
+    assert_eq!(cut.ended, Ended::Interrupted);
+    assert_eq!((cut.missed, cut.wrong, cut.lies), (0, 0, 0));
+    let known = cut.record.count(PortState::Closed);
+    assert!((200..800).contains(&known), "{known}");
+    whole.settled = crate::request::settled_in(&cut.record);
+    whole.from = place;
+    let rest = scan(&network, &whole);
+    assert_eq!((rest.wrong, rest.lies, rest.unsettled), (0, 0, 0));
+    assert_eq!(
+        rest.record.count(PortState::Open),
+        0,
+        "what is known is not told again"
+    );
+    assert_eq!(known + rest.record.count(PortState::Closed), 996);
+}
+
+#[test]
+fn a_host_that_answers_on_every_port_is_named_as_such_and_holds_nobody_up() {
+    let every: Vec<u16> = (1..=u16::MAX).collect();
+    let mut hosts = vec![host(&every, None)];
+    let mut honest = host(&[53], None);
+    honest.addresses = vec!["198.18.0.11".parse().unwrap()];
+    hosts.push(honest);
+    let addresses = "198.18.0.10-198.18.0.11"
+        .parse::<portolan_model::Target>()
+        .unwrap();
+    let request = request(addresses.addresses().unwrap(), "1-1000");
+    let mut named = None;
+    let outcome = scan_watched(
+        &network(20.0, hosts),
+        &request,
+        &Control::new(),
+        &mut |event, now| {
+            if let ScanEvent::AnswersAll(found) = event {
+                named = Some((found.address.to_string(), found.words(), now));
+            }
+        },
+    );
+    let (address, words, at) = named.unwrap();
+    assert_eq!(address, HOST);
+    assert!(words.starts_with("answers on every UDP port: "), "{words}");
+    assert!(at < Duration::from_secs(4), "{at:?}");
+    assert!(outcome.seconds < 8.0, "{}", outcome.seconds);
+    let liar = &outcome.record.hosts[&HOST.parse::<IpAddr>().unwrap()];
+    assert!(
+        liar.rest_of(Protocol::Udp, PortState::OpenFiltered).len() > 900,
+        "{liar:?}"
+    );
+    let honest = &outcome.record.hosts[&"198.18.0.11".parse::<IpAddr>().unwrap()];
+    assert_eq!(
+        honest.ports.keys().collect::<Vec<_>>(),
+        [&(Protocol::Udp, 53)]
+    );
+}
+
+#[test]
+fn loss_hides_no_port_that_answers() {
+    let open: Vec<u16> = (1..=40).map(|number| number * 20).collect();
+    let mut lossy = network(40.0, vec![host(&open, None)]);
+    lossy.path = lossy.path.clone().loss(0.05);
+    let outcome = scan(&lossy, &request(one(HOST), "1-800"));
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!(outcome.unsettled < 8, "{}", outcome.unsettled);
+    assert!(outcome.seconds < 10.0, "{}", outcome.seconds);
+}
