@@ -41,7 +41,8 @@ cargo xtask bench race [OPTIONS] [NETWORK]...
 
 Scanners that send packets of their own (as root), over simulated networks:
 lan, lossy, very-lossy, bottleneck, filtered, rst-limited, nat, sparse-20; the same over IPv6:
-lan-v6, lossy-v6, filtered-v6; one port of a large network: sweep-14.
+lan-v6, lossy-v6, filtered-v6; one port of a large network: sweep-14; of UDP: udp-limited,
+udp-one-a-second, udp-hosts.
 Takes --runs (3 by default), --time-limit, --tools, --portolan, --markdown, and
   --charts DIRECTORY     draws race-NETWORK.svg there
 ";

@@ -14,8 +14,10 @@ pub(crate) struct Course {
 /// What a course asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// Ports from 1 to this one, as fast as the scanner finds right.
+    /// TCP ports from 1 to this one, as fast as the scanner finds right.
     Ports(u16),
+    /// UDP ports from 1 to this one.
+    UdpPorts(u16),
     /// One port of every address, with this many probes a second.
     Sweep { port: u16, rate: u32 },
 }
@@ -29,7 +31,7 @@ impl Course {
     /// Whether a scanner is asked for a port.
     pub(crate) fn asks(&self, port: u16) -> bool {
         match self.ask {
-            Ask::Ports(last) => (1..=last).contains(&port),
+            Ask::Ports(last) | Ask::UdpPorts(last) => (1..=last).contains(&port),
             Ask::Sweep { port: only, .. } => port == only,
         }
     }
@@ -45,7 +47,7 @@ const ONE: &str = "198.18.0.10";
 
 const ONE_V6: &str = "2001:db8::10";
 
-pub(crate) const COURSES: [Course; 12] = [
+pub(crate) const COURSES: [Course; 15] = [
     Course {
         name: "lan",
         title: "0.4 ms, 65,535 ports, no loss",
@@ -132,5 +134,26 @@ pub(crate) const COURSES: [Course; 12] = [
             port: 443,
             rate: 100_000,
         },
+    },
+    Course {
+        name: "udp-limited",
+        title: "UDP: 1,000 ports, 4 answer, 50 ICMP errors a second, 20 ms",
+        scenario: scenario!("udp-limited"),
+        targets: ONE,
+        ask: Ask::UdpPorts(1_000),
+    },
+    Course {
+        name: "udp-one-a-second",
+        title: "UDP: 1,000 ports, 4 answer, one ICMP error a second, 20 ms",
+        scenario: scenario!("udp-one-a-second"),
+        targets: ONE,
+        ask: Ask::UdpPorts(1_000),
+    },
+    Course {
+        name: "udp-hosts",
+        title: "UDP: 100 hosts with 50 ports each, 3 answer, 20 ms, 1 % lost each way",
+        scenario: scenario!("udp-hosts"),
+        targets: "198.18.0.0-99",
+        ask: Ask::UdpPorts(50),
     },
 ];

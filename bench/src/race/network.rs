@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::course::Course;
+use super::course::{Ask, Course};
 use super::runner::Runner;
 use crate::stage::Stage;
 
@@ -83,7 +83,11 @@ impl Network {
         let said: Value =
             serde_json::from_str(&text).map_err(|error| format!("simnet said no JSON: {error}"))?;
         let packets = said["device"]["read"].as_u64().unwrap_or(0);
-        let open = open_ports(&said["truth"]["open_tcp"], self.course);
+        let list = match self.course.ask {
+            Ask::UdpPorts(_) => "open_udp",
+            Ask::Ports(_) | Ask::Sweep { .. } => "open_tcp",
+        };
+        let open = open_ports(&said["truth"][list], self.course);
         Ok(Outcome { packets, open })
     }
 }

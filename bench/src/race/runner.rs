@@ -43,6 +43,9 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
                 Ask::Ports(last) => {
                     format!("{targets} --syn -Pn -n --no-config -p 1-{last} --json")
                 }
+                Ask::UdpPorts(last) => {
+                    format!("{targets} --udp -Pn -n --no-config -p 1-{last} --json")
+                }
                 Ask::Sweep { port, rate } => {
                     format!("sweep {targets} -n --no-config -p {port} --max-rate {rate} --json")
                 }
@@ -65,7 +68,7 @@ pub(crate) fn all(portolan: &Path) -> Vec<Runner> {
                 Ask::Ports(last) => Some(words(&format!(
                     "--no-config --no-banner -g -r 1-{last} -a {targets}"
                 ))),
-                Ask::Sweep { .. } => None,
+                Ask::UdpPorts(_) | Ask::Sweep { .. } => None,
             },
             arrow,
         ),
@@ -96,12 +99,14 @@ impl Runner {
 
 fn nmap(course: &Course, pace: &str) -> Option<Vec<String>> {
     let Course { targets, ask, .. } = course;
-    let Ask::Ports(last) = ask else {
-        return None;
+    let (how, last) = match ask {
+        Ask::Ports(last) => ("-sS", last),
+        Ask::UdpPorts(last) => ("-sU", last),
+        Ask::Sweep { .. } => return None,
     };
     let family = if course.is_v6() { "-6" } else { "" };
     Some(words(&format!(
-        "-sS -Pn -n {family} {pace} -p1-{last} -oG - {targets}"
+        "{how} -Pn -n {family} {pace} -p1-{last} -oG - {targets}"
     )))
 }
 

@@ -30,6 +30,11 @@ impl Detector {
         }
     }
 
+    /// What it goes by.
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
     /// Its bounds.
     pub fn options(&self) -> &Options {
         &self.options

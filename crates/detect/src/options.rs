@@ -20,6 +20,8 @@ pub struct Target {
     pub name: Option<String>,
     /// The round-trip time, where it is known.
     pub rtt: Option<Duration>,
+    /// What it has said already, when a scan asked it over UDP.
+    pub said: Vec<u8>,
 }
 
 impl Target {
@@ -31,6 +33,7 @@ impl Target {
             protocol,
             name: None,
             rtt: None,
+            said: Vec::new(),
         }
     }
 

@@ -26,6 +26,9 @@ pub(crate) async fn udp(target: &Target, options: &Options, rules: &RuleSet, not
     if options.intensity == 0 || options.listen_only.contains(target.port) {
         return;
     }
+    if take_said(target, rules, notes) {
+        return;
+    }
     let of_udp = || {
         let probes = rules.probes().iter();
         let probes = probes.filter(|probe| probe.protocol == Protocol::Udp);
@@ -41,6 +44,29 @@ pub(crate) async fn udp(target: &Target, options: &Options, rules: &RuleSet, not
         return;
     }
     ask(general, target, options, rules, notes).await;
+}
+
+/// Takes what the service said when a scan asked its port; whether that says what it is. To which
+/// of the questions it was is not known: rules tell.
+fn take_said(target: &Target, rules: &RuleSet, notes: &Mutex<Notes>) -> bool {
+    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    if target.said.is_empty() {
+        return false;
+    }
+    for probe in rules
+        .scanned()
+        .filter(|probe| probe.ports.contains(target.port))
+    {
+        notes.answer(
+            rules,
+            Answer {
+                to: &probe.name,
+                protocol: Protocol::Udp,
+                bytes: &target.said,
+            },
+        );
+    }
+    notes.best().is_some_and(|found| !found.soft)
 }
 
 /// Sends probes, several at a time, until an answer is taken.

@@ -37,13 +37,17 @@
 //!   SYN/ACK. That is harmless: the answer was heard, and the other side forgets the connection.
 //!   A local firewall does not keep answers from us either, since they are heard before it.
 //!
+//! - **Without rights** there are [`Datagrams`]: UDP by ordinary sockets.
+//!
 //! Read in this order: `link` (the device), `path`, `cells` and `kernel` (where packets go),
-//! `neighbours` and `solicit` (who is there), `outlets` and `inlets` (the sockets), `filter`, and
+//! `neighbours` and `solicit` (who is there), `outlets` and `inlets` (the sockets), `filter`,
+//! `datagrams`, and
 //! `sys` below all, where everything `unsafe` of the workspace is.
 
 mod cells;
 mod changes;
 mod closing;
+mod datagrams;
 mod error;
 mod filter;
 mod inlets;
@@ -57,6 +61,7 @@ mod rights;
 mod solicit;
 mod sys;
 
+pub use datagrams::Datagrams;
 pub use error::{Error, Result};
 pub use link::{Link, Options};
 pub use rights::{Limit, Missing, Rights, drop_capabilities, limit_capabilities, rights};

@@ -3,10 +3,12 @@
 //! Everything `unsafe` of the workspace is in the modules below this one.
 #![expect(unsafe_code, reason = "this is where the workspace keeps it")]
 
+mod datagram;
 mod mmsg;
 mod name;
 mod options;
 
+pub(crate) use datagram::{IcmpError, Letter, Taken, hear_errors};
 pub(crate) use mmsg::{Inbox, Message, send};
 pub(crate) use name::{HostName, LinkName, Name, bind};
 pub(crate) use options::{

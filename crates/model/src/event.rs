@@ -44,6 +44,9 @@ pub enum ScanEvent {
     Port(PortFact),
     /// What many ports of one host are, all the same.
     Ports(PortsFact),
+    /// What a service said when its port was asked, before the port itself. It is for whoever finds
+    /// out what runs there; no result keeps it.
+    Said(Said),
     /// What runs on an open port, reported after the port itself.
     Service(ServiceFact),
     /// Every port of this host has been reported.
@@ -125,17 +128,19 @@ pub struct HostLink {
     pub mac: Mac,
 }
 
-/// A host answers a SYN to any port: a SYN proxy or a tar-pit, say.
+/// A host answers on any port: a SYN proxy or a tar-pit, say.
 ///
 /// Ports were asked that were drawn by lot among those that no service is known for. Where they
-/// answer SYN/ACK too, a SYN/ACK of this host shows no listener.
+/// answer SYN/ACK too, or over UDP a datagram, such an answer of this host shows no listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswersAll {
     /// The host.
     pub address: IpAddr,
+    /// On every port of which protocol.
+    pub protocol: Protocol,
     /// How many ports were drawn by lot.
     pub asked: u32,
-    /// How many of them answered SYN/ACK.
+    /// How many of them answered, over TCP by SYN/ACK.
     pub answered: u32,
     /// How many of these answers had a window of 0: no listener's own.
     pub windowless: u32,
@@ -150,8 +155,12 @@ impl AnswersAll {
             0 => String::new(),
             count => format!(", {count} of them with window 0"),
         };
+        let (port, how) = match self.protocol {
+            Protocol::Tcp => ("port", "answered SYN/ACK"),
+            Protocol::Udp => ("UDP port", "answered"),
+        };
         format!(
-            "answers on every port: {} of {} ports drawn by lot answered SYN/ACK{window}; \
+            "answers on every {port}: {} of {} ports drawn by lot {how}{window}; \
              its ports are shown as open|filtered, since an answer shows no listener",
             self.answered, self.asked
         )
@@ -199,6 +208,15 @@ pub struct PortsFact {
     pub reason: Reason,
     /// When.
     pub at: Timestamp,
+}
+
+/// What a service said when its port was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The port.
+    pub endpoint: Endpoint,
+    /// The beginning of its answer: hostile.
+    pub bytes: Vec<u8>,
 }
 
 /// What runs on an open port.

@@ -38,7 +38,7 @@ pub mod target;
 pub use address::AddressSet;
 pub use event::ScanEvent;
 pub use mac::Mac;
-pub use ports::{PortSet, PortSpec};
+pub use ports::{PortList, PortSet, PortSpec};
 pub use record::{HostRecord, PortRecord, ScanRecord};
 pub use scope::Scope;
 pub use service::Service;

@@ -8,6 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::services;
 use crate::state::Protocol;
 
+mod list;
+
+pub use list::{Named, PortList};
+
 /// A set of ports of one protocol, held as runs.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct PortSet {

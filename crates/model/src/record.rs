@@ -200,7 +200,11 @@ impl ScanRecord {
                 }
             }
             ScanEvent::Problem(problem) => self.problems.push(problem.clone()),
-            ScanEvent::Progress(_) | ScanEvent::Reached(_) | ScanEvent::Path(_) => {}
+            // For those who watch the scan, and for whoever finds out what runs there.
+            ScanEvent::Progress(_)
+            | ScanEvent::Reached(_)
+            | ScanEvent::Path(_)
+            | ScanEvent::Said(_) => {}
             ScanEvent::Finished(finished) => self.finished = Some(finished.clone()),
         }
     }

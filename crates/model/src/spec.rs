@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::PortSpec;
 use crate::shard::Shard;
-use crate::state::Technique;
+use crate::state::{Protocol, Technique};
 use crate::target::Target;
 
 /// What to scan and how, as the user asked; names are not looked up yet.
@@ -18,9 +18,11 @@ pub struct ScanSpec {
     /// Where not to look, whatever the targets say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Target>,
-    /// Which ports.
+    /// Which ports. Where UDP is among the techniques, exactly these of each protocol; else those
+    /// of TCP.
     pub ports: PortSpec,
-    /// How to ask; empty for the best that this process has the rights to.
+    /// How to ask; empty for the best way to ask TCP ports that this process has the rights to.
+    /// TCP ports beside UDP are asked in that way too, unless another is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub techniques: Vec<Technique>,
     /// How fast.
@@ -71,6 +73,16 @@ impl ScanSpec {
             sweep: None,
         }
     }
+
+    /// The protocols whose ports are asked: TCP, unless UDP is among the techniques; then those
+    /// of which there are ports.
+    pub fn protocols(&self) -> Vec<Protocol> {
+        if !self.techniques.contains(&Technique::Udp) {
+            return vec![Protocol::Tcp];
+        }
+        let has_ports = |protocol: &&Protocol| !self.ports.of(**protocol).is_empty();
+        Protocol::ALL.iter().filter(has_ports).copied().collect()
+    }
 }
 
 /// Bounds on the pace; without any, it adapts to what the path carries.
@@ -96,6 +108,13 @@ pub struct Pace {
     /// left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_timeout: Option<Duration>,
+    /// For how long closed UDP ports are told from silent ones, after all were asked; without it,
+    /// 30 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub udp_budget: Option<Duration>,
+    /// Closed UDP ports are told from silent ones however long it takes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub udp_certain: bool,
     /// How patient, in one word.
     pub template: Template,
 }

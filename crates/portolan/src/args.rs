@@ -193,8 +193,9 @@ pub(crate) struct PortArgs {
     ///
     /// Ports, commas between them: numbers, ranges (`8000-8100`, `-1024`), `-` or `all` for
     /// every port, service names (`http`), `common` for the ports that people really run
-    /// (the default). This build scans TCP: `T:` before ports is TCP, and what follows `U:`
-    /// is UDP, which it leaves out.
+    /// (the default). `T:` before ports makes them and those that follow ports of TCP alone, `U:`
+    /// of UDP; without it they are of each protocol that is scanned. What is named is scanned:
+    /// `-p U:53,T:80` needs no other option.
     #[arg(short = 'p', long, value_name = "PORTS", help_heading = WHAT)]
     pub(crate) ports: Option<String>,
 
@@ -282,7 +283,11 @@ pub(crate) struct TechniqueArgs {
     pub(crate) syn: bool,
 
     /// Scan UDP ports [-sU]
-    #[arg(long, hide = true)]
+    ///
+    /// Scan UDP ports (`-sU`), alone or beside `--syn` or `--connect`. Each port is asked by what
+    /// a service there answers to, and what answers is open at once. Then closed ports are told
+    /// from silent ones by ICMP, at the pace that each host allows. Needs no rights.
+    #[arg(long, help_heading = HOW, hide_short_help = true)]
     pub(crate) udp: bool,
 
     /// Find out what runs on open ports [-sV]
@@ -388,6 +393,22 @@ pub(crate) struct PaceArgs {
     #[arg(long, value_name = "TIME", help_heading = HOW,
           value_parser = duration::parse, allow_hyphen_values = true, hide_short_help = true)]
     pub(crate) host_timeout: Option<Duration>,
+
+    /// Tell closed UDP ports from silent ones for so long [default: 30s]
+    ///
+    /// After every UDP port was asked, tell closed ports from silent ones for so long, 30 seconds
+    /// by default: most hosts tell of few closed ports a second. At 50 a second, 1,000 ports take
+    /// 20 seconds. What is not known by then is `open|filtered`.
+    #[arg(long, value_name = "TIME", help_heading = HOW, value_parser = duration::parse,
+          allow_hyphen_values = true, hide_short_help = true, conflicts_with = "udp_certain")]
+    pub(crate) udp_budget: Option<Duration>,
+
+    /// Tell closed UDP ports from silent ones however long it takes
+    ///
+    /// Tell closed UDP ports from silent ones however long it takes: a host that tells of one
+    /// closed port a second, as Linux does by default, needs 1,000 seconds for 1,000 ports.
+    #[arg(long, help_heading = HOW, hide_short_help = true)]
+    pub(crate) udp_certain: bool,
 
     /// Scan one of several parts, as `3/8`; needs --seed
     ///

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use portolan_model::PortSpec;
 use portolan_model::hint::nearest;
 use portolan_model::spec::Template;
+use portolan_model::{PortList, PortSpec};
 use serde::{Deserialize, Deserializer};
 
 use crate::args::{self, ColorChoice};
@@ -22,8 +22,8 @@ use crate::{duration, names};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Config {
     /// The default ports.
-    #[serde(deserialize_with = "ports")]
-    pub(crate) ports: Option<PortSpec>,
+    #[serde(deserialize_with = "port_list")]
+    pub(crate) ports: Option<PortList>,
     /// Ports never scanned.
     #[serde(deserialize_with = "ports")]
     pub(crate) exclude_ports: Option<PortSpec>,
@@ -266,6 +266,12 @@ fn line_of<'a>(text: &'a str, span: &Range<usize>) -> (usize, &'a str) {
     (number, text.lines().nth(number - 1).unwrap_or(""))
 }
 
+fn port_list<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Option<PortList>, D::Error> {
+    PortList::deserialize(from).map(Some)
+}
+
 fn ports<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<PortSpec>, D::Error> {
     PortSpec::deserialize(from).map(Some)
 }
@@ -342,7 +348,7 @@ mod tests {
             "config.toml",
         )
         .unwrap();
-        assert_eq!(config.ports.unwrap().tcp().len(), 2);
+        assert_eq!(config.ports.unwrap().ports.tcp().len(), 2);
         assert_eq!(config.timeout, Some(Duration::from_millis(500)));
         assert_eq!(config.timing, Some(Template::Aggressive));
         assert_eq!(config.dns_servers[1].port(), 5353);

@@ -14,6 +14,7 @@ use portolan_detect::rules::{Fault, RuleSet, RuleSetBuilder};
 use portolan_detect::{Detector, Options, Target};
 use portolan_model::event::{Endpoint, PortFact, ServiceFact};
 use portolan_model::{PortSet, PortState, ScanEvent, Service};
+use portolan_scan::udp::{Payload, Payloads};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -28,10 +29,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// # Errors
 /// For rules that cannot be read, with the first that is wrong.
 pub(crate) fn detector(args: &DetectionArgs) -> Result<Detector> {
-    let rules = match &args.rules {
-        None => RuleSet::embedded(),
-        Some(directory) => with_rules(directory)?,
-    };
+    let rules = rule_set(args)?;
     let mut options = Options::at(jiff::Timestamp::now().as_second());
     if let Some(intensity) = args.detect_intensity {
         options.intensity = intensity;
@@ -43,6 +41,27 @@ pub(crate) fn detector(args: &DetectionArgs) -> Result<Detector> {
     let room = portolan_scan::connect::raise_descriptor_limit() / 4;
     options.endpoints = options.endpoints.min(room / options.connections).max(1);
     Ok(Detector::new(Arc::new(rules), options))
+}
+
+/// The rules by the options.
+///
+/// # Errors
+/// As [`detector`].
+pub(crate) fn rule_set(args: &DetectionArgs) -> Result<RuleSet> {
+    match &args.rules {
+        None => Ok(RuleSet::embedded()),
+        Some(directory) => with_rules(directory),
+    }
+}
+
+/// What scans ask UDP ports, by these rules.
+pub(crate) fn payloads(rules: &RuleSet) -> Payloads {
+    Payloads::new(rules.scanned().filter_map(|probe| {
+        Some(Payload {
+            ports: probe.ports.clone(),
+            message: probe.send.first()?.clone(),
+        })
+    }))
 }
 
 fn with_rules(directory: &Path) -> Result<RuleSet> {
@@ -176,7 +195,9 @@ impl Services {
     }
 
     /// Asks a port, if it is open; `name` is what its host was called.
-    pub(crate) fn ask(&mut self, fact: &PortFact, name: Option<String>) {
+    ///
+    /// `said` is what the service has said already.
+    pub(crate) fn ask(&mut self, fact: &PortFact, name: Option<String>, said: Vec<u8>) {
         if fact.state != PortState::Open {
             return;
         }
@@ -188,6 +209,7 @@ impl Services {
         let target = Target {
             name,
             rtt: fact.rtt,
+            said,
             ..Target::new(address, protocol, port)
         };
         if self.ask.send(target).is_ok() {

@@ -7,11 +7,11 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use portolan_model::target::HostName;
-use portolan_model::{AddressSet, PortSpec, Protocol};
+use portolan_model::{AddressSet, PortList, PortSet, PortSpec, Protocol};
 use portolan_scan::Plan;
 use serde::Serialize;
 
-use crate::args::ListArgs;
+use crate::args::{ListArgs, PortArgs};
 use crate::config::Config;
 use crate::failure::{Failure, Result};
 use crate::terminal::grouped;
@@ -61,7 +61,7 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
             .iter()
             .map(|problem| problem.message.clone())
             .collect(),
-        ports: places.ports,
+        ports: asked_ports(places.ports, &args.ports)?,
         seed: args.seed.unwrap_or_else(crate::scan::seed),
     };
     if listing.addresses.is_empty() && listing.names.is_empty() {
@@ -84,9 +84,20 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
     }
 }
 
+/// The ports of the protocols that a scan of this list asks.
+fn asked_ports(list: PortList, args: &PortArgs) -> Result<PortSpec> {
+    let (ports, techniques) = list.asked(Vec::new());
+    request::some_are_left(&ports, &techniques, args)?;
+    Ok(if techniques.is_empty() {
+        PortSpec::new(ports.tcp().clone(), PortSet::EMPTY)
+    } else {
+        ports
+    })
+}
+
 impl Listing {
     fn probes(&self) -> Wide {
-        let ports = self.ports.of(Protocol::Tcp).len();
+        let ports = self.ports.tcp().len() + self.ports.udp().len();
         Wide::addresses(&self.addresses).times(u32::try_from(ports).unwrap_or(u32::MAX))
     }
 
@@ -96,8 +107,14 @@ impl Listing {
         if !self.names.is_empty() {
             return Err("it depends on the addresses of the names");
         }
-        let ports = self.ports.of(Protocol::Tcp);
-        let plan = Plan::new(self.addresses.clone(), Protocol::Tcp, ports, self.seed)
+        // TCP ports come first.
+        let protocol = if self.ports.tcp().is_empty() {
+            Protocol::Udp
+        } else {
+            Protocol::Tcp
+        };
+        let ports = self.ports.of(protocol);
+        let plan = Plan::new(self.addresses.clone(), protocol, ports, self.seed)
             .map_err(|_| "these are more probes than one scan takes, which is 2^63")?;
         Ok((0..PAIRS)
             .map_while(|position| plan.at(position))
@@ -106,7 +123,6 @@ impl Listing {
     }
 
     fn text(&self) -> String {
-        let ports = self.ports.of(Protocol::Tcp);
         let mut text = String::new();
         if !self.addresses.is_empty() {
             let _ = writeln!(
@@ -132,9 +148,14 @@ impl Listing {
         for message in &self.left_out {
             let _ = writeln!(text, "left out   {message}");
         }
-        let _ = writeln!(text, "ports      {} of TCP", grouped(ports.len()));
-        let runs = ports.ranges();
-        text += &wrapped(runs.iter().copied().map(range), PORT_RANGES, runs.len());
+        for (name, ports) in [("TCP", self.ports.tcp()), ("UDP", self.ports.udp())] {
+            if ports.is_empty() {
+                continue;
+            }
+            let _ = writeln!(text, "ports      {} of {name}", grouped(ports.len()));
+            let runs = ports.ranges();
+            text += &wrapped(runs.iter().copied().map(range), PORT_RANGES, runs.len());
+        }
         let at_least = if self.names.is_empty() {
             ""
         } else {
@@ -162,6 +183,8 @@ impl Listing {
             left_out: &self.left_out,
             tcp_ports: self.ports.of(Protocol::Tcp).to_string(),
             tcp_port_count: self.ports.of(Protocol::Tcp).len(),
+            udp_ports: self.ports.of(Protocol::Udp).to_string(),
+            udp_port_count: self.ports.of(Protocol::Udp).len(),
             probes: self.probes().to_string(),
             seed: self.seed.to_string(),
             first: self.first_pairs().unwrap_or_default(),
@@ -183,6 +206,8 @@ struct Shown<'a> {
     left_out: &'a [String],
     tcp_ports: String,
     tcp_port_count: usize,
+    udp_ports: String,
+    udp_port_count: usize,
     probes: String,
     seed: String,
     first: Vec<String>,

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use portolan_link::Rights;
 use portolan_model::spec::{Discovery, Family, Names, Pace, Sweep};
-use portolan_model::{PortSpec, Protocol, ScanSpec, Shard, Target, Technique, ports::PortError};
+use portolan_model::{PortList, PortSpec, ScanSpec, Shard, Target, Technique, ports::PortError};
 
 use crate::args::{
     NameArgs, PaceArgs, PortArgs, ReverseArgs, ScanArgs, SweepArgs, TargetArgs, TechniqueArgs,
@@ -18,7 +18,6 @@ use crate::targets;
 /// # Errors
 /// For the first thing that cannot be done, with a hint where one helps.
 pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Result<ScanSpec> {
-    refuse_techniques(&args.technique)?;
     let techniques = techniques(&args.technique)?;
     let Where {
         targets,
@@ -26,6 +25,18 @@ pub(crate) fn scan(args: &ScanArgs, config: &Config, stdin: &mut dyn Read) -> Re
         ports,
     } = places(&args.targets, &args.ports, config, stdin)?;
     of_family(&targets, &args.names)?;
+    let (ports, techniques) = if args.pace.hosts_only {
+        // Hosts are looked for in the same way whatever ports would be asked.
+        let is_udp = |technique: &Technique| *technique == Technique::Udp;
+        if techniques.iter().all(is_udp) {
+            (ports.ports, Vec::new())
+        } else {
+            (ports.ports, techniques)
+        }
+    } else {
+        ports.asked(techniques)
+    };
+    some_are_left(&ports, &techniques, &args.ports)?;
     let discovery = if args.pace.hosts_only {
         Discovery::Only
     } else if args.pace.skip_discovery || config.skip_discovery {
@@ -62,6 +73,12 @@ pub(crate) fn sweep(args: &SweepArgs, config: &Config, stdin: &mut dyn Read) -> 
         ports,
     } = places(&args.targets, &args.ports, config, stdin)?;
     of_family(&targets, &args.names)?;
+    if ports.named.udp {
+        return Err(Failure::new("`sweep` asks TCP ports only")
+            .hint("leave `U:` out, and scan UDP ports without `sweep`: `portolan --udp TARGET`"));
+    }
+    let ports = ports.ports;
+    some_are_left(&ports, &[Technique::Syn], &args.ports)?;
     if !args.how.dry_run
         && let Rights::Missing(missing) = portolan_link::rights()
     {
@@ -116,8 +133,8 @@ pub(crate) struct Where {
     pub(crate) targets: Vec<Target>,
     /// Where not.
     pub(crate) exclude: Vec<Target>,
-    /// Which ports: at least one of TCP.
-    pub(crate) ports: PortSpec,
+    /// Which ports.
+    pub(crate) ports: PortList,
 }
 
 /// Reads targets, exclusions and ports.
@@ -182,7 +199,7 @@ fn is_number(word: &str) -> bool {
 }
 
 /// `HOST FIRST LAST`.
-fn host_and_range(host: &str, first: &str, last: &str, args: &PortArgs) -> Result<PortSpec> {
+fn host_and_range(host: &str, first: &str, last: &str, args: &PortArgs) -> Result<PortList> {
     if args.ports.is_some() || args.top_ports.is_some() || args.fast {
         return Err(Failure::new(format!(
             "the ports are given twice: as `{first} {last}` and by an option"
@@ -251,21 +268,23 @@ fn port_failure(error: &PortError) -> Failure {
     }
 }
 
-fn chosen_ports(args: &PortArgs, config: &Config) -> Result<PortSpec> {
+fn chosen_ports(args: &PortArgs, config: &Config) -> Result<PortList> {
     let refused = |error: PortError| port_failure(&error);
+    let top = |count| PortSpec::top(count).map(PortList::from).map_err(refused);
     if let Some(ports) = &args.ports {
         ports.parse().map_err(refused)
     } else if let Some(count) = args.top_ports {
-        PortSpec::top(count).map_err(refused)
+        top(count)
     } else if args.fast {
-        PortSpec::top(100).map_err(refused)
+        top(100)
     } else {
-        Ok(config.ports.clone().unwrap_or_else(PortSpec::common))
+        let common = || PortSpec::common().into();
+        Ok(config.ports.clone().unwrap_or_else(common))
     }
 }
 
-fn without_excluded(ports: &PortSpec, args: &PortArgs, config: &Config) -> Result<PortSpec> {
-    let mut left = ports.clone();
+fn without_excluded(list: &PortList, args: &PortArgs, config: &Config) -> Result<PortList> {
+    let mut left = list.ports.clone();
     if let Some(exclude) = &config.exclude_ports {
         left = left.without(exclude);
     }
@@ -273,38 +292,67 @@ fn without_excluded(ports: &PortSpec, args: &PortArgs, config: &Config) -> Resul
         let exclude: PortSpec = exclude.parse().map_err(|error| port_failure(&error))?;
         left = left.without(&exclude);
     }
-    match (
-        left.of(Protocol::Tcp).is_empty(),
-        ports.of(Protocol::Tcp).is_empty(),
-    ) {
-        (false, _) => Ok(left),
-        (true, true) => Err(Failure::new(format!(
-            "there is nothing to scan: `{}` holds no TCP port",
-            visible(args.ports.as_deref().unwrap_or("the list of ports"))
-        ))
-        .hint("this build scans TCP ports only")),
-        (true, false) => Err(Failure::new(
+    if left.tcp().is_empty() && left.udp().is_empty() {
+        return Err(Failure::new(
             "there is nothing to scan: every port is excluded",
-        )),
+        ));
     }
+    Ok(PortList {
+        ports: left,
+        named: list.named,
+    })
+}
+
+/// Whether a protocol that is asked has ports left.
+///
+/// # Errors
+/// Where none has.
+pub(crate) fn some_are_left(
+    ports: &PortSpec,
+    techniques: &[Technique],
+    args: &PortArgs,
+) -> Result<()> {
+    let has_udp = techniques.contains(&Technique::Udp);
+    if !ports.tcp().is_empty() || (has_udp && !ports.udp().is_empty()) {
+        return Ok(());
+    }
+    if args.exclude_ports.is_some() {
+        return Err(Failure::new(
+            "there is nothing to scan: every port is excluded",
+        ));
+    }
+    let list = visible(args.ports.as_deref().unwrap_or("the list of ports"));
+    let failure = Failure::new(format!(
+        "there is nothing to scan: `{list}` holds no {} port",
+        if has_udp { "UDP" } else { "TCP" }
+    ));
+    Err(if has_udp {
+        failure.hint("name UDP ports, as in `-p 53,123,161`, or leave `--udp` out")
+    } else {
+        failure.hint("name TCP ports, as in `-p 22,80`; UDP ports are asked with `--udp`")
+    })
 }
 
 /// How ports are asked; nothing for the best way that the rights allow. What needs rights that
 /// this process does not have is refused before anything is sent.
 fn techniques(args: &TechniqueArgs) -> Result<Vec<Technique>> {
+    let mut techniques = Vec::new();
     if args.connect {
-        return Ok(vec![Technique::Connect]);
+        techniques.push(Technique::Connect);
     }
-    if !args.syn {
-        return Ok(Vec::new());
+    if args.syn {
+        match portolan_link::rights() {
+            Rights::Raw => techniques.push(Technique::Syn),
+            Rights::Missing(missing) => {
+                let failure = Failure::new("`--syn`: this process may not send packets of its own");
+                return Err(failure.hint(missing.to_string()));
+            }
+        }
     }
-    match portolan_link::rights() {
-        Rights::Raw => Ok(vec![Technique::Syn]),
-        Rights::Missing(missing) => Err(Failure::new(
-            "`--syn`: this process may not send packets of its own",
-        )
-        .hint(missing.to_string())),
+    if args.udp {
+        techniques.push(Technique::Udp);
     }
+    Ok(techniques)
 }
 
 /// Whether a scan that sends packets of its own may go on.
@@ -321,15 +369,6 @@ pub(crate) fn may_send_packets() -> Result<()> {
     }
 }
 
-/// What this build cannot do is refused, never left out in silence.
-fn refuse_techniques(args: &TechniqueArgs) -> Result<()> {
-    if args.udp {
-        return Err(Failure::new("`--udp` (`-sU`): there are no UDP scans yet")
-            .hint("this build scans TCP ports, by connect or by SYN: leave the option out"));
-    }
-    Ok(())
-}
-
 fn pace(args: &PaceArgs, config: &Config) -> Result<Pace> {
     let pace = Pace {
         timeout: args.timeout.or(config.timeout),
@@ -338,6 +377,8 @@ fn pace(args: &PaceArgs, config: &Config) -> Result<Pace> {
         min_rate: args.min_rate.or(config.min_rate),
         retries: args.retries.or(config.retries),
         host_timeout: args.host_timeout,
+        udp_budget: args.udp_budget,
+        udp_certain: args.udp_certain,
         template: args.timing.or(config.timing).unwrap_or_default(),
     };
     if let (Some(min), Some(max)) = (pace.min_rate, pace.max_rate)

@@ -1,24 +1,25 @@
 //! From a request to its facts: names are looked up, the engine runs on a thread of its own,
 //! and one stream of events comes out. Nothing here knows of terminals or files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use jiff::Timestamp;
-use portolan_detect::Detector;
-use portolan_link::{Link, Options, Rights};
+use portolan_detect::{Detector, RuleSet};
+use portolan_link::{Datagrams, Link, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
-use portolan_model::event::{HostName, NameKind, Outcome, PortFact, Problem, Reached};
+use portolan_model::event::{Endpoint, HostName, NameKind, Outcome, PortFact, Problem, Reached};
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::{Discovery, Names};
 use portolan_model::special::{Special, without_special};
 use portolan_model::target::HostName as Name;
-use portolan_model::{AddressSet, ScanEvent, ScanSpec, Scope, Target, Technique};
+use portolan_model::{AddressSet, Protocol, ScanEvent, ScanSpec, Scope, Target, Technique};
 use portolan_scan::clock::SystemClock;
 use portolan_scan::syn::SOURCE_PORTS;
+use portolan_scan::udp::Payloads;
 use portolan_scan::{Control, Request};
 use portolan_server::Earlier;
 
@@ -41,19 +42,59 @@ pub(crate) fn engine(
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> portolan_scan::Result<()> {
-    if request.techniques[..] != [Technique::Syn] {
-        return portolan_scan::run(request, control, sink).map(drop);
-    }
     let refused = |why: String| portolan_scan::Error::Device { why };
     let clock = SystemClock::start();
-    let link = Link::open(clock, &Options::new(SOURCE_PORTS))
-        .map_err(|error| refused(error.to_string()))?;
-    // The sockets are open; nothing that comes from the network meets a right.
-    portolan_link::drop_capabilities().map_err(|error| refused(error.to_string()))?;
-    if request.sweep.is_some() {
+    let mut link = None;
+    if asks_by_packets(request) {
+        let opened = Link::open(clock, &Options::new(SOURCE_PORTS));
+        link = Some(opened.map_err(|error| refused(error.to_string()))?);
+        // The sockets are open; nothing that comes from the network meets a right.
+        portolan_link::drop_capabilities().map_err(|error| refused(error.to_string()))?;
+    }
+    if request.sweep.is_some()
+        && let Some(link) = link
+    {
         return portolan_scan::run_sweep(request, link, clock, control, sink).map(drop);
     }
-    portolan_scan::run_syn(request, link, clock, control, sink).map(drop)
+    let mut one = |request: &Request, sink: &mut dyn FnMut(ScanEvent)| match (
+        &request.techniques[..],
+        &mut link,
+    ) {
+        ([Technique::Syn], Some(link)) => {
+            portolan_scan::run_syn(request, link, clock, control, sink).map(drop)
+        }
+        ([Technique::Udp], Some(link)) => {
+            portolan_scan::run_udp(request, link, clock, control, sink).map(drop)
+        }
+        ([Technique::Udp], None) => {
+            let sockets = portolan_scan::connect::raise_descriptor_limit() / 2;
+            let opened = Datagrams::open(clock, sockets);
+            let device = opened.map_err(|error| refused(error.to_string()))?;
+            portolan_scan::run_udp(request, device, clock, control, sink).map(drop)
+        }
+        _ => portolan_scan::run(request, control, sink).map(drop),
+    };
+    if let [_] = request.techniques[..] {
+        return one(request, sink);
+    }
+    portolan_scan::run_several(request, control, sink, &mut one)
+}
+
+/// Whether packets of our own are sent: for SYNs, and for datagrams where that is possible and
+/// there is a path, since nothing has to be kept for each of them then.
+fn asks_by_packets(request: &Request) -> bool {
+    let asks = |technique| request.techniques.contains(&technique);
+    asks(Technique::Syn)
+        || (asks(Technique::Udp)
+            && !is_own(&request.addresses)
+            && portolan_link::rights() == Rights::Raw)
+}
+
+/// Whether all of these are this machine itself.
+fn is_own(addresses: &AddressSet) -> bool {
+    addresses
+        .ranges()
+        .all(|(first, last)| first.is_loopback() && last.is_loopback())
 }
 
 /// What becomes of hosts that do not answer, where nothing was said of it.
@@ -101,7 +142,10 @@ impl Prepared {
         let request = &self.request;
         if request.sweep.is_some() || request.discovery != Discovery::Auto {
             SilentHosts::AsAsked
-        } else if request.discovers() {
+        } else if request.discovers()
+            // Sockets for datagrams look for no host: every address is asked.
+            && (request.techniques[..] != [Technique::Udp] || asks_by_packets(request))
+        {
             SilentHosts::NotScanned
         } else if !request.lists_silent() {
             SilentHosts::NotListed
@@ -236,12 +280,7 @@ pub(crate) fn prepare(
     // against the scope.
     scope.check(&addresses)?;
     typed.retain(|address, _| addresses.contains(*address));
-    let (techniques, note) = if spec.techniques.is_empty() {
-        let (technique, note) = best_technique(&addresses, portolan_link::rights);
-        (vec![technique], note)
-    } else {
-        (spec.techniques.clone(), None)
-    };
+    let (techniques, note) = techniques(spec, &addresses);
     Ok(Prepared {
         request: Request {
             addresses,
@@ -253,6 +292,7 @@ pub(crate) fn prepare(
             settled: portolan_scan::Settled::new(),
             shard: spec.shard,
             sweep: spec.sweep,
+            payloads: Payloads::default(),
             from: Reached::default(),
         },
         typed,
@@ -263,15 +303,31 @@ pub(crate) fn prepare(
     })
 }
 
+/// How the ports of a request are asked, and what the user is told of it.
+fn techniques(spec: &ScanSpec, addresses: &AddressSet) -> (Vec<Technique>, Option<String>) {
+    let by = |protocol: Protocol| {
+        let techniques = spec.techniques.iter().copied();
+        techniques.filter(move |one| one.protocol() == protocol)
+    };
+    let mut chosen: Vec<Technique> = Vec::new();
+    let mut note = None;
+    for protocol in spec.protocols() {
+        chosen.extend(by(protocol));
+        if protocol == Protocol::Tcp && chosen.is_empty() {
+            let (best, told) = best_technique(addresses, portolan_link::rights);
+            chosen.push(best);
+            note = told;
+        }
+    }
+    (chosen, note)
+}
+
 /// The best way to ask that this process has the rights to, and what the user is told of it.
 fn best_technique(
     addresses: &AddressSet,
     rights: impl FnOnce() -> Rights,
 ) -> (Technique, Option<String>) {
-    let is_own = addresses
-        .ranges()
-        .all(|(first, last)| first.is_loopback() && last.is_loopback());
-    if is_own {
+    if is_own(addresses) {
         // There is no path to spare, the kernel answers connections at once, and nothing has to
         // be heard beside all else that goes over the loopback.
         return (Technique::Connect, None);
@@ -463,7 +519,13 @@ pub(crate) fn run(
     sink: &mut dyn FnMut(&ScanEvent),
 ) -> Result<(), Error> {
     let (into, events) = crossbeam_channel::bounded(ROOM);
-    let request = prepared.request.clone();
+    let mut request = prepared.request.clone();
+    if request.techniques.contains(&Technique::Udp) && request.payloads == Payloads::default() {
+        request.payloads = match beside.detector {
+            Some(detector) => detect::payloads(detector.rules()),
+            None => detect::payloads(&RuleSet::embedded()),
+        };
+    }
     let its_control = control.clone();
     let thread = thread::Builder::new()
         .name("engine".to_owned())
@@ -482,6 +544,7 @@ pub(crate) fn run(
             .map(|detector| Services::start(detector.clone()))
             .transpose()
             .map_err(|error| Error::Thread(crate::failure::io_reason(&error)))?,
+        said: HashMap::new(),
         sink,
     };
     let finished = stream.follow(&events);
@@ -518,6 +581,8 @@ struct Stream<'a> {
     prepared: &'a Prepared,
     reverse: Option<Reverse>,
     services: Option<Services>,
+    /// What services have said whose ports are to be reported.
+    said: HashMap<Endpoint, Vec<u8>>,
     sink: &'a mut dyn FnMut(&ScanEvent),
 }
 
@@ -559,6 +624,12 @@ impl Stream<'_> {
         {
             return;
         }
+        if let ScanEvent::Said(said) = event {
+            if self.services.is_some() {
+                self.said.insert(said.endpoint, said.bytes.clone());
+            }
+            return;
+        }
         (self.sink)(event);
         match event {
             ScanEvent::Port(fact) => self.ask(fact),
@@ -593,10 +664,11 @@ impl Stream<'_> {
 
     /// Has an open port asked what runs there, where that is wanted.
     fn ask(&mut self, fact: &PortFact) {
+        let said = self.said.remove(&fact.endpoint).unwrap_or_default();
         if let Some(services) = &mut self.services {
             let typed = self.prepared.typed.get(&fact.endpoint.address);
             let name = typed.and_then(|names| names.first());
-            services.ask(fact, name.map(ToString::to_string));
+            services.ask(fact, name.map(ToString::to_string), said);
         }
     }
 

@@ -41,6 +41,7 @@ pub(crate) fn scan(args: &ScanArgs, config: &Config, typed: &str, engine: Engine
             output: &args.output,
             keep: &args.keep,
             detection: args.technique.detect.then_some(&args.technique.detection),
+            rules: Some(&args.technique.detection).filter(|detection| detection.rules.is_some()),
             listens: !args
                 .targets
                 .input
@@ -65,6 +66,7 @@ pub(crate) fn sweep(args: &SweepArgs, config: &Config, typed: &str, engine: Engi
             output: &args.output,
             keep: &args.keep,
             detection: args.how.detect.then_some(&args.how.detection),
+            rules: None,
             listens: !args
                 .targets
                 .input
@@ -105,6 +107,8 @@ struct Asked<'a> {
     keep: &'a KeepArgs,
     /// How services are named, if they are.
     detection: Option<&'a DetectionArgs>,
+    /// Which rules say what UDP ports are asked, where these are not the program's.
+    rules: Option<&'a DetectionArgs>,
     /// Whether standard input is free for keys.
     listens: bool,
     typed: &'a str,
@@ -117,6 +121,7 @@ fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Resul
         output,
         keep,
         detection,
+        rules,
         listens,
         typed,
     } = asked;
@@ -139,11 +144,16 @@ fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Resul
         ..names::Settings::default()
     };
     let control = watched()?;
-    let prepared = match runner::prepare(&spec, &settings, &scope, seed(), &control) {
+    let mut prepared = match runner::prepare(&spec, &settings, &scope, seed(), &control) {
         Ok(prepared) => prepared,
         Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
         Err(error) => return Err(told(&error, look)),
     };
+    if let Some(rules) = rules
+        && prepared.request.techniques.contains(&Technique::Udp)
+    {
+        prepared.request.payloads = detect::payloads(&detect::rule_set(rules)?);
+    }
     tell_note(&prepared, output, look);
     let mut sinks = Sinks::new(output, config, &outputs, typed, look);
     sinks.listens = listens;

@@ -138,10 +138,7 @@ impl Runner for Shell {
             techniques: vec![
                 (Technique::Connect, None),
                 (Technique::Syn, syn),
-                (
-                    Technique::Udp,
-                    Some("there are no UDP scans yet".to_owned()),
-                ),
+                (Technique::Udp, None),
             ],
             detect: None,
         }

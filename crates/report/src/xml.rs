@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use portolan_model::event::{NameKind, Outcome};
 use portolan_model::service::Method;
-use portolan_model::{HostRecord, ScanRecord, Service};
+use portolan_model::{HostRecord, Protocol, ScanRecord, Service};
 
 pub(crate) use read::read;
 
@@ -113,10 +113,14 @@ fn host(
         writeln!(
             out,
             concat!(
-                r#"<hostscript><script id="answers-all" output="{}">"#,
+                r#"<hostscript><script id="{}" output="{}">"#,
                 r#"<elem key="asked">{}</elem><elem key="answered">{}</elem>"#,
                 r#"<elem key="windowless">{}</elem></script></hostscript>"#
             ),
+            match found.protocol {
+                Protocol::Tcp => "answers-all",
+                Protocol::Udp => "answers-all-udp",
+            },
             markup(&found.words()),
             found.asked,
             found.answered,

@@ -66,6 +66,58 @@ pub trait Device {
 
     /// What was lost on the way, since the device was made.
     fn drops(&mut self) -> Drops;
+
+    /// What it can carry.
+    fn carries(&self) -> Carries {
+        Carries::Everything
+    }
+}
+
+/// A device that is lent.
+impl<D: Device> Device for &mut D {
+    fn route(&mut self, destination: IpAddr) -> Result<Route, RouteError> {
+        (**self).route(destination)
+    }
+
+    fn source(&mut self, destination: IpAddr) -> Result<IpAddr, RouteError> {
+        (**self).source(destination)
+    }
+
+    fn solicit(&mut self, neighbour: IpAddr) -> Result<(), DeviceError> {
+        (**self).solicit(neighbour)
+    }
+
+    fn send(&mut self, batch: &Batch) -> Result<usize, DeviceError> {
+        (**self).send(batch)
+    }
+
+    fn receive(
+        &mut self,
+        until: Duration,
+        each: &mut dyn FnMut(Received<'_>),
+    ) -> Result<(), DeviceError> {
+        (**self).receive(until, each)
+    }
+
+    fn drops(&mut self) -> Drops {
+        (**self).drops()
+    }
+
+    fn carries(&self) -> Carries {
+        (**self).carries()
+    }
+}
+
+/// What a device can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carries {
+    /// Any IP packet.
+    Everything,
+    /// UDP datagrams, and the ICMP errors that they meet with.
+    Datagrams {
+        /// From so many source ports at the most.
+        ports: u16,
+    },
 }
 
 /// How packets to a destination leave.

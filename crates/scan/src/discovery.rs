@@ -11,7 +11,7 @@ mod everything;
 mod packets;
 
 pub(crate) use everything::{Held, Suspects, Verdict};
-pub(crate) use packets::{Asker, hear, write};
+pub(crate) use packets::{Asker, hear, packet, write};
 
 /// One way to ask whether a host is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

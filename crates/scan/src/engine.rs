@@ -14,9 +14,9 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
-use portolan_model::PortState;
 use portolan_model::event::{Endpoint, Finished, Outcome, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
+use portolan_model::{PortState, services};
 
 use crate::bits::Bits;
 use crate::clock::Clock;
@@ -34,6 +34,8 @@ use crate::unreached::Unreached;
 use asked_out::AskedOut;
 use discover::{Found, LOOKS};
 use limited::Limited;
+pub(crate) use settle::Settling;
+use settle::{Slows, Told};
 use state::{Host, State};
 use walk::Walk;
 
@@ -44,6 +46,7 @@ mod doubt;
 mod give_up;
 mod limited;
 mod report;
+mod settle;
 mod state;
 mod walk;
 
@@ -79,6 +82,9 @@ pub(crate) struct Options {
     pub(crate) silent: PortState,
     /// A host that answered is asked for no longer than this.
     pub(crate) host_timeout: Option<Duration>,
+    /// How ports that are silent are told apart in the end; `None` where silence says what they
+    /// are.
+    pub(crate) settling: Option<Settling>,
 }
 
 /// Counts over the whole scan.
@@ -108,6 +114,8 @@ pub(crate) struct Engine<'a, T, C> {
     pub(crate) settled: &'a Settled,
     /// How far that part has come.
     pub(crate) from: Reached,
+    /// The ports that are asked first, where there are few hosts.
+    pub(crate) likely: Vec<u16>,
     /// Where the running pass begins, if not at its beginning.
     pass_from: u64,
     /// The block that is scanned, when that began, and when its hosts were found up.
@@ -152,6 +160,9 @@ pub(crate) struct Engine<'a, T, C> {
     looking: bool,
     found: Found,
     suspects: Suspects,
+    /// What hosts of the block have told of their ports by ICMP errors.
+    told: HashMap<u32, Told>,
+    slows: Slows,
 }
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
@@ -173,6 +184,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             options,
             settled,
             from: Reached::default(),
+            likely: services::ranked(plan.protocol()).to_vec(),
             pass_from: 0,
             block: 0,
             block_started: now,
@@ -203,6 +215,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             looking: false,
             found: Found::default(),
             suspects: Suspects::none(),
+            told: HashMap::new(),
+            slows: Slows::default(),
             clock,
         }
     }
@@ -268,12 +282,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         self.block_started = self.clock.now();
         self.up_at.clear();
+        self.told.clear();
         self.take_up(&mut state);
         let only_hosts = self.options.discovery == Discovery::Only;
         let discovers = self.discovers();
         self.found = Found::default();
         self.suspects = if only_hosts {
             Suspects::none()
+        } else if self.options.settling.is_some() {
+            // What answers a datagram is rarely nobody, and is told at once.
+            Suspects::new(state.block.hosts(), ports, self.plan.seed()).holding(Duration::ZERO)
         } else {
             Suspects::new(state.block.hosts(), ports, self.plan.seed())
         };
@@ -291,6 +309,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.ask_pairs(&mut state)
             };
             self.hear_the_last(&mut state);
+            self.settle(&mut state, passes);
             self.hear_drawn(&mut state);
         }
         self.decide_all(&mut state);

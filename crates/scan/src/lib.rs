@@ -18,14 +18,17 @@ mod request;
 pub mod rtt;
 mod run;
 mod sentinels;
+mod several;
 pub mod sweep;
 pub mod syn;
 pub mod transport;
+pub mod udp;
 mod unreached;
 
 pub use control::Control;
 pub use error::{Error, Result};
 pub use plan::Plan;
 pub use request::{Request, Settled, settled_in};
-pub use run::{run, run_syn};
+pub use run::{UDP_BUDGET, run, run_syn, run_udp};
+pub use several::{RunsOne, run_several};
 pub use sweep::run_sweep;

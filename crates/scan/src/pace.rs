@@ -26,6 +26,7 @@ use outage::{Dead, Memory, OUTAGE_RATE, Outage};
 use round::{Reading, Round, Window};
 
 mod follow;
+pub(crate) mod host;
 mod outage;
 mod round;
 
@@ -372,6 +373,16 @@ impl Pace {
                 Kind::Sentinel => round.sentinels = round.sentinels.saturating_sub(1),
             }
         }
+    }
+
+    /// A probe of round `number` was answered, by an answer that may as well not have come: it
+    /// shows how long the path takes, and nothing of what it loses.
+    pub fn heard_aside(&mut self, number: u32, kind: Kind, trip: Option<Trip>) {
+        self.heard = true;
+        if let Some(trip) = trip {
+            self.rtt.sample(trip.rtt);
+        }
+        self.withdrawn(number, kind);
     }
 
     /// Open ports serve as sentinels from now on.

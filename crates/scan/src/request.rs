@@ -9,6 +9,8 @@ use portolan_model::{
     AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Shard, Technique,
 };
 
+use crate::udp::Payloads;
+
 /// With no more ports than this a host is not looked for first: its ports are asked at once.
 pub(crate) const DISCOVERED_FROM: usize = 9;
 
@@ -37,6 +39,8 @@ pub struct Request {
     pub shard: Option<Shard>,
     /// A sweep in place of a scan, and what it is told.
     pub sweep: Option<Sweep>,
+    /// What UDP ports are asked.
+    pub payloads: Payloads,
     /// How far an earlier part has come: what was asked before is not asked again.
     pub from: Reached,
 }
@@ -45,7 +49,9 @@ impl Request {
     /// Whether hosts are looked for before their ports are asked, where nothing is said of it.
     #[must_use]
     pub fn discovers(&self) -> bool {
-        self.addresses.len() > 1 && self.ports.tcp().len() >= DISCOVERED_FROM
+        let ports = |technique: &Technique| self.ports.of(technique.protocol()).len();
+        let most = self.techniques.iter().map(ports).max().unwrap_or(0);
+        self.addresses.len() > 1 && most >= DISCOVERED_FROM
     }
 
     /// Whether so few addresses are asked that each is told of, whether or not it answers.

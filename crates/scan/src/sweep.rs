@@ -35,7 +35,7 @@ use crate::request::Request;
 use crate::run::{asked_ports, syn_options};
 use crate::sentinels::Sentinels;
 use crate::syn::Syn;
-use crate::transport::{Answer, Finding, Job, Transport};
+use crate::transport::{Answer, Finding, Job, Questions, Transport};
 
 use schedule::Schedule;
 use storm::Storm;
@@ -518,6 +518,7 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             at: now,
             patience,
             look: None,
+            questions: Questions::All,
         };
         jobs.clear();
         let mut looked_at = 0;

@@ -1,9 +1,11 @@
-//! Asking by a SYN, and no more: packets of our own, through a [`Device`].
+//! Asking by packets of our own, through a [`Device`]: TCP by a SYN and no more, UDP by
+//! [datagrams](crate::udp).
 //!
 //! Nothing is remembered of a probe. Its sequence number is a keyed hash of where it goes and
 //! comes from, so that an answer proves itself: it must acknowledge that number (RFC 9293,
 //! 3.5). Its source port says which of the last few thousand moments it left in, and so how
-//! long the answer took and which round of the [pace](crate::pace) it counts for.
+//! long the answer took and which round of the [pace](crate::pace) it counts for. That of a
+//! datagram says the same to who knows the key.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,30 +16,29 @@ use std::time::Duration;
 use portolan_model::event::Endpoint;
 use portolan_model::{PortState, Protocol, Reason};
 use portolan_wire::tcp::{self, Flags, Options, TcpOption};
-use portolan_wire::{
-    Addresses, MacAddress, Quoted, SeqNumber, SynPath, SynTemplate, Verified, icmpv4, icmpv6, ipv4,
-    ipv6, quoted,
-};
+use portolan_wire::{Addresses, MacAddress, SeqNumber, SynPath, SynTemplate, ipv4, ipv6};
 use siphasher::sip::SipHasher13;
 
 use crate::clock::Clock;
-use crate::device::{self, Batch, ChecksumStatus, Device, DeviceError, Reach, Route, RouteError};
+use crate::device::{self, Batch, Carries, Device, DeviceError, Reach, Route, RouteError};
 use crate::discovery::{self, Asker, Look};
 use crate::pace::Kind;
-use crate::transport::{Answer, Finding, Job, Seen, Shape, Transport, unreachable_means};
+use crate::transport::{Answer, Finding, Job, Seen, Transport};
+use crate::udp::{self, ANSWERED_WITHIN, Payloads};
+
+mod moments;
+mod reading;
+
+pub(crate) use reading::Heard;
+
+use moments::{FINEST, MOMENTS, Moment, Moments};
+use reading::{Segment, destination, read, understand};
 
 /// The ports that probes are sent from, above those that Linux gives to connections by default.
 pub const SOURCE_PORTS: RangeInclusive<u16> = 61_000..=65_095;
 
-/// How many moments are told apart.
-const MOMENTS: usize = 4095;
-
 /// Where a port is asked from that is to see one flow, however often it is asked.
 const KEPT_PORT: u16 = *SOURCE_PORTS.end();
-
-/// Moments are at least so far apart, and at the most.
-const FINEST: Duration = Duration::from_micros(250);
-const COARSEST: Duration = Duration::from_millis(8);
 
 /// Packets that are made before they are sent.
 const WAITING: usize = 2048;
@@ -52,14 +53,6 @@ const SOURCES: usize = 1 << 10;
 /// The maximum segment size that a SYN offers (RFC 9293, 3.7.1): without one, some firewalls
 /// take it for an attack.
 const MSS: u16 = 1460;
-
-/// When probes left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Moment {
-    at: Duration,
-    round: u32,
-    kind: Kind,
-}
 
 /// The packets that leave from one address.
 #[derive(Debug)]
@@ -84,11 +77,9 @@ pub struct Syn<D, C> {
     device: D,
     clock: C,
     secret: Secret,
-    moments: Vec<Option<Moment>>,
-    /// The moment that is filled now, of probes and of sentinels.
-    current: [usize; 2],
-    next: usize,
-    quickest: Option<Duration>,
+    /// What UDP ports are asked; `None` where TCP ports are.
+    payloads: Option<Payloads>,
+    moments: Moments,
     templates: Prepared,
     /// Destinations without a way, and why.
     unreached: HashMap<IpAddr, Finding>,
@@ -140,14 +131,16 @@ impl<D: Device, C: Clock> Syn<D, C> {
 
     /// The same with a secret that is given, so that a test can repeat it.
     pub fn with_secret(device: D, clock: C, secret: [u64; 2]) -> Self {
+        let moments = match device.carries() {
+            Carries::Everything => MOMENTS,
+            Carries::Datagrams { ports } => ports.into(),
+        };
         Self {
             device,
             clock,
             secret: Secret(secret[0], secret[1]),
-            moments: vec![None; MOMENTS],
-            current: [0; 2],
-            next: 0,
-            quickest: None,
+            payloads: None,
+            moments: Moments::new(moments),
             templates: Prepared::default(),
             unreached: HashMap::new(),
             asking: HashMap::new(),
@@ -156,6 +149,13 @@ impl<D: Device, C: Clock> Syn<D, C> {
             resets: Vec::new(),
             failure: None,
         }
+    }
+
+    /// The same, for UDP ports, which are asked by these.
+    #[must_use]
+    pub fn asking(mut self, payloads: Payloads) -> Self {
+        self.payloads = Some(payloads);
+        self
     }
 
     /// The device.
@@ -168,24 +168,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
         if job.kind == Kind::Kept {
             return KEPT_PORT;
         }
-        let slot = usize::from(job.kind == Kind::Sentinel);
-        let apart = self
-            .quickest
-            .map_or(FINEST, |rtt| (rtt / 16).clamp(FINEST, COARSEST));
-        let current = self.moments.get(self.current[slot]).copied().flatten();
-        let fits = current.is_some_and(|moment| {
-            moment.round == job.round && moment.kind == job.kind && job.at < moment.at + apart
-        });
-        if !fits {
-            self.current[slot] = self.next;
-            self.moments[self.next] = Some(Moment {
-                at: job.at,
-                round: job.round,
-                kind: job.kind,
-            });
-            self.next = (self.next + 1) % MOMENTS;
-        }
-        SOURCE_PORTS.start() + u16::try_from(self.current[slot]).unwrap_or(0)
+        SOURCE_PORTS.start() + u16::try_from(self.moments.place(job)).unwrap_or(0)
     }
 
     /// How probes to `destination` leave.
@@ -218,6 +201,10 @@ impl<D: Device, C: Clock> Syn<D, C> {
             self.look(job, look, source);
             return;
         }
+        if job.endpoint.protocol == Protocol::Udp {
+            self.ask_by_datagram(job, source);
+            return;
+        }
         let own = self.source_port(job);
         let number = self.secret.number(own, address, port);
         let Some(templates) = self.templates.of(source) else {
@@ -230,6 +217,21 @@ impl<D: Device, C: Clock> Syn<D, C> {
             .is_err()
         {
             self.batch.pop();
+        }
+    }
+
+    /// Asks a UDP port.
+    fn ask_by_datagram(&mut self, job: &Job, source: IpAddr) {
+        let Endpoint { address, port, .. } = job.endpoint;
+        let Ok(addresses) = Addresses::new(source, address) else {
+            return;
+        };
+        let place = (self.moments.place(job), self.moments.count());
+        let own = udp::source_port(self.secret, place, address, port);
+        if let Some(payloads) = &self.payloads {
+            for message in payloads.of(port, job.questions) {
+                udp::write(&addresses, (own, port), message, &mut self.batch);
+            }
         }
     }
 
@@ -271,6 +273,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
             seen: Seen::by(false),
             at: self.clock.now(),
             finding,
+            said: Vec::new(),
         });
     }
 
@@ -323,21 +326,35 @@ impl<D: Device, C: Clock> Syn<D, C> {
         let Some(sent) = self.batch.get(0).and_then(read) else {
             return;
         };
-        let Segment::Tcp {
-            addresses,
-            ports: (own, port),
-            flags,
-            ..
-        } = sent
-        else {
-            return;
+        let (address, protocol, port, sent_in) = match sent {
+            Segment::Tcp {
+                addresses,
+                ports: (own, port),
+                flags: Flags::SYN,
+                ..
+            } => {
+                let address = destination(&addresses);
+                let moment = (own != KEPT_PORT).then(|| moment_of(&self.moments, own));
+                (address, Protocol::Tcp, port, moment)
+            }
+            Segment::Datagram {
+                addresses,
+                ports: (own, port),
+                ..
+            } => {
+                let address = destination(&addresses);
+                let of = self.moments.count();
+                let place = udp::place(self.secret, of, own, (address, port));
+                let moment = place.and_then(|place| self.moments.get(place));
+                (address, Protocol::Udp, port, Some(moment))
+            }
+            _ => return,
         };
-        let round_and_kind = if own == KEPT_PORT {
-            Some((u32::MAX, Kind::Kept))
-        } else {
-            moment(&self.moments, own).map(|moment| (moment.round, moment.kind))
+        let round_and_kind = match sent_in {
+            None => Some((u32::MAX, Kind::Kept)),
+            Some(moment) => moment.map(|moment| (moment.round, moment.kind)),
         };
-        if let (Some((round, kind)), Flags::SYN) = (round_and_kind, flags) {
+        if let Some((round, kind)) = round_and_kind {
             let finding = match error {
                 DeviceError::Forbidden { .. } => {
                     Finding::Port(PortState::Filtered, Reason::AdminProhibited)
@@ -346,8 +363,8 @@ impl<D: Device, C: Clock> Syn<D, C> {
                 other => Finding::Failed(other.to_string()),
             };
             let endpoint = Endpoint {
-                address: destination(&addresses),
-                protocol: Protocol::Tcp,
+                address,
+                protocol,
                 port,
             };
             self.refuse(endpoint, round, kind, finding);
@@ -387,8 +404,8 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
         let Self {
             device,
             secret,
+            payloads,
             moments,
-            quickest,
             resets,
             asking,
             ..
@@ -401,7 +418,8 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
                     checksum,
                     link,
                 } => {
-                    let heard = understand(bytes, checksum, *secret, resets);
+                    let asks_udp = payloads.as_ref().map(|_| moments.count());
+                    let heard = understand(bytes, checksum, *secret, asks_udp, resets);
                     heard.and_then(|heard| {
                         let is_kept = heard.own == KEPT_PORT;
                         let moment = if is_kept {
@@ -411,8 +429,13 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
                                 kind: Kind::Kept,
                             }
                         } else {
-                            moment(moments, heard.own)?
+                            moment_of(moments, heard.own)?
                         };
+                        if heard.protocol == Protocol::Udp
+                            && received.at > moment.at + ANSWERED_WITHIN
+                        {
+                            return None;
+                        }
                         let mac = link.filter(|_| heard.by_host);
                         let mut answer = heard.answer(moment, mac, received.at);
                         // It may be to any of the questions of its flow.
@@ -431,7 +454,7 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
             };
             if let Some(answer) = answer {
                 if let Some(rtt) = answer.rtt {
-                    *quickest = Some(quickest.map_or(rtt, |known| known.min(rtt)));
+                    moments.note(rtt);
                 }
                 answers.push(answer);
             }
@@ -448,10 +471,18 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
     }
 
     fn keeps_flows(&self) -> bool {
-        true
+        // All from one port, answers to datagrams would prove nothing.
+        self.payloads.is_none()
+    }
+
+    fn looks_for_hosts(&self) -> bool {
+        self.device.carries() == Carries::Everything
     }
 
     fn looks(&mut self, address: IpAddr) -> &'static [Look] {
+        if !self.looks_for_hosts() {
+            return &[];
+        }
         match self.route(address).map(|route| route.reach) {
             Ok(Reach::Host) => discovery::OWN,
             Ok(Reach::Beyond) if address.is_ipv4() => discovery::BEYOND_V4,
@@ -530,78 +561,10 @@ impl Templates {
     }
 }
 
-/// What a packet is, as far as it matters here.
-#[derive(Debug, Clone, Copy)]
-enum Segment {
-    Tcp {
-        addresses: Addresses,
-        /// From, to.
-        ports: (u16, u16),
-        flags: Flags,
-        acknowledges: SeqNumber,
-        shape: Shape,
-        verified: bool,
-    },
-    Unreachable {
-        v6: bool,
-        kind: u8,
-        code: u8,
-        quoted: Quoted,
-        from: IpAddr,
-        ttl: u8,
-    },
-}
-
-/// What a packet says that proves to be an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// Of whom.
-    pub(crate) address: IpAddr,
-    /// Of which port; 0 where none was asked.
-    pub(crate) port: u16,
-    /// The port or identifier that the question left from.
-    pub(crate) own: u16,
-    pub(crate) ttl: u8,
-    /// Whether `address` itself says it.
-    pub(crate) by_host: bool,
-    pub(crate) shape: Option<Shape>,
-    pub(crate) finding: Finding,
-}
-
-impl Heard {
-    /// What the host itself says, about no port.
-    pub(crate) const fn of_host(address: IpAddr, own: u16, ttl: u8, finding: Finding) -> Self {
-        Self {
-            address,
-            port: 0,
-            own,
-            ttl,
-            by_host: true,
-            shape: None,
-            finding,
-        }
-    }
-
-    fn answer(self, moment: Moment, mac: Option<MacAddress>, at: Duration) -> Answer {
-        Answer {
-            endpoint: Endpoint {
-                address: self.address,
-                protocol: Protocol::Tcp,
-                port: self.port,
-            },
-            round: moment.round,
-            kind: moment.kind,
-            rtt: Some(at.saturating_sub(moment.at)),
-            ttl: Some(self.ttl),
-            seen: Seen {
-                by_host: self.by_host,
-                shape: self.shape,
-                mac,
-            },
-            at,
-            finding: self.finding,
-        }
-    }
+/// The moment that a source port stands for.
+fn moment_of(moments: &Moments, port: u16) -> Option<Moment> {
+    let place = port.checked_sub(*SOURCE_PORTS.start())?;
+    moments.get(usize::from(place))
 }
 
 /// What a neighbour's answer or silence means; `job` is the one that asked for it.
@@ -637,204 +600,7 @@ fn of_neighbour(
             Some(_) => Finding::Host(reason),
             None => Finding::NoNeighbour,
         },
-    }
-}
-
-const fn destination(addresses: &Addresses) -> IpAddr {
-    match addresses {
-        Addresses::V4 { dst, .. } => IpAddr::V4(*dst),
-        Addresses::V6 { dst, .. } => IpAddr::V6(*dst),
-    }
-}
-
-const fn source(addresses: &Addresses) -> IpAddr {
-    match addresses {
-        Addresses::V4 { src, .. } => IpAddr::V4(*src),
-        Addresses::V6 { src, .. } => IpAddr::V6(*src),
-    }
-}
-
-/// Reads a packet; `None` for one that is malformed or of no interest.
-fn read(bytes: &[u8]) -> Option<Segment> {
-    match bytes.first()? >> 4 {
-        4 => {
-            let packet = ipv4::Packet::new(bytes).ok()?;
-            if packet.fragmentation().offset_bytes() != 0 {
-                return None;
-            }
-            let ttl = packet.ttl().0;
-            match packet.protocol() {
-                portolan_wire::Protocol::TCP => segment(packet.payload(), packet.addresses(), ttl),
-                portolan_wire::Protocol::ICMP => {
-                    let icmp = icmpv4::Packet::new(packet.payload()).ok()?;
-                    let icmpv4::Message::DestinationUnreachable { code, quoted, .. } =
-                        icmp.message()
-                    else {
-                        return None;
-                    };
-                    (icmp.verify() == Verified::Yes).then_some(())?;
-                    Some(Segment::Unreachable {
-                        v6: false,
-                        kind: icmp.message_type(),
-                        code,
-                        quoted: Quoted::parse(quoted).ok()?,
-                        from: packet.source().into(),
-                        ttl,
-                    })
-                }
-                _ => None,
-            }
-        }
-        6 => {
-            let packet = ipv6::Packet::new(bytes).ok()?;
-            let upper = packet.upper().ok()?;
-            if upper.fragment.is_some_and(|part| part.offset_bytes != 0) {
-                return None;
-            }
-            let ttl = packet.hop_limit().0;
-            match upper.protocol {
-                portolan_wire::Protocol::TCP => segment(upper.payload, packet.addresses(), ttl),
-                portolan_wire::Protocol::ICMPV6 => {
-                    let icmp = icmpv6::Packet::new(upper.payload).ok()?;
-                    let icmpv6::Message::DestinationUnreachable { code, quoted } = icmp.message()
-                    else {
-                        return None;
-                    };
-                    (icmp.verify(&packet.addresses()) == Verified::Yes).then_some(())?;
-                    Some(Segment::Unreachable {
-                        v6: true,
-                        kind: icmp.message_type(),
-                        code,
-                        quoted: Quoted::parse(quoted).ok()?,
-                        from: packet.source().into(),
-                        ttl,
-                    })
-                }
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn segment(payload: &[u8], addresses: Addresses, ttl: u8) -> Option<Segment> {
-    let packet = tcp::Packet::new(payload).ok()?;
-    let mut options = [0; 8];
-    // Of the answers alone that are held against each other.
-    if packet.flags().contains(Flags::SYN) {
-        for (kind, option) in options.iter_mut().zip(packet.options()) {
-            *kind = option_kind(&option);
-        }
-    }
-    Some(Segment::Tcp {
-        ports: (packet.source_port(), packet.destination_port()),
-        flags: packet.flags(),
-        acknowledges: packet.acknowledgment_number(),
-        shape: Shape {
-            window: packet.window(),
-            options,
-            ttl,
-        },
-        verified: packet.verify(&addresses) == Verified::Yes,
-        addresses,
-    })
-}
-
-/// The kind of an option, as it stands in the header.
-const fn option_kind(option: &TcpOption<'_>) -> u8 {
-    match option {
-        TcpOption::NoOperation => 1,
-        TcpOption::MaximumSegmentSize(_) => 2,
-        TcpOption::WindowScale(_) => 3,
-        TcpOption::SackPermitted => 4,
-        TcpOption::Timestamps { .. } => 8,
-        TcpOption::Unknown { kind, .. } => *kind,
-    }
-}
-
-fn moment(moments: &[Option<Moment>], port: u16) -> Option<Moment> {
-    let place = port.checked_sub(*SOURCE_PORTS.start())?;
-    moments.get(usize::from(place)).copied().flatten()
-}
-
-/// What a packet answers, if it proves to be an answer.
-fn understand(
-    bytes: &[u8],
-    checksum: ChecksumStatus,
-    secret: Secret,
-    resets: &mut Vec<(IpAddr, IpAddr, u16, u16, SeqNumber)>,
-) -> Option<Heard> {
-    let Some(segment) = read(bytes) else {
-        return discovery::hear(bytes, secret);
-    };
-    match segment {
-        Segment::Tcp {
-            addresses,
-            ports: (port, own),
-            flags,
-            acknowledges,
-            shape,
-            verified,
-        } => {
-            if checksum == ChecksumStatus::Unchecked && !verified {
-                return None;
-            }
-            let address = source(&addresses);
-            let number = secret.number(own, address, port);
-            if !flags.contains(Flags::ACK) || acknowledges != SeqNumber(number.0.wrapping_add(1)) {
-                return discovery::hear(bytes, secret);
-            }
-            let ttl = shape.ttl;
-            let (finding, shape) = if flags.contains(Flags::RST) {
-                (Finding::Port(PortState::Closed, Reason::Reset), None)
-            } else if flags.contains(Flags::SYN) {
-                // Taken back at once, so that the other side does not wait for the rest.
-                resets.push((destination(&addresses), address, own, port, acknowledges));
-                let finding = Finding::Port(PortState::Open, Reason::SynAck);
-                (finding, Some(shape))
-            } else {
-                return None;
-            };
-            Some(Heard {
-                address,
-                port,
-                own,
-                ttl,
-                by_host: true,
-                shape,
-                finding,
-            })
-        }
-        Segment::Unreachable {
-            v6,
-            kind,
-            code,
-            quoted,
-            from,
-            ttl,
-        } => {
-            let address = destination(&quoted.addresses);
-            let proven = match quoted.transport {
-                quoted::Transport::Tcp {
-                    src_port: own,
-                    dst_port: port,
-                    sequence,
-                } if sequence == secret.number(own, address, port) => Some((own, port)),
-                _ => None,
-            };
-            let Some((own, port)) = proven else {
-                return discovery::hear(bytes, secret);
-            };
-            Some(Heard {
-                address,
-                port,
-                own,
-                ttl,
-                by_host: from == address,
-                shape: None,
-                finding: unreachable_means(v6, kind, code)?,
-            })
-        }
+        said: Vec::new(),
     }
 }
 

@@ -21,10 +21,22 @@ pub struct Job {
     pub kind: Kind,
     /// How the host is looked for; `None` where the port's state is asked.
     pub look: Option<Look>,
+    /// Of the questions that a port is asked, where there are several, those that are meant.
+    pub questions: Questions,
     /// When it was handed over.
     pub at: Duration,
     /// How long an answer is worth waiting for, if room allows.
     pub patience: Duration,
+}
+
+/// Which of several questions a port is asked: services on one UDP port differ in what they
+/// answer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Questions {
+    /// All of them, one behind the other.
+    All,
+    /// One: that whose turn it is, counted round.
+    One(u32),
 }
 
 /// What came back.
@@ -46,6 +58,8 @@ pub struct Answer {
     pub at: Duration,
     /// What it says.
     pub finding: Finding,
+    /// What a service said in it, as far as it is kept.
+    pub said: Vec<u8>,
 }
 
 /// What is seen of the packet that an answer came in.
@@ -139,6 +153,11 @@ pub trait Transport {
     /// [`MOST_LOOKS`](crate::discovery::MOST_LOOKS).
     fn looks(&mut self, _address: IpAddr) -> &'static [Look] {
         discovery::BY_CONNECTING
+    }
+
+    /// Whether it can look for hosts in another way than by their ports.
+    fn looks_for_hosts(&self) -> bool {
+        true
     }
 
     /// How many packets this machine has lost on their way in, since they came faster than they

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::spec::{Discovery, Family, Names, Pace, Template};
-use portolan_model::{AddressSet, PortSet, PortSpec, Protocol, ScanSpec, Target, Technique};
+use portolan_model::{AddressSet, PortList, PortSet, PortSpec, ScanSpec, Target, Technique};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,12 +16,16 @@ use crate::api::views::{FieldError, saturate};
 /// How long one may wait for an answer at the most: 10 minutes, in milliseconds.
 const LONGEST_TIMEOUT_MS: u32 = 600_000;
 
+/// The longest that closed UDP ports are told from silent ones for: a day.
+const LONGEST_BUDGET_MS: u32 = 86_400_000;
+
 /// How many words of targets one request may have.
 const MOST_TARGETS: usize = 10_000;
 
 /// A scan to be made; all but `targets` is optional.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct ScanRequest {
     /// Host names, addresses, networks `192.0.2.0/24`, ranges `192.0.2.1-50`; also as one text
     /// with blanks or commas between them.
@@ -67,6 +71,14 @@ pub struct ScanRequest {
     /// is said.
     #[serde(default)]
     pub retries: Option<u8>,
+    /// For how long closed UDP ports are told from silent ones, in milliseconds; 30 seconds when
+    /// nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 86_400_000)]
+    pub udp_budget_ms: Option<u32>,
+    /// Whether closed UDP ports are told from silent ones however long it takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub udp_certain: bool,
     /// How patient: `paranoid`, `sneaky`, `polite`, `normal`, `aggressive` or `insane`.
     #[serde(default)]
     #[schema(value_type = String, default = "normal", example = "normal")]
@@ -155,6 +167,8 @@ impl ScanRequest {
             max_rate: None,
             min_rate: None,
             retries: None,
+            udp_budget_ms: None,
+            udp_certain: false,
             timing: Template::default(),
             discovery: Discovery::default(),
             detect: false,
@@ -187,6 +201,11 @@ impl ScanRequest {
             max_rate: spec.pace.max_rate.map(NonZeroU64::get),
             min_rate: spec.pace.min_rate.map(NonZeroU64::get),
             retries: spec.pace.retries,
+            udp_budget_ms: spec
+                .pace
+                .udp_budget
+                .map(|budget| u32::try_from(budget.as_millis()).unwrap_or(u32::MAX)),
+            udp_certain: spec.pace.udp_certain,
             timing: spec.pace.template,
             discovery: spec.discovery,
             detect,
@@ -215,23 +234,33 @@ impl ScanRequest {
             });
         }
         let ports = match self.top_ports {
-            Some(count) => PortSpec::top(count).map_err(|error| ("top_ports", error)),
+            Some(count) => PortSpec::top(count)
+                .map(PortList::from)
+                .map_err(|error| ("top_ports", error)),
             None => self
                 .ports
                 .trim()
-                .parse::<PortSpec>()
+                .parse::<PortList>()
                 .map_err(|error| ("ports", error)),
         };
-        let ports = ports.unwrap_or_else(|(field, error)| {
+        let list = ports.unwrap_or_else(|(field, error)| {
             errors.push(FieldError {
                 field: field.to_owned(),
                 message: error.to_string(),
                 hint: error.hint(),
                 offset: None,
             });
-            PortSpec::common()
+            PortSpec::common().into()
         });
-        let techniques = self.techniques(&mut errors);
+        let (ports, techniques) = list.asked(self.techniques(&mut errors));
+        if techniques.contains(&Technique::Udp) && ports.udp().is_empty() {
+            errors.push(FieldError {
+                field: "ports".to_owned(),
+                message: "no UDP port is among them".to_owned(),
+                hint: Some("write UDP ports as `U:53,123`, or leave `udp` out".to_owned()),
+                offset: None,
+            });
+        }
         let pace = self.pace(&mut errors);
         if !errors.is_empty() {
             return Err(errors);
@@ -281,6 +310,11 @@ impl ScanRequest {
         {
             errors.push(out_of_range("timeout_ms", timeout, "1 to 600000"));
         }
+        if let Some(budget) = self.udp_budget_ms
+            && !(1..=LONGEST_BUDGET_MS).contains(&budget)
+        {
+            errors.push(out_of_range("udp_budget_ms", budget, "1 to 86400000"));
+        }
         let concurrency = self.concurrency.map(NonZeroU32::new);
         if concurrency == Some(None) {
             errors.push(out_of_range("concurrency", 0, "1 or more"));
@@ -308,6 +342,10 @@ impl ScanRequest {
             min_rate,
             retries: self.retries,
             host_timeout: None,
+            udp_budget: self
+                .udp_budget_ms
+                .map(|ms| Duration::from_millis(ms.into())),
+            udp_certain: self.udp_certain,
             template: self.timing,
         }
     }
@@ -356,6 +394,12 @@ impl ScanRequest {
         }
         if let Some(rate) = self.min_rate {
             add(&format!("--min-rate {rate}"));
+        }
+        if let Some(budget) = self.udp_budget_ms {
+            add(&format!("--udp-budget {budget}ms"));
+        }
+        if self.udp_certain {
+            add("--udp-certain");
         }
         if let Some(retries) = self.retries {
             add(&format!("--retries {retries}"));
@@ -471,15 +515,9 @@ pub(crate) fn ports_asked(spec: &ScanSpec) -> u64 {
     if spec.discovery == Discovery::Only {
         return 0;
     }
-    let protocols: Vec<Protocol> = if spec.techniques.is_empty() {
-        vec![Protocol::Tcp]
-    } else {
-        spec.techniques.iter().map(|one| one.protocol()).collect()
-    };
-    protocols
-        .iter()
-        .map(|&protocol| spec.ports.of(protocol).len() as u64)
-        .sum()
+    let protocols = spec.protocols();
+    let counts = protocols.iter().map(|&of| spec.ports.of(of).len() as u64);
+    counts.sum()
 }
 
 /// How many addresses, names counted as one each, and how many pairs of address and port; where

@@ -16,7 +16,8 @@ fn every_scenario_is_read_and_has_something_to_find() {
         let scenario = Scenario::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error:?}"));
         assert!(!scenario.about.is_empty(), "{path:?}");
         let truth = Truth::new(&scenario);
-        assert!(truth.open_tcp().next().is_some(), "{path:?}");
+        let open = truth.open_tcp().chain(truth.open_udp()).next();
+        assert!(open.is_some(), "{path:?}");
         names.push(path);
     }
     assert!(names.len() >= 8, "{names:?}");

@@ -8,7 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::rule::{BANNER, Probe, Rule, Sample};
+use super::rule::{BANNER, DEFAULT_INTENSITY, Probe, Rule, Sample};
 use super::template::Template;
 use crate::{cpe, escape};
 
@@ -74,6 +74,8 @@ struct RawProbe {
     follows: Option<Spanned<Words>>,
     intensity: Option<Spanned<u8>>,
     at_least: Option<Spanned<u8>>,
+    scan: Option<bool>,
+    pad: Option<Spanned<u16>>,
 }
 
 #[derive(Deserialize)]
@@ -300,13 +302,27 @@ impl Reader<'_> {
                 Protocol::Tcp
             }
         };
-        let send: Vec<Vec<u8>> = words(raw.send)
+        let mut send: Vec<Vec<u8>> = words(raw.send)
             .into_iter()
             .filter_map(|(at, text)| self.message(at, &text))
             .collect();
         let refuses = raw
             .refuses
             .and_then(|text| self.message(text.span().start, text.get_ref()));
+        if let Some(pad) = &raw.pad {
+            let len = usize::from(*pad.get_ref());
+            match send.first_mut() {
+                Some(message) if message.len() <= len && len <= SEND_BYTES => {
+                    message.resize(len, 0);
+                }
+                _ => {
+                    let message = format!(
+                        "`pad` is {len}, expected the length of a message, and {SEND_BYTES} at most"
+                    );
+                    self.fault(pad.span().start, message, None);
+                }
+            }
+        }
         if send.is_empty() && self.out.faults.len() == faults {
             let hint = "listening needs no probe: rules read it as `on = \"banner\"`";
             self.fault(start, "the probe sends nothing", Some(hint.to_owned()));
@@ -340,6 +356,10 @@ impl Reader<'_> {
             // What only asks further is not sent to whatever listens.
             intensity: intensity.unwrap_or(if follows.is_empty() { 7 } else { 10 }),
             at_least: at_least.unwrap_or(1),
+            // What nobody is asked unless somebody wants it is not asked by scans either.
+            scan: raw
+                .scan
+                .unwrap_or(at_least.unwrap_or(1) <= DEFAULT_INTENSITY),
             follows: follows.into_iter().map(|(_, service)| service).collect(),
             file: self.file.to_owned(),
             line,

@@ -42,6 +42,8 @@ pub struct Probe {
     pub intensity: u8,
     /// Below this intensity it is sent nowhere, not even to its own ports.
     pub at_least: u8,
+    /// Whether UDP scans ask its ports by it too.
+    pub scan: bool,
     /// The file it comes from.
     pub file: String,
     /// Its line there, from 1.

@@ -266,6 +266,13 @@ impl RuleSet {
         &self.probes
     }
 
+    /// What UDP scans ask: those that have ports of their own, in the order of their files.
+    pub fn scanned(&self) -> impl Iterator<Item = &Probe> {
+        let of_udp = |probe: &&Probe| probe.protocol == Protocol::Udp;
+        let probes = self.probes.iter().filter(of_udp);
+        probes.filter(|probe| probe.scan && !probe.ports.is_empty() && !probe.send.is_empty())
+    }
+
     /// All rules.
     pub fn rules(&self) -> &[Rule] {
         &self.rules

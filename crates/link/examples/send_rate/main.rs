@@ -208,6 +208,7 @@ fn scan(clock: SystemClock, link: Link<SystemClock>) -> Result<Rate, Box<dyn Err
         settled: Settled::new(),
         shard: None,
         sweep: None,
+        payloads: portolan_scan::udp::Payloads::default(),
         from: Reached::default(),
     };
     let control = Control::new();

@@ -79,7 +79,7 @@ pub(crate) fn incoming_drops(socket: BorrowedFd<'_>) -> io::Result<u64> {
 }
 
 /// Sets an option whose value is a `T`.
-fn set<T>(
+pub(super) fn set<T>(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,

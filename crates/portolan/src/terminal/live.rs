@@ -386,6 +386,7 @@ mod tests {
         let mut live = live();
         let found = AnswersAll {
             address: "192.0.2.1".parse().unwrap(),
+            protocol: Protocol::Tcp,
             asked: 12,
             answered: 11,
             windowless: 0,

@@ -202,8 +202,8 @@ refuses! {
         "error: unexpected argument '--opne' found\nhint: did you mean `--open`?\n",
     two_techniques: ["-sS", "-sT", "127.0.0.1"] =>
         "error: the argument '--syn' cannot be used with '--connect'\nhint: see `portolan --help`\n",
-    udp_scans: ["-sU", "127.0.0.1"] =>
-        "error: `--udp` (`-sU`): there are no UDP scans yet\nhint: this build scans TCP ports, by connect or by SYN: leave the option out\n",
+    udp_budgets: ["-sU", "127.0.0.1", "--udp-budget", "5s", "--udp-certain"] =>
+        "error: the argument '--udp-budget <TIME>' cannot be used with '--udp-certain'\nhint: see `portolan --help`\n",
     detection_of: ["detect", "192.0.2.1"] =>
         "error: `192.0.2.1` is no host with a port
 hint: write `192.0.2.1:22`, `[2001:db8::1]:443` or `192.0.2.1:53/udp`
@@ -216,8 +216,12 @@ hint: see `portolan --help`
         "error: cannot read rules in `/nonexistent`: no such file or directory
 hint: `--rules` takes a directory that holds files named `*.toml`
 ",
-    udp_ports_alone: ["127.0.0.1", "-p", "U:53"] =>
-        "error: there is nothing to scan: `U:53` holds no TCP port\nhint: this build scans TCP ports only\n",
+    udp_without_a_port_of_it: ["127.0.0.1", "--udp", "-p", "T:53", "--exclude-ports", "T:53"] =>
+        "error: there is nothing to scan: every port is excluded\n",
+    no_udp_port: ["127.0.0.1", "--udp", "-p", "ssh-mgmt-of-nobody"] =>
+        "error: no service is named `ssh-mgmt-of-nobody`\nhint: write its number\n",
+    a_sweep_of_udp: ["sweep", "192.0.2.0/24", "-p", "U:53"] =>
+        "error: `sweep` asks TCP ports only\nhint: leave `U:` out, and scan UDP ports without `sweep`: `portolan --udp TARGET`\n",
     every_port_excluded: ["127.0.0.1", "-p", "80", "--exclude-ports", "http"] =>
         "error: there is nothing to scan: every port is excluded\n",
     every_target_excluded: ["127.0.0.1", "--exclude", "127.0.0.0/8"] =>

@@ -61,7 +61,7 @@ fn with_10_outgoing_ports_no_port_is_lost() {
 
 /// A copy of the program that everyone may run: where the project stands, others may not be let
 /// in.
-fn for_all(directory: &Path) -> PathBuf {
+pub(crate) fn for_all(directory: &Path) -> PathBuf {
     let program = directory.join("portolan");
     std::fs::copy(PORTOLAN, &program).unwrap();
     for path in [directory, &program] {
@@ -72,7 +72,7 @@ fn for_all(directory: &Path) -> PathBuf {
 }
 
 /// What starts a program as a user without any rights.
-fn nobody(program: &Path) -> Vec<String> {
+pub(crate) fn nobody(program: &Path) -> Vec<String> {
     let words = [
         "setpriv",
         "--reuid=65534",

@@ -19,4 +19,5 @@ mod readers;
 mod refusals;
 mod resume;
 mod sweep;
+mod udp;
 mod web;

@@ -7,7 +7,7 @@ use portolan_model::event::{
     AnswersAll, Endpoint, Finished, HostLink, HostName, HostUp, NameKind, Outcome, PortFact,
     PortsFact, Problem, ServiceFact, Started,
 };
-use portolan_model::{PortSpec, ScanEvent, ScanRecord};
+use portolan_model::{PortSpec, Protocol, ScanEvent, ScanRecord};
 use serde_json::Value;
 
 use super::VERSION;
@@ -172,11 +172,13 @@ fn event(fact: Fact, line: u64, budget: &mut Budget) -> Result<ScanEvent> {
         Fact::HostAnswersAll {
             at,
             address,
+            protocol,
             asked,
             answered,
             windowless,
         } => ScanEvent::AnswersAll(AnswersAll {
             address,
+            protocol: protocol.unwrap_or(Protocol::Tcp),
             asked,
             answered,
             windowless,

@@ -103,9 +103,13 @@ pub(crate) enum Fact {
         at: Timestamp,
         /// The host.
         address: IpAddr,
+        /// On every port of which protocol: `tcp` where it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        protocol: Option<Protocol>,
         /// How many ports were drawn by lot and asked.
         asked: u32,
-        /// How many of them answered SYN/ACK.
+        /// How many of them answered, over TCP by SYN/ACK.
         answered: u32,
         /// How many of these answers had a window of 0.
         windowless: u32,
@@ -438,6 +442,10 @@ impl Record {
         Self::new(Fact::HostAnswersAll {
             at: found.at,
             address: found.address,
+            protocol: match found.protocol {
+                Protocol::Tcp => None,
+                Protocol::Udp => Some(Protocol::Udp),
+            },
             asked: found.asked,
             answered: found.answered,
             windowless: found.windowless,

@@ -427,6 +427,7 @@ impl Worker {
             seen: Seen::by(by_host || !is_refusal),
             at: now,
             finding,
+            said: Vec::new(),
         });
     }
 

@@ -131,6 +131,8 @@ pub(crate) struct Suspects {
     /// Empty where nobody is suspected.
     standing: Vec<Standing>,
     known: HashMap<u32, Suspect>,
+    /// Fewer open ports than are suspicious are held back no longer than this.
+    hold: Duration,
     due: BinaryHeap<Reverse<(Duration, u32)>>,
 }
 
@@ -142,8 +144,16 @@ impl Suspects {
             seed,
             standing: vec![Standing::Unknown(0); watched as usize],
             known: HashMap::new(),
+            hold: HOLD,
             due: BinaryHeap::new(),
         }
+    }
+
+    /// The same, with open ports held back for so long.
+    #[must_use]
+    pub(crate) const fn holding(mut self, hold: Duration) -> Self {
+        self.hold = hold;
+        self
     }
 
     /// Nobody is suspected.
@@ -202,8 +212,8 @@ impl Suspects {
             return Verdict::Ask(ports);
         }
         if suspect.stage == Stage::Idle {
-            suspect.stage = Stage::Waiting(now + HOLD);
-            self.due.push(Reverse((now + HOLD, host)));
+            suspect.stage = Stage::Waiting(now + self.hold);
+            self.due.push(Reverse((now + self.hold, host)));
         }
         Verdict::Nothing
     }

@@ -79,7 +79,7 @@ pub(crate) fn write(look: Look, asker: Asker, destination: IpAddr, batch: &mut B
 }
 
 /// Adds a packet of this much payload, writes its IP header, and has the rest written.
-fn packet(
+pub(crate) fn packet(
     addresses: &Addresses,
     protocol: Protocol,
     len: usize,

@@ -156,6 +156,7 @@ fn request(targets: &str, ports: &str, discovery: Discovery, seed: u64) -> Reque
         settled: BTreeMap::new(),
         shard: None,
         sweep: None,
+        payloads: crate::udp::Payloads::default(),
         from: portolan_model::event::Reached::default(),
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use portolan_model::event::{Endpoint, PortFact, Problem, ScanEvent};
+use portolan_model::event::{Endpoint, PortFact, Problem, Said, ScanEvent};
 use portolan_model::{PortState, Reason};
 
 use super::state::{Host, State};
@@ -113,12 +113,19 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
     }
 
-    pub(super) fn take(&mut self, state: &mut State<'a>, pass: &Pass, answer: Answer) {
+    pub(super) fn take(&mut self, state: &mut State<'a>, pass: &Pass, mut answer: Answer) {
+        self.note_told(state, &answer);
+        if answer.endpoint.protocol != self.plan.protocol()
+            && let Finding::Port(_, reason) = answer.finding
+            && answer.seen.by_host
+        {
+            // A port that looked for the host, and is none of those that are asked for.
+            answer.finding = Finding::Host(reason);
+        }
         let Answer {
             endpoint,
             round,
             kind,
-            rtt,
             at,
             ..
         } = answer;
@@ -128,19 +135,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             !answer.seen.by_host && matches!(answer.finding, Finding::Port(PortState::Filtered, _));
         let is_answer =
             !is_refusal && matches!(answer.finding, Finding::Port(..) | Finding::Host(_));
-        if is_answer {
-            let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
-            let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
-            let trip = clean.map(|rtt| self.quickest.trip(endpoint.address, rtt));
-            self.pace.answered(round, kind, trip, at);
-            self.slowest = self.slowest.max(clean.unwrap_or_default());
-            self.heard_at = at;
-            if kind != Kind::Kept {
-                self.unheard_sentinels = 0;
-            }
-        } else {
-            self.pace.withdrawn(round, kind);
-        }
+        self.teach(&answer, is_answer);
         if kind == Kind::Sentinel {
             if is_answer {
                 self.sentinels.answered(endpoint);
@@ -199,6 +194,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     ttl: answer.ttl,
                     at: self.clock.timestamp(at),
                 };
+                if !answer.said.is_empty() {
+                    (self.sink)(ScanEvent::Said(Said {
+                        endpoint,
+                        bytes: std::mem::take(&mut answer.said),
+                    }));
+                }
                 self.report_port(state, host, fact, answer.seen.shape);
             }
             Finding::NoNeighbour => self.no_neighbour(state, pass, host),
@@ -217,6 +218,43 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     self.unreached.failed(endpoint, why);
                 }
             }
+        }
+    }
+
+    /// Tells the pace what an answer says of the path.
+    fn teach(&mut self, answer: &Answer, is_answer: bool) {
+        let &Answer {
+            endpoint,
+            round,
+            kind,
+            rtt,
+            at,
+            ..
+        } = answer;
+        // A host sends as many ICMP errors as it wants: that one did not come says nothing of the
+        // path.
+        let is_held_back = self.options.settling.is_some()
+            && kind != Kind::Sentinel
+            && matches!(
+                answer.finding,
+                Finding::Port(PortState::Closed | PortState::Filtered, _)
+            );
+        if is_answer && is_held_back {
+            let trip = rtt.map(|rtt| self.quickest.trip(endpoint.address, rtt));
+            self.pace.heard_aside(round, kind, trip);
+            self.heard_at = at;
+        } else if is_answer {
+            let is_slow = self.pace.rtt().srtt().is_none_or(|srtt| srtt > SLOW);
+            let clean = rtt.filter(|rtt| is_slow || *rtt < SYSTEM_RETRIES);
+            let trip = clean.map(|rtt| self.quickest.trip(endpoint.address, rtt));
+            self.pace.answered(round, kind, trip, at);
+            self.slowest = self.slowest.max(clean.unwrap_or_default());
+            self.heard_at = at;
+            if kind != Kind::Kept {
+                self.unheard_sentinels = 0;
+            }
+        } else {
+            self.pace.withdrawn(round, kind);
         }
     }
 
@@ -263,6 +301,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     pub(super) fn offer_sentinel(&mut self, endpoint: Endpoint, state: PortState) {
+        if self.options.settling.is_some() && state == PortState::Closed {
+            // Of its answers it is not known how many there may be.
+            return;
+        }
         self.sentinels.offer(endpoint, state);
         if self.options.spares_open && self.sentinels.has_closed() {
             self.pace.have_closed_sentinels();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portolan_model::event::{Endpoint, HostLink, HostUp, Problem, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
-use portolan_model::{Mac, PortState, Reason};
+use portolan_model::{Mac, PortState, Protocol, Reason};
 
 use super::Engine;
 use super::state::{Host, State};
@@ -178,7 +178,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             Discovery::Only => true,
             Discovery::Skip => false,
             Discovery::Auto => {
-                self.plan.addresses().len() > 1 && self.plan.ports().len() >= DISCOVERED_FROM
+                self.plan.addresses().len() > 1
+                    && self.plan.ports().len() >= DISCOVERED_FROM
+                    && self.transport.looks_for_hosts()
             }
         }
     }
@@ -294,11 +296,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let look = *looks.get(usize::try_from(index / hosts).ok()?)?;
         let endpoint = |port| Endpoint {
             address,
-            protocol: self.plan.protocol(),
+            protocol: Protocol::Tcp,
             port,
         };
         match look {
-            Look::Syn(port) if pass.walk == Walk::Hosts => Some((endpoint(port), None)),
+            Look::Syn(port)
+                if pass.walk == Walk::Hosts || self.plan.protocol() != Protocol::Tcp =>
+            {
+                Some((endpoint(port), None))
+            }
             // Ports are asked anyway.
             Look::Syn(_) => None,
             Look::Ack(port) => Some((endpoint(port), Some(look))),

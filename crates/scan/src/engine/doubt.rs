@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{AnswersAll, Endpoint, PortFact, PortsFact, ScanEvent};
-use portolan_model::{PortState, Reason};
+use portolan_model::{PortState, Protocol, Reason};
 
 use super::state::State;
 use super::walk::{Pass, Walk};
@@ -12,7 +12,7 @@ use super::{ATTENTION, Engine};
 use crate::clock::Clock;
 use crate::discovery::{Held, Verdict};
 use crate::pace::Kind;
-use crate::transport::{Job, Shape, Transport};
+use crate::transport::{Job, Questions, Shape, Transport};
 
 /// Ports that were drawn by lot are waited for as long as the path takes, within these bounds.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -62,6 +62,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 if let Some(address) = state.block.address(host) {
                     (self.sink)(ScanEvent::AnswersAll(AnswersAll {
                         address,
+                        protocol: self.plan.protocol(),
                         asked: evidence.asked,
                         answered: evidence.answered,
                         windowless: evidence.windowless,
@@ -98,6 +99,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     round,
                     kind: Kind::Probe,
                     look: None,
+                    questions: Questions::All,
                     at: now,
                     patience: wait,
                 })
@@ -146,7 +148,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 protocol: self.plan.protocol(),
                 ports,
                 state: PortState::OpenFiltered,
-                reason: Reason::SynAck,
+                reason: reason_of_open(self.plan.protocol()),
                 at,
             }));
         }
@@ -182,7 +184,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                             protocol: self.plan.protocol(),
                             ports,
                             state: PortState::OpenFiltered,
-                            reason: Reason::SynAck,
+                            reason: reason_of_open(self.plan.protocol()),
                             at,
                         }));
                     }
@@ -194,5 +196,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         for host in self.suspects.convicts() {
             self.report_doubtful(state, host, at);
         }
+    }
+}
+
+/// What an open port's state rests on.
+const fn reason_of_open(protocol: Protocol) -> Reason {
+    match protocol {
+        Protocol::Tcp => Reason::SynAck,
+        Protocol::Udp => Reason::UdpResponse,
     }
 }

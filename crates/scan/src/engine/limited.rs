@@ -26,7 +26,9 @@ pub(super) struct Limited {
     late: HashMap<u32, u32>,
     /// Those of all blocks: how many, and the first of them with the ports that stayed silent.
     pub(super) count: u64,
-    named: Vec<(IpAddr, u32)>,
+    named: Vec<(IpAddr, u32, Option<f64>)>,
+    /// Of hosts of the block: how many answers a second they were seen to send at the most.
+    pub(super) rates: HashMap<u32, f64>,
 }
 
 impl Limited {
@@ -48,8 +50,13 @@ impl Limited {
             Protocol::Tcp => "resets",
             Protocol::Udp => "ICMP errors",
         };
-        let hint = "a firewall need not be there; to tell closed ports from others, \
-                    scan again with `--max-rate 100`";
+        let hint = match protocol {
+            Protocol::Tcp => {
+                "a firewall need not be there; to tell closed ports from others, \
+                 scan again with `--max-rate 100`"
+            }
+            Protocol::Udp => "to wait until it has told of all of them, scan with `--udp-certain`",
+        };
         let note = |about: String, message: String| Problem {
             about,
             message,
@@ -57,11 +64,15 @@ impl Limited {
             left_out: false,
         };
         if self.count <= NAMED as u64 {
-            let one = |&(address, ports): &(IpAddr, u32)| {
+            let one = |&(address, ports, rate): &(IpAddr, u32, Option<f64>)| {
+                let rate = rate.map_or(String::new(), |rate| {
+                    let decimals = usize::from(rate < 5.0);
+                    format!(", to about {rate:.decimals$} a second")
+                });
                 note(
                     address.to_string(),
                     format!(
-                        "{address} limits how many {answers} it sends: \
+                        "{address} limits how many {answers} it sends{rate}: \
                          most of its {ports} {silent} ports are likely closed"
                     ),
                 )
@@ -71,7 +82,7 @@ impl Limited {
         let names: Vec<String> = self
             .named
             .iter()
-            .map(|(host, _)| host.to_string())
+            .map(|(host, ..)| host.to_string())
             .collect();
         vec![note(
             names.join(", "),
@@ -107,10 +118,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if let Some(address) = state.block.address(host)
                 && self.limited.named.len() < NAMED
             {
-                self.limited.named.push((address, left));
+                let rate = self.limited.rates.get(&host).copied();
+                self.limited.named.push((address, left, rate));
             }
         }
         self.limited.late.clear();
+        self.limited.rates.clear();
     }
 }
 
@@ -139,8 +152,8 @@ mod tests {
         let mut limited = Limited {
             count: 2,
             named: vec![
-                (IpAddr::from([192, 0, 2, 1]), 980),
-                (IpAddr::from([192, 0, 2, 2]), 970),
+                (IpAddr::from([192, 0, 2, 1]), 980, None),
+                (IpAddr::from([192, 0, 2, 2]), 970, Some(1.04)),
             ],
             ..Limited::default()
         };
@@ -152,6 +165,11 @@ mod tests {
              likely closed"
         );
         assert!(!notes[0].left_out);
+        assert_eq!(
+            notes[1].message,
+            "192.0.2.2 limits how many resets it sends, to about 1.0 a second: most of its 970 \
+             filtered ports are likely closed"
+        );
         limited.count = 50;
         let notes = limited.notes(Protocol::Udp, PortState::OpenFiltered);
         assert_eq!(

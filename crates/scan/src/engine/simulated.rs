@@ -297,6 +297,7 @@ impl Transport for Sim {
                     Some((state, reason)) => Finding::Port(state, reason),
                     None => Finding::NoRoute,
                 },
+                said: Vec::new(),
             });
         }
     }

@@ -44,6 +44,7 @@ fn request(target: &str, ports: &str) -> Request {
         settled: BTreeMap::new(),
         shard: None,
         sweep: None,
+        payloads: crate::udp::Payloads::default(),
         from: Reached::default(),
     }
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use portolan_model::event::Endpoint;
-use portolan_model::services;
 
 use super::discover::{EARLY, LOOKS};
 use super::state::{Host, State};
@@ -14,7 +13,7 @@ use crate::clock::Clock;
 use crate::discovery::Look;
 use crate::pace::Kind;
 use crate::permutation::mix;
-use crate::transport::{Job, Transport};
+use crate::transport::{Job, Questions, Transport};
 
 /// Positions that are looked at before answers are taken again.
 pub(super) const STRIDE: u32 = 1 << 14;
@@ -104,12 +103,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if state.block.hosts() > 16 {
             return positions;
         }
-        let ranked = services::ranked(self.plan.protocol());
         for host in 0..state.block.hosts() {
-            let pairs = ranked
+            let pairs = self
+                .likely
                 .iter()
                 .filter_map(|&port| state.block.pair(host, port))
-                .take(PRIMED);
+                .take(self.options.settling.map_or(PRIMED, |_| usize::MAX));
             for pair in pairs {
                 let position = state.block.position_of(pair);
                 positions.push_back(position..position + 1);
@@ -240,6 +239,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             round,
             kind,
             look,
+            questions: Questions::All,
             at: now,
             patience,
         };
@@ -329,6 +329,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 round: u32::MAX,
                 kind: Kind::Kept,
                 look: None,
+                questions: Questions::All,
                 at: now,
                 patience: self.pace.wait(),
             }]);
@@ -364,6 +365,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     round: u32::MAX,
                     kind: Kind::Kept,
                     look,
+                    questions: Questions::All,
                     at: now,
                     patience,
                 });

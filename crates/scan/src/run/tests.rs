@@ -29,6 +29,7 @@ fn request(targets: &str, ports: &str, discovery: Discovery) -> Request {
         settled: BTreeMap::new(),
         shard: None,
         sweep: None,
+        payloads: crate::udp::Payloads::default(),
         from: portolan_model::event::Reached::default(),
     }
 }

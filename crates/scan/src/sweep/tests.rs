@@ -53,6 +53,7 @@ fn request(target: &str, ports: &str) -> Request {
         settled: Settled::new(),
         shard: None,
         sweep: Some(spec::Sweep::default()),
+        payloads: crate::udp::Payloads::default(),
         from: Reached::default(),
     }
 }

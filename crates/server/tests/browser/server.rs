@@ -69,6 +69,7 @@ impl Runner for Loopback {
             settled: job.earlier.settled.clone(),
             shard: None,
             sweep: None,
+            payloads: portolan_scan::udp::Payloads::default(),
             from: job.earlier.place,
         };
         portolan_scan::run(&request, control, sink)

@@ -29,7 +29,7 @@ pub(super) struct Host {
     last: Option<Timestamp>,
     address: Option<IpAddr>,
     mac: Option<Mac>,
-    answers_all: bool,
+    answers_all: Option<Protocol>,
     /// What our own script of a host says: asked, answered, windowless.
     evidence: [Option<u32>; 3],
     names: Vec<(String, NameKind)>,
@@ -271,13 +271,17 @@ impl Document {
     /// A script that tells of the host: of all, our own of one that answers everything.
     pub(super) fn script(&mut self, attributes: &Attributes) {
         if let Some(host) = &mut self.host {
-            host.answers_all |= attributes.find("id") == Some("answers-all");
+            match attributes.find("id") {
+                Some("answers-all") => host.answers_all = Some(Protocol::Tcp),
+                Some("answers-all-udp") => host.answers_all = Some(Protocol::Udp),
+                _ => {}
+            }
         }
     }
 
     /// A figure of that script.
     pub(super) fn evidence(&mut self, place: u8, text: &str) {
-        if let Some(host) = self.host.as_mut().filter(|host| host.answers_all)
+        if let Some(host) = self.host.as_mut().filter(|host| host.answers_all.is_some())
             && let Some(place) = usize::from(place).checked_sub(1)
             && let Some(figure) = host.evidence.get_mut(place)
         {
@@ -312,11 +316,12 @@ impl Document {
             let link = HostLink { address, mac };
             self.record.apply(&ScanEvent::HostLink(link));
         }
-        if host.answers_all
+        if let Some(protocol) = host.answers_all
             && let [Some(asked), Some(answered), Some(windowless)] = host.evidence
         {
             self.record.apply(&ScanEvent::AnswersAll(AnswersAll {
                 address,
+                protocol,
                 asked,
                 answered,
                 windowless,

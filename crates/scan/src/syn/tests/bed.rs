@@ -152,6 +152,7 @@ fn request(addresses: AddressSet, ports: &str, seed: u64) -> Request {
         settled: BTreeMap::new(),
         shard: None,
         sweep: None,
+        payloads: crate::udp::Payloads::default(),
         from: portolan_model::event::Reached::default(),
     }
 }

@@ -1,0 +1,213 @@
+//! UDP over the kernel's own networks: what answers, what is refused, and what keeps silent.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use portolan_model::{PortState, Protocol, Reason, ScanRecord};
+use portolan_testnet::Namespace;
+
+use crate::lab::{Lab, PORTOLAN, Scan, THERE, THERE_V6, bare, filter, set};
+use crate::limits::{for_all, nobody};
+
+/// Services that answer whatever they are sent, until they are dropped.
+struct Services {
+    ends: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Services {
+    fn start(on: &Namespace, ports: impl IntoIterator<Item = u16>) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        let threads = ports.into_iter().map(|port| {
+            let socket = on.enter(|| UdpSocket::bind(("::", port)).unwrap()).unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_millis(50)))
+                .unwrap();
+            let ends = Arc::clone(&ends);
+            std::thread::spawn(move || {
+                let mut buffer = [0; 2048];
+                while !ends.load(Ordering::Relaxed) {
+                    if let Ok((_, from)) = socket.recv_from(&mut buffer) {
+                        let _ = socket.send_to(b"here I am", from);
+                    }
+                }
+            })
+        });
+        let threads = threads.collect();
+        Self { ends, threads }
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs the program with the rights that these words before it leave it.
+fn scan(on: &Namespace, before: &[String], args: &[&str]) -> Scan {
+    let mut command = on.command("timeout");
+    command.args(["--kill-after=1", "120"]).args(before);
+    let output = bare(&mut command).arg("-n").args(args).output().unwrap();
+    Scan::of(&output)
+}
+
+fn udp(record: &ScanRecord, address: &str, ports: &[u16]) -> BTreeMap<u16, (PortState, Reason)> {
+    let host = &record.hosts[&address.parse::<IpAddr>().unwrap()];
+    let state = |&port: &u16| Some((port, host.state_of(Protocol::Udp, port)?));
+    ports.iter().filter_map(state).collect()
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn packets_and_sockets_say_the_same_of_each_port() {
+    let lab = Lab::new();
+    let _services = Services::start(&lab.there, [5_000]);
+    let silent = lab
+        .there
+        .enter(|| UdpSocket::bind(("::", 5_001)).unwrap())
+        .unwrap();
+    filter(
+        &lab.there,
+        "input",
+        "udp dport 5002 reject with icmpx type admin-prohibited\n\
+         udp dport 5003 drop\nudp dport 5005 reject with icmpx type host-unreachable",
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let program = for_all(directory.path());
+    let root = vec![PORTOLAN.to_owned()];
+    for address in [THERE, THERE_V6] {
+        for before in [&root, &nobody(&program)] {
+            let scan = scan(&lab.here, before, &[address, "-p", "U:5000-5005", "--json"]);
+            assert_eq!((scan.status, scan.complaints().as_str()), (0, ""));
+            let wanted = BTreeMap::from([
+                (5_000, (PortState::Open, Reason::UdpResponse)),
+                (5_001, (PortState::OpenFiltered, Reason::NoResponse)),
+                (5_002, (PortState::Filtered, Reason::AdminProhibited)),
+                (5_003, (PortState::OpenFiltered, Reason::NoResponse)),
+                (5_004, (PortState::Closed, Reason::PortUnreach)),
+                (5_005, (PortState::Filtered, Reason::HostUnreach)),
+            ]);
+            let ports: Vec<u16> = wanted.keys().copied().collect();
+            assert_eq!(
+                udp(&scan.record(), address, &ports),
+                wanted,
+                "{address} {before:?}"
+            );
+        }
+    }
+    drop(silent);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn both_protocols_are_one_scan() {
+    let lab = Lab::new();
+    let _services = Services::start(&lab.there, [5_000]);
+    let _listeners = lab.listen([5_000]);
+    let root = vec![PORTOLAN.to_owned()];
+    let scan = scan(
+        &lab.here,
+        &root,
+        &[THERE, "-p", "U:5000,5001,T:5000,5002", "--json"],
+    );
+    assert_eq!((scan.status, scan.complaints().as_str()), (0, ""));
+    let record = scan.record();
+    assert_eq!(record.hosts.len(), 1);
+    let open: Vec<(Protocol, u16)> = record
+        .hosts
+        .values()
+        .flat_map(|host| {
+            let open = host
+                .ports
+                .iter()
+                .filter(|(_, port)| port.state == PortState::Open);
+            open.map(|(&port, _)| port).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(open, [(Protocol::Tcp, 5_000), (Protocol::Udp, 5_000)]);
+    let started = record.started.unwrap();
+    assert_eq!(started.ports.to_string(), "T:5000,5002,U:5000-5001");
+    assert_eq!(started.probes, 4);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn the_limit_of_a_real_kernel_is_met_and_every_port_is_settled() {
+    let lab = Lab::new();
+    let _services = Services::start(&lab.there, [5_000, 5_100]);
+    // One ICMP error in 20 ms to each address.
+    set(&lab.there, "ipv4.icmp_ratelimit", "20");
+    let root = vec![PORTOLAN.to_owned()];
+    let scan = scan(
+        &lab.here,
+        &root,
+        &[THERE, "--udp", "-p", "5000-5299", "--json"],
+    );
+    assert_eq!((scan.status, scan.complaints().as_str()), (0, ""));
+    let record = scan.record();
+    assert_eq!(record.count(PortState::Open), 2);
+    assert_eq!(record.count(PortState::Closed), 298);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn with_20_descriptors_no_port_is_lost() {
+    let lab = Lab::new();
+    let _services = Services::start(&lab.there, [5_000]);
+    let directory = tempfile::tempdir().unwrap();
+    let program = for_all(directory.path());
+    let mut before = vec!["prlimit".to_owned(), "--nofile=20:20".to_owned()];
+    before.extend(nobody(&program));
+    let scan = scan(
+        &lab.here,
+        &before,
+        &[THERE, "--udp", "-p", "4990-5009", "--json"],
+    );
+    assert_eq!((scan.status, scan.complaints().as_str()), (0, ""));
+    let record = scan.record();
+    assert_eq!(record.count(PortState::Open), 1);
+    assert_eq!(record.count(PortState::Closed), 19);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_service_is_named_by_what_it_said_in_the_scan() {
+    let lab = Lab::new();
+    // An echo, which no rule is needed for: what it is sent comes back.
+    let socket = lab
+        .there
+        .enter(|| UdpSocket::bind(("0.0.0.0", 7)).unwrap())
+        .unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let echo = std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        // It answers once: whatever is asked later is not answered.
+        if let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..len], from);
+        }
+        socket
+    });
+    let root = vec![PORTOLAN.to_owned()];
+    let scan = scan(
+        &lab.here,
+        &root,
+        &[THERE, "--udp", "-p", "7", "--detect", "--json"],
+    );
+    assert_eq!((scan.status, scan.complaints().as_str()), (0, ""));
+    let record = scan.record();
+    let host = &record.hosts[&THERE.parse::<IpAddr>().unwrap()];
+    let service = host.ports[&(Protocol::Udp, 7)].service.as_ref().unwrap();
+    assert_eq!(service.name, "echo");
+    assert!(service.evidence.is_some());
+    drop(echo.join().unwrap());
+}

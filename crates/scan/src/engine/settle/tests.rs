@@ -1,0 +1,364 @@
+//! Whole UDP scans over simulated networks, in memory.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use portolan_model::event::Outcome as Ended;
+use portolan_model::spec::{self, Discovery};
+use portolan_model::{AddressSet, PortState, Protocol, Reason, ScanEvent, ScanRecord, Technique};
+use simnet::scenario::Limit;
+use simnet::{Closed, Hosts, Path, Ports, Scenario, SimLink, Truth};
+
+use crate::clock::Clock;
+use crate::control::Control;
+use crate::device::Hand;
+use crate::request::Request;
+use crate::run::run_udp;
+use crate::syn::tests::bed::SimDevice;
+use crate::udp::Payloads;
+
+/// What came of a scan.
+struct Outcome {
+    record: ScanRecord,
+    seconds: f64,
+    /// When the last port that answers was told.
+    all_open: f64,
+    /// Ports that answer and were not found, and that were found and do not answer.
+    missed: usize,
+    wrong: usize,
+    /// Ports that are called closed and are not.
+    lies: usize,
+    /// Closed ports that are called open|filtered.
+    unsettled: usize,
+    sent: u64,
+    ended: Ended,
+}
+
+fn request(addresses: AddressSet, ports: &str) -> Request {
+    Request {
+        addresses,
+        ports: format!("U:{ports}").parse().unwrap(),
+        techniques: vec![Technique::Udp],
+        pace: spec::Pace::default(),
+        discovery: Discovery::Auto,
+        seed: 7,
+        settled: BTreeMap::new(),
+        shard: None,
+        sweep: None,
+        payloads: Payloads::default(),
+        from: portolan_model::event::Reached::default(),
+    }
+}
+
+fn scan(scenario: &Scenario, request: &Request) -> Outcome {
+    scan_watched(scenario, request, &Control::new(), &mut |_, _| {})
+}
+
+/// The same, with every event shown to `watch` together with the time.
+fn scan_watched(
+    scenario: &Scenario,
+    request: &Request,
+    control: &Control,
+    watch: &mut dyn FnMut(&ScanEvent, Duration),
+) -> Outcome {
+    let truth = Truth::new(scenario);
+    let link = Rc::new(RefCell::new(SimLink::new(scenario)));
+    let clock = Hand::new();
+    let device = SimDevice::new(link, clock.clone(), scenario);
+    let mut record = ScanRecord::new("", "");
+    let mut all_open = 0.0;
+    let ticking = clock.clone();
+    let mut sink = |event: ScanEvent| {
+        let now = ticking.now();
+        watch(&event, now);
+        if let ScanEvent::Port(fact) = &event
+            && fact.state == PortState::Open
+        {
+            all_open = now.as_secs_f64();
+        }
+        record.apply(&event);
+    };
+    let finished = run_udp(request, device, clock, control, &mut sink).unwrap();
+    let asked = request.ports.udp();
+    let open: BTreeSet<(IpAddr, u16)> = truth
+        .hosts()
+        .filter(|&address| request.addresses.contains(address))
+        .flat_map(|address| {
+            let open = truth.open_ports(address, portolan_wire::Protocol::UDP);
+            // What never answers cannot be told from what a firewall drops.
+            let silent = |port| {
+                scenario
+                    .hosts
+                    .iter()
+                    .any(|of| of.udp.open_silent.contains(port))
+            };
+            let open: Vec<u16> = open.iter().filter(|&port| !silent(port)).collect();
+            open.into_iter().map(move |port| (address, port))
+        })
+        .filter(|(_, port)| asked.contains(*port))
+        .collect();
+    let of = |state: PortState| -> BTreeSet<(IpAddr, u16)> {
+        let hosts = record.hosts.iter();
+        hosts
+            .flat_map(|(&address, host)| {
+                let alone = host.ports.iter();
+                let alone = alone.filter(move |((_, _), port)| port.state == state);
+                let alone = alone.map(|((_, port), _)| *port);
+                let rest = host.rest_of(Protocol::Udp, state);
+                let all: Vec<u16> = alone.chain(rest.iter()).collect();
+                all.into_iter().map(move |port| (address, port))
+            })
+            .collect()
+    };
+    let is_closed = |&(address, port): &(IpAddr, u16)| {
+        let port = truth.port(address, portolan_wire::Protocol::UDP, port);
+        port == simnet::PortTruth::Closed
+    };
+    let found = of(PortState::Open);
+    Outcome {
+        seconds: finished.elapsed.as_secs_f64(),
+        all_open,
+        missed: open.difference(&found).count(),
+        wrong: found.difference(&open).count(),
+        lies: of(PortState::Closed)
+            .iter()
+            .filter(|port| !is_closed(port))
+            .count(),
+        unsettled: of(PortState::OpenFiltered)
+            .iter()
+            .filter(|port| is_closed(port))
+            .count(),
+        sent: finished.sent,
+        ended: finished.outcome,
+        record,
+    }
+}
+
+fn scenario(name: &str) -> Scenario {
+    let path = format!(
+        "{}/../simnet/scenarios/{name}.toml",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    Scenario::read(std::path::Path::new(&path)).unwrap()
+}
+
+fn one(address: &str) -> AddressSet {
+    let address: IpAddr = address.parse().unwrap();
+    AddressSet::from_range(address, address)
+}
+
+const HOST: &str = "198.18.0.10";
+
+/// A host with these open ports and this limit.
+fn host(open: &[u16], limit: Option<(u32, u32)>) -> Hosts {
+    let mut host = Hosts::at(HOST.parse::<IpAddr>().unwrap());
+    host.udp.open = Ports::of(open);
+    host.icmp_limit = limit.map(|(rate, burst)| Limit { rate, burst });
+    host
+}
+
+fn network(rtt_ms: f64, hosts: Vec<Hosts>) -> Scenario {
+    Scenario::new(11, Path::rtt_ms(rtt_ms), hosts)
+}
+
+#[test]
+fn at_50_errors_a_second_what_answers_is_told_within_two_seconds_and_all_within_25() {
+    for address in [HOST, "2001:db8::10"] {
+        let outcome = scan(&scenario("udp-limited"), &request(one(address), "1-1000"));
+        assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+        assert!(outcome.all_open < 2.0, "{}", outcome.all_open);
+        assert!(outcome.seconds < 25.0, "{}", outcome.seconds);
+        assert_eq!(outcome.unsettled, 0);
+        assert!(outcome.sent < 8_000, "{}", outcome.sent);
+    }
+}
+
+#[test]
+fn at_one_error_a_second_what_answers_is_told_within_two_seconds() {
+    let outcome = scan(&scenario("udp-one-a-second"), &request(one(HOST), "1-1000"));
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!(outcome.all_open < 2.0, "{}", outcome.all_open);
+    // What the host had no time to tell of is not guessed at.
+    assert!(outcome.unsettled > 900, "{}", outcome.unsettled);
+    assert!(outcome.seconds < 40.0, "{}", outcome.seconds);
+    let notes: Vec<_> = outcome
+        .record
+        .problems
+        .iter()
+        .map(|problem| &problem.message)
+        .collect();
+    assert!(
+        notes[0].contains("limits how many ICMP errors"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn a_hundred_hosts_are_asked_side_by_side() {
+    let addresses = "198.18.0.0-198.18.0.99"
+        .parse::<portolan_model::Target>()
+        .unwrap();
+    let request = request(addresses.addresses().unwrap(), "1-50");
+    let outcome = scan(&scenario("udp-hosts"), &request);
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!(outcome.seconds < 10.0, "{}", outcome.seconds);
+    assert!(outcome.unsettled < 10, "{}", outcome.unsettled);
+}
+
+#[test]
+fn whoever_wants_to_be_certain_waits_for_all() {
+    let mut request = request(one(HOST), "1-200");
+    request.pace.udp_budget = Some(Duration::from_secs(1));
+    let mut hosts = host(&[53], Some((5, 5)));
+    hosts.udp.open_silent = Ports::of(&[100]);
+    let network = network(20.0, vec![hosts]);
+    let hurried = scan(&network, &request);
+    assert!(
+        hurried.unsettled > 150 && hurried.seconds < 6.0,
+        "{}",
+        hurried.seconds
+    );
+    request.pace.udp_certain = true;
+    let certain = scan(&network, &request);
+    assert_eq!((certain.missed, certain.lies, certain.unsettled), (0, 0, 0));
+    assert!(
+        (35.0..60.0).contains(&certain.seconds),
+        "{}",
+        certain.seconds
+    );
+    let record = &certain.record.hosts[&HOST.parse::<IpAddr>().unwrap()];
+    let silent = record.rest_of(Protocol::Udp, PortState::OpenFiltered);
+    assert_eq!(silent.iter().collect::<Vec<_>>(), [100]);
+}
+
+#[test]
+fn a_silent_port_among_closed_ones_does_not_take_the_whole_time() {
+    let mut hosts = host(&[53], None);
+    hosts.udp.open_silent = Ports::of(&[514, 518]);
+    let outcome = scan(&network(20.0, vec![hosts]), &request(one(HOST), "1-1000"));
+    assert_eq!((outcome.missed, outcome.lies, outcome.unsettled), (0, 0, 0));
+    assert!(outcome.seconds < 5.0, "{}", outcome.seconds);
+}
+
+#[test]
+fn a_host_whose_firewall_drops_all_is_done_once_it_was_asked() {
+    let mut hosts = host(&[53], None);
+    hosts.udp.closed = Closed::Silent;
+    let outcome = scan(&network(20.0, vec![hosts]), &request(one(HOST), "1-1000"));
+    assert_eq!((outcome.missed, outcome.wrong), (0, 0));
+    assert!(outcome.seconds < 6.0, "{}", outcome.seconds);
+    let record = &outcome.record.hosts[&HOST.parse::<IpAddr>().unwrap()];
+    assert_eq!(
+        record.rest_of(Protocol::Udp, PortState::OpenFiltered).len(),
+        999
+    );
+}
+
+#[test]
+fn a_port_that_a_firewall_forbids_is_filtered_and_says_so() {
+    let mut hosts = host(&[53], None);
+    hosts.udp.closed = Closed::AdminProhibited;
+    let outcome = scan(&network(20.0, vec![hosts]), &request(one(HOST), "53,80"));
+    let record = &outcome.record.hosts[&HOST.parse::<IpAddr>().unwrap()];
+    let forbidden = &record
+        .ports
+        .get(&(Protocol::Udp, 80))
+        .map(|port| (port.state, port.reason));
+    let rest = record.rest_of(Protocol::Udp, PortState::Filtered);
+    assert!(
+        *forbidden == Some((PortState::Filtered, Reason::AdminProhibited)) || rest.contains(80),
+        "{record:?}"
+    );
+}
+
+#[test]
+fn a_network_of_nobody_is_told_as_such() {
+    let elsewhere = network(20.0, vec![host(&[53], None)]);
+    let outcome = scan(&elsewhere, &request(one("198.18.0.99"), "1-100"));
+    assert_eq!((outcome.wrong, outcome.lies), (0, 0));
+    assert_eq!(outcome.ended, Ended::Complete);
+    assert!(outcome.seconds < 8.0, "{}", outcome.seconds);
+}
+
+#[test]
+fn a_scan_that_is_stopped_keeps_what_was_found_and_is_gone_on_with() {
+    let network = scenario("udp-limited");
+    let mut whole = request(one(HOST), "1-1000");
+    let control = Control::new();
+    let mut place = portolan_model::event::Reached::default();
+    let cut = scan_watched(&network, &whole, &control, &mut |event, now| {
+        if let ScanEvent::Reached(reached) = event {
+            place = *reached;
+        }
+        if now > Duration::from_secs(6) {
+            control.stop();
+        }
+    });
+    assert_eq!(cut.ended, Ended::Interrupted);
+    assert_eq!((cut.missed, cut.wrong, cut.lies), (0, 0, 0));
+    let known = cut.record.count(PortState::Closed);
+    assert!((200..800).contains(&known), "{known}");
+    whole.settled = crate::request::settled_in(&cut.record);
+    whole.from = place;
+    let rest = scan(&network, &whole);
+    assert_eq!((rest.wrong, rest.lies, rest.unsettled), (0, 0, 0));
+    assert_eq!(
+        rest.record.count(PortState::Open),
+        0,
+        "what is known is not told again"
+    );
+    assert_eq!(known + rest.record.count(PortState::Closed), 996);
+}
+
+#[test]
+fn a_host_that_answers_on_every_port_is_named_as_such_and_holds_nobody_up() {
+    let every: Vec<u16> = (1..=u16::MAX).collect();
+    let mut hosts = vec![host(&every, None)];
+    let mut honest = host(&[53], None);
+    honest.addresses = vec!["198.18.0.11".parse().unwrap()];
+    hosts.push(honest);
+    let addresses = "198.18.0.10-198.18.0.11"
+        .parse::<portolan_model::Target>()
+        .unwrap();
+    let request = request(addresses.addresses().unwrap(), "1-1000");
+    let mut named = None;
+    let outcome = scan_watched(
+        &network(20.0, hosts),
+        &request,
+        &Control::new(),
+        &mut |event, now| {
+            if let ScanEvent::AnswersAll(found) = event {
+                named = Some((found.address.to_string(), found.words(), now));
+            }
+        },
+    );
+    let (address, words, at) = named.unwrap();
+    assert_eq!(address, HOST);
+    assert!(words.starts_with("answers on every UDP port: "), "{words}");
+    assert!(at < Duration::from_secs(4), "{at:?}");
+    assert!(outcome.seconds < 8.0, "{}", outcome.seconds);
+    let liar = &outcome.record.hosts[&HOST.parse::<IpAddr>().unwrap()];
+    assert!(
+        liar.rest_of(Protocol::Udp, PortState::OpenFiltered).len() > 900,
+        "{liar:?}"
+    );
+    let honest = &outcome.record.hosts[&"198.18.0.11".parse::<IpAddr>().unwrap()];
+    assert_eq!(
+        honest.ports.keys().collect::<Vec<_>>(),
+        [&(Protocol::Udp, 53)]
+    );
+}
+
+#[test]
+fn loss_hides_no_port_that_answers() {
+    let open: Vec<u16> = (1..=40).map(|number| number * 20).collect();
+    let mut lossy = network(40.0, vec![host(&open, None)]);
+    lossy.path = lossy.path.clone().loss(0.05);
+    let outcome = scan(&lossy, &request(one(HOST), "1-800"));
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!(outcome.unsettled < 8, "{}", outcome.unsettled);
+    assert!(outcome.seconds < 10.0, "{}", outcome.seconds);
+}

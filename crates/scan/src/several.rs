@@ -1,0 +1,279 @@
+//! One scan of several techniques: they run one after the other, and are told as one.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use portolan_model::event::{Finished, Outcome, Progress, Reached, ScanEvent, Started};
+use portolan_model::{PortSet, PortSpec, Technique};
+
+use crate::control::Control;
+use crate::error::Result;
+use crate::request::Request;
+
+/// The place of a technique among others stands above that of its own order.
+const PART: u32 = 56;
+
+/// Runs a scan of one technique.
+pub type RunsOne<'a> = dyn FnMut(&Request, &mut dyn FnMut(ScanEvent)) -> Result<()> + 'a;
+
+/// Runs each technique of `request` by `run`, which is handed the request of that technique alone,
+/// and hands one stream of events to `sink`: a host is up once and done once, and the numbers are
+/// of all.
+///
+/// # Errors
+/// Those of the first technique. Where a later one cannot start, what was found stands, and the
+/// error is a [`Problem`](ScanEvent::Problem).
+pub fn run_several(
+    request: &Request,
+    control: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+    run: &mut RunsOne<'_>,
+) -> Result<()> {
+    let mut whole = Whole::new(request);
+    let parts = request.techniques.len();
+    let first = usize::try_from(request.from.step >> PART).unwrap_or(usize::MAX);
+    let first = first.min(parts.saturating_sub(1));
+    for (number, &technique) in request.techniques.iter().enumerate().skip(first) {
+        if control.is_stopped() && whole.has_started {
+            break;
+        }
+        let from = if number == first {
+            Reached {
+                step: request.from.step & ((1 << PART) - 1),
+                ..request.from
+            }
+        } else {
+            Reached::default()
+        };
+        let part = Request {
+            techniques: vec![technique],
+            from,
+            ..request.clone()
+        };
+        whole.part = number as u128;
+        whole.is_last = number + 1 == parts;
+        let result = run(&part, &mut |event| {
+            if let Some(event) = whole.passes(event) {
+                sink(event);
+            }
+        });
+        match result {
+            Ok(()) => {}
+            Err(error) if whole.has_started => {
+                sink(ScanEvent::Problem(portolan_model::event::Problem {
+                    about: technique.to_string(),
+                    message: format!("{} ports are not asked: {error}", technique.protocol()),
+                    hint: None,
+                    left_out: true,
+                }));
+                whole.is_incomplete = true;
+            }
+            Err(error) => return Err(error),
+        }
+        whole.end_part();
+    }
+    for event in whole.finish(control) {
+        sink(event);
+    }
+    Ok(())
+}
+
+/// What the techniques that have run make together.
+struct Whole<'a> {
+    request: &'a Request,
+    part: u128,
+    is_last: bool,
+    has_started: bool,
+    is_incomplete: bool,
+    up: BTreeSet<IpAddr>,
+    /// Hosts that a technique is done with, before the last.
+    done: BTreeSet<IpAddr>,
+    /// What the last technique to end said, with the numbers of those before it.
+    finished: Option<Finished>,
+    /// The progress of the technique that runs, and of those before it.
+    progress: Progress,
+    before: Progress,
+}
+
+impl<'a> Whole<'a> {
+    fn new(request: &'a Request) -> Self {
+        Self {
+            request,
+            part: 0,
+            is_last: false,
+            has_started: false,
+            is_incomplete: false,
+            up: BTreeSet::new(),
+            done: BTreeSet::new(),
+            finished: None,
+            progress: Progress::default(),
+            before: Progress::default(),
+        }
+    }
+
+    /// The event as the whole scan says it; `None` where it said so before or says it later.
+    fn passes(&mut self, event: ScanEvent) -> Option<ScanEvent> {
+        Some(match event {
+            ScanEvent::Started(started) => {
+                if std::mem::replace(&mut self.has_started, true) {
+                    return None;
+                }
+                ScanEvent::Started(self.started(&started))
+            }
+            ScanEvent::HostUp(up) => {
+                if !self.up.insert(up.address) {
+                    return None;
+                }
+                ScanEvent::HostUp(up)
+            }
+            ScanEvent::HostDone { address, at } => {
+                if !self.is_last {
+                    self.done.insert(address);
+                    return None;
+                }
+                self.done.remove(&address);
+                ScanEvent::HostDone { address, at }
+            }
+            ScanEvent::Reached(reached) => ScanEvent::Reached(Reached {
+                step: (self.part << PART) + reached.step,
+                ..reached
+            }),
+            ScanEvent::Progress(progress) => {
+                self.progress = progress;
+                ScanEvent::Progress(self.progress())
+            }
+            ScanEvent::Finished(finished) => {
+                self.add(finished);
+                return None;
+            }
+            event => event,
+        })
+    }
+
+    fn started(&self, started: &Started) -> Started {
+        let asked = |technique: &Technique| technique.protocol();
+        let ports = |protocol| {
+            if self
+                .request
+                .techniques
+                .iter()
+                .map(asked)
+                .any(|of| of == protocol)
+            {
+                self.request.ports.of(protocol).clone()
+            } else {
+                PortSet::EMPTY
+            }
+        };
+        let ports = PortSpec::new(
+            ports(portolan_model::Protocol::Tcp),
+            ports(portolan_model::Protocol::Udp),
+        );
+        let each = (ports.tcp().len() + ports.udp().len()) as u128;
+        Started {
+            techniques: self.request.techniques.clone(),
+            probes: started.addresses * each,
+            ports,
+            ..started.clone()
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let (now, before) = (self.progress, self.before);
+        // What later techniques are to ask is about as much as the request says.
+        let later = self
+            .request
+            .techniques
+            .iter()
+            .skip(usize::try_from(self.part).unwrap_or(0) + 1);
+        let hosts = self.request.addresses.len();
+        let ports =
+            later.map(|technique| self.request.ports.of(technique.protocol()).len() as u128);
+        let later: u128 = ports.map(|ports| ports.saturating_mul(hosts)).sum();
+        let scanned = now.total.max(1);
+        let of_this = self
+            .request
+            .techniques
+            .get(usize::try_from(self.part).unwrap_or(0));
+        let this = of_this.map_or(1, |technique| {
+            let ports = self.request.ports.of(technique.protocol()).len() as u128;
+            ports.saturating_mul(hosts)
+        });
+        // Where hosts are not there, later techniques do not ask them either.
+        let later = later.saturating_mul(scanned) / this.max(scanned).max(1);
+        Progress {
+            done: before.done + now.done,
+            total: before.total + now.total + later,
+            open: before.open + now.open,
+            hosts_up: self.up.len() as u64,
+            sent: before.sent + now.sent,
+            elapsed: before.elapsed + now.elapsed,
+            left: now.left.filter(|_| later == 0),
+            ..now
+        }
+    }
+
+    /// A technique is over.
+    fn end_part(&mut self) {
+        let ended = self.progress();
+        let now = self.progress;
+        self.before = Progress {
+            total: self.before.total + now.total,
+            ..ended
+        };
+        self.progress = Progress::default();
+    }
+
+    fn add(&mut self, finished: Finished) {
+        self.finished = Some(match self.finished.take() {
+            None => finished,
+            Some(before) => Finished {
+                outcome: worse(before.outcome, finished.outcome),
+                elapsed: before.elapsed + finished.elapsed,
+                hosts_up: self.up.len() as u64,
+                hosts_down: before.hosts_down.min(finished.hosts_down),
+                sent: before.sent + finished.sent,
+                loss: match (before.loss, finished.loss) {
+                    (Some(before), Some(now)) => Some(before.max(now)),
+                    (before, now) => before.or(now),
+                },
+                expected_missed: before.expected_missed + finished.expected_missed,
+                at: finished.at,
+            },
+        });
+    }
+
+    /// The last events.
+    fn finish(self, control: &Control) -> Vec<ScanEvent> {
+        let Some(mut finished) = self.finished else {
+            return Vec::new();
+        };
+        let is_stopped = control.is_stopped() || finished.outcome == Outcome::Interrupted;
+        if self.is_incomplete {
+            finished.outcome = worse(finished.outcome, Outcome::Incomplete);
+        }
+        if is_stopped {
+            finished.outcome = Outcome::Interrupted;
+        }
+        finished.hosts_up = self.up.len() as u64;
+        // Hosts of which the last technique had nothing more to say.
+        let at = finished.at;
+        let done = self.done.into_iter().filter(|_| !is_stopped);
+        let mut events: Vec<ScanEvent> = done
+            .map(|address| ScanEvent::HostDone { address, at })
+            .collect();
+        events.push(ScanEvent::Finished(finished));
+        events
+    }
+}
+
+const fn worse(one: Outcome, other: Outcome) -> Outcome {
+    match (one, other) {
+        (Outcome::Interrupted, _) | (_, Outcome::Interrupted) => Outcome::Interrupted,
+        (Outcome::Incomplete, _) | (_, Outcome::Incomplete) => Outcome::Incomplete,
+        (Outcome::Complete, Outcome::Complete) => Outcome::Complete,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Scripted techniques that are told as one scan.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portolan_model::event::{HostUp, Problem};
+use portolan_model::spec::{self, Discovery};
+use portolan_model::{Reason, Target};
+
+use super::*;
+use crate::error::Error;
+
+fn request(from: Reached) -> Request {
+    let target: Target = "192.0.2.1-192.0.2.2".parse().unwrap();
+    Request {
+        addresses: target.addresses().unwrap(),
+        ports: "T:80,443,U:53".parse().unwrap(),
+        techniques: vec![Technique::Syn, Technique::Udp],
+        pace: spec::Pace::default(),
+        discovery: Discovery::Auto,
+        seed: 1,
+        settled: BTreeMap::new(),
+        shard: None,
+        sweep: None,
+        payloads: crate::udp::Payloads::default(),
+        from,
+    }
+}
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, last])
+}
+
+fn up(last: u8) -> ScanEvent {
+    ScanEvent::HostUp(HostUp {
+        address: address(last),
+        reason: Reason::EchoReply,
+        rtt: None,
+        ttl: None,
+        at: Timestamp::UNIX_EPOCH,
+    })
+}
+
+fn done(last: u8) -> ScanEvent {
+    ScanEvent::HostDone {
+        address: address(last),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn finished(outcome: Outcome, sent: u64) -> ScanEvent {
+    ScanEvent::Finished(Finished {
+        at: Timestamp::UNIX_EPOCH,
+        outcome,
+        elapsed: Duration::from_secs(2),
+        hosts_up: 1,
+        hosts_down: 1,
+        sent,
+        loss: None,
+        expected_missed: 0.0,
+    })
+}
+
+/// Runs each technique by the same script.
+fn told(request: &Request, script: &dyn Fn(Technique) -> Vec<ScanEvent>) -> Vec<ScanEvent> {
+    let mut events = Vec::new();
+    let mut run = |part: &Request, sink: &mut dyn FnMut(ScanEvent)| {
+        sink(ScanEvent::Started(Started {
+            at: Timestamp::UNIX_EPOCH,
+            techniques: part.techniques.clone(),
+            ports: part.ports.clone(),
+            addresses: 2,
+            probes: 4,
+            seed: 1,
+        }));
+        for event in script(part.techniques[0]) {
+            sink(event);
+        }
+        Ok(())
+    };
+    run_several(
+        request,
+        &Control::new(),
+        &mut |event| events.push(event),
+        &mut run,
+    )
+    .unwrap();
+    events
+}
+
+#[test]
+fn a_host_is_up_once_and_done_once_and_the_numbers_are_of_all() {
+    let script = |technique| match technique {
+        Technique::Syn => vec![up(1), done(1), finished(Outcome::Complete, 10)],
+        _ => vec![up(1), up(2), done(2), finished(Outcome::Incomplete, 5)],
+    };
+    let events = told(&request(Reached::default()), &script);
+    let [
+        ScanEvent::Started(started),
+        rest @ ..,
+        ScanEvent::Finished(finished),
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(started.techniques, [Technique::Syn, Technique::Udp]);
+    assert_eq!(started.probes, 6);
+    assert_eq!(rest, [up(1), up(2), done(2), done(1)]);
+    assert_eq!(finished.sent, 15);
+    assert_eq!(finished.hosts_up, 2);
+    assert_eq!(finished.elapsed, Duration::from_secs(4));
+    assert_eq!(finished.outcome, Outcome::Incomplete);
+}
+
+#[test]
+fn a_scan_goes_on_with_the_technique_that_it_was_cut_off_in() {
+    let place = Reached {
+        step: 3,
+        pass: 2,
+        position: 9,
+    };
+    let script = |technique| match technique {
+        Technique::Syn => vec![finished(Outcome::Complete, 1)],
+        _ => vec![ScanEvent::Reached(place), finished(Outcome::Complete, 1)],
+    };
+    let events = told(&request(Reached::default()), &script);
+    let reached = events.iter().find_map(|event| match event {
+        ScanEvent::Reached(reached) => Some(*reached),
+        _ => None,
+    });
+    let reached = reached.unwrap();
+    let mut parts = Vec::new();
+    let mut run = |part: &Request, _: &mut dyn FnMut(ScanEvent)| {
+        parts.push((part.techniques.clone(), part.from));
+        Ok(())
+    };
+    run_several(&request(reached), &Control::new(), &mut |_| {}, &mut run).unwrap();
+    assert_eq!(parts, [(vec![Technique::Udp], place)]);
+}
+
+#[test]
+fn what_was_found_stands_where_a_later_technique_cannot_start() {
+    let mut events = Vec::new();
+    let mut run = |part: &Request, sink: &mut dyn FnMut(ScanEvent)| {
+        if part.techniques[0] == Technique::Udp {
+            return Err(Error::UnknownTechnique);
+        }
+        sink(ScanEvent::Started(Started {
+            at: Timestamp::UNIX_EPOCH,
+            techniques: part.techniques.clone(),
+            ports: part.ports.clone(),
+            addresses: 2,
+            probes: 4,
+            seed: 1,
+        }));
+        sink(finished(Outcome::Complete, 1));
+        Ok(())
+    };
+    let request = request(Reached::default());
+    run_several(
+        &request,
+        &Control::new(),
+        &mut |event| events.push(event),
+        &mut run,
+    )
+    .unwrap();
+    let is_told = |event: &ScanEvent| {
+        matches!(event, ScanEvent::Problem(Problem { message, left_out: true, .. })
+            if message.starts_with("udp ports are not asked"))
+    };
+    assert!(events.iter().any(is_told), "{events:?}");
+    assert!(matches!(
+        events.last(),
+        Some(ScanEvent::Finished(finished)) if finished.outcome == Outcome::Incomplete
+    ));
+}
