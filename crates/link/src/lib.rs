@@ -49,6 +49,7 @@ mod filter;
 mod inlets;
 mod kernel;
 mod link;
+mod local;
 mod neighbours;
 mod netlink;
 mod outlets;
@@ -59,4 +60,5 @@ mod sys;
 
 pub use error::{Error, Result};
 pub use link::{Link, Options};
+pub use local::{Interface, interfaces};
 pub use rights::{Limit, Missing, Rights, drop_capabilities, limit_capabilities, rights};

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use portolan_scan::Zones;
 use portolan_scan::clock::Clock;
 use portolan_scan::device::{DeviceError, RouteError};
 use portolan_wire::MacAddress;
@@ -33,6 +34,8 @@ pub struct Options {
     pub interface: Option<String>,
     /// Sends from this address, to destinations of its family.
     pub source: Option<IpAddr>,
+    /// Sends to these link-local addresses over these interfaces.
+    pub zones: Zones,
 }
 
 impl Options {
@@ -42,6 +45,7 @@ impl Options {
             ports,
             interface: None,
             source: None,
+            zones: Zones::NONE,
         }
     }
 }
@@ -124,6 +128,7 @@ impl<C: Clock> Link<C> {
         let asked = Asked {
             source: options.source,
             interface,
+            zones: options.zones.clone(),
         };
         outlets.restrict(&asked)?;
         Ok(Self {

@@ -175,8 +175,9 @@ impl Services {
         })
     }
 
-    /// Asks a port, if it is open; `name` is what its host was called.
-    pub(crate) fn ask(&mut self, fact: &PortFact, name: Option<String>) {
+    /// Asks a port, if it is open; `name` is what its host was called, and
+    /// `scope` the number of the interface that a link-local address is reached over.
+    pub(crate) fn ask(&mut self, fact: &PortFact, name: Option<String>, scope: Option<u32>) {
         if fact.state != PortState::Open {
             return;
         }
@@ -188,6 +189,7 @@ impl Services {
         let target = Target {
             name,
             rtt: fact.rtt,
+            scope: scope.unwrap_or(0),
             ..Target::new(address, protocol, port)
         };
         if self.ask.send(target).is_ok() {

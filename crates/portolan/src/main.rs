@@ -29,6 +29,7 @@ mod signals;
 mod sweep;
 mod targets;
 mod terminal;
+mod zones;
 
 use std::ffi::OsString;
 use std::io;

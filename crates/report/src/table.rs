@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use portolan_model::event::PortFact;
-use portolan_model::{HostRecord, PortState, ScanRecord, Service};
+use portolan_model::{HostRecord, PortState, ScanRecord, Service, Zones};
 
 use crate::escape::{truncate, visible, width};
 use crate::view;
@@ -62,6 +63,7 @@ pub fn write(record: &ScanRecord, options: &TableOptions, out: &mut dyn Write) -
         if position > 0 && !only_hosts {
             writeln!(out)?;
         }
+        let address = record.zoned(address);
         let mut title = match host.name() {
             Some(name) => format!("{address} ({name})"),
             None => address.to_string(),
@@ -190,11 +192,15 @@ fn wrap(text: &str, columns: usize, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", truncate(line.trim_end(), columns))
 }
 
-/// One line for a port as it is found, without an end: `192.0.2.1:22/tcp  open  ssh`.
-pub fn row(fact: &PortFact, options: &TableOptions) -> String {
+/// One line for a port as it is found, without an end: `192.0.2.1:22/tcp  open  ssh`. `zones` are
+/// those of the scan.
+pub fn row(fact: &PortFact, zones: &Zones, options: &TableOptions) -> String {
     let endpoint = fact.endpoint;
-    let at = std::net::SocketAddr::new(endpoint.address, endpoint.port);
-    let place = format!("{at}/{}", endpoint.protocol);
+    let address = zones.zoned(endpoint.address);
+    let place = match address.address {
+        IpAddr::V4(_) => format!("{address}:{}/{}", endpoint.port, endpoint.protocol),
+        IpAddr::V6(_) => format!("[{address}]:{}/{}", endpoint.port, endpoint.protocol),
+    };
     let service = Service::by_number(endpoint.port, endpoint.protocol)
         .map_or_else(|| "unknown".to_owned(), |service| service.name);
     let rtt = fact.rtt.map_or_else(String::new, view::round_trip);

@@ -81,6 +81,7 @@ fn record() -> ScanRecord {
             addresses: 1,
             probes: 2004,
             seed: 7,
+            zones: portolan_model::Zones::NONE,
         }),
         hosts: BTreeMap::from([(address(), host)]),
         problems: Vec::new(),

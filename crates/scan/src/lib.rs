@@ -26,6 +26,8 @@ mod unreached;
 pub use control::Control;
 pub use error::{Error, Result};
 pub use plan::Plan;
-pub use request::{Request, Settled, settled_in};
+pub use request::{Request, Search, Settled, settled_in};
 pub use run::{run, run_syn};
 pub use sweep::run_sweep;
+
+pub use portolan_model::Zones;

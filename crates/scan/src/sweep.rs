@@ -124,6 +124,7 @@ pub fn run_sweep<D: Device, C: Clock + Clone>(
         addresses: request.addresses.len(),
         probes: space.len(),
         seed: request.seed,
+        zones: request.zones.clone(),
     }));
     let options = syn_options(request);
     let sweep = Sweep {

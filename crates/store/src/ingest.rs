@@ -326,7 +326,8 @@ fn write_start(connection: &Connection, scan: ScanId, started: &Started) -> Resu
         .prepare_cached(
             "UPDATE scan SET started = coalesce(started, ?2), techniques = ?3,
                  ports = nullif(?4, json_extract(spec, '$.ports')),
-                 addresses = ?5, probes = ?6, seed = ?7, total = ?6 WHERE id = ?1",
+                 addresses = ?5, probes = ?6, seed = ?7, total = ?6,
+                 zones = nullif(?8, '') WHERE id = ?1",
         )?
         .execute(params![
             scan,
@@ -336,6 +337,7 @@ fn write_start(connection: &Connection, scan: ScanId, started: &Started) -> Resu
             started.addresses.to_string(),
             started.probes.to_string(),
             started.seed.cast_signed(),
+            started.zones.to_string(),
         ])?;
     Ok(())
 }

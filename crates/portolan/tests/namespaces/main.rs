@@ -20,3 +20,4 @@ mod refusals;
 mod resume;
 mod sweep;
 mod web;
+mod zones;

@@ -2,10 +2,9 @@
 //! and no more leaves most of its closed ports silent, and no firewall is there.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use portolan_model::event::Problem;
-use portolan_model::{PortState, Protocol};
+use portolan_model::{PortState, Protocol, Zoned};
 
 use super::Engine;
 use super::state::{Host, State};
@@ -26,7 +25,7 @@ pub(super) struct Limited {
     late: HashMap<u32, u32>,
     /// Those of all blocks: how many, and the first of them with the ports that stayed silent.
     pub(super) count: u64,
-    named: Vec<(IpAddr, u32)>,
+    named: Vec<(Zoned, u32)>,
 }
 
 impl Limited {
@@ -57,7 +56,7 @@ impl Limited {
             left_out: false,
         };
         if self.count <= NAMED as u64 {
-            let one = |&(address, ports): &(IpAddr, u32)| {
+            let one = |(address, ports): &(Zoned, u32)| {
                 note(
                     address.to_string(),
                     format!(
@@ -107,7 +106,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             if let Some(address) = state.block.address(host)
                 && self.limited.named.len() < NAMED
             {
-                self.limited.named.push((address, left));
+                self.limited.named.push((self.plan.zoned(address), left));
             }
         }
         self.limited.late.clear();
@@ -116,6 +115,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
@@ -139,8 +140,8 @@ mod tests {
         let mut limited = Limited {
             count: 2,
             named: vec![
-                (IpAddr::from([192, 0, 2, 1]), 980),
-                (IpAddr::from([192, 0, 2, 2]), 970),
+                (Zoned::from(IpAddr::from([192, 0, 2, 1])), 980),
+                (Zoned::from(IpAddr::from([192, 0, 2, 2])), 970),
             ],
             ..Limited::default()
         };

@@ -68,6 +68,8 @@ impl Runner for Loopback {
             seed: job.seed,
             settled: job.earlier.settled.clone(),
             shard: None,
+            zones: portolan_model::Zones::NONE,
+            searches: Vec::new(),
             sweep: None,
             from: job.earlier.place,
         };
@@ -185,6 +187,7 @@ impl Server {
             addresses: 1,
             probes: 1,
             seed: 0,
+            zones: portolan_model::Zones::NONE,
         };
         let finished = portolan_model::event::Finished {
             at: now(),

@@ -1,12 +1,11 @@
 //! `/compare`: what changed from one scan to another, in the words of `portolan diff`.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use portolan_model::{PortState, Service};
+use portolan_model::{PortState, Service, Zoned};
 use portolan_report::Diff;
 use portolan_report::diff::{Change, HostChange};
 
@@ -142,7 +141,7 @@ struct Line {
 }
 
 fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
-    let mut hosts: BTreeMap<IpAddr, (Option<String>, Vec<Line>)> = BTreeMap::new();
+    let mut hosts: BTreeMap<&Zoned, (Option<String>, Vec<Line>)> = BTreeMap::new();
     for port in &diff.ports {
         let state = |state: Option<PortState>| {
             state.map_or_else(|| "not open".to_owned(), |state| state.to_string())
@@ -153,7 +152,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
             Change::Changed => ("~", "tilde", "changed"),
         };
         let host = hosts
-            .entry(port.address)
+            .entry(&port.address)
             .or_insert_with(|| (port.name.clone(), Vec::new()));
         host.1.push(Line {
             sign,
@@ -169,7 +168,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
     }
     for change in &diff.services {
         let host = hosts
-            .entry(change.address)
+            .entry(&change.address)
             .or_insert_with(|| (change.name.clone(), Vec::new()));
         host.1.push(Line {
             sign: "~",
