@@ -55,6 +55,7 @@ mod netlink;
 mod outlets;
 mod path;
 mod rights;
+mod search;
 mod solicit;
 mod sys;
 
@@ -62,3 +63,4 @@ pub use error::{Error, Result};
 pub use link::{Link, Options};
 pub use local::{Interface, interfaces};
 pub use rights::{Limit, Missing, Rights, drop_capabilities, limit_capabilities, rights};
+pub use search::{Searched, Wanted, search};

@@ -23,6 +23,7 @@ mod request;
 mod rules;
 mod runner;
 mod scan;
+mod search;
 mod serve;
 mod server_args;
 mod signals;

@@ -25,6 +25,7 @@ use portolan_server::Earlier;
 
 use crate::detect::{self, Services};
 use crate::names::{self, Found, Reverse};
+use crate::search;
 use crate::zones::Links;
 
 /// How many events wait between the engine and who reads them; a full channel slows the engine.
@@ -43,6 +44,13 @@ pub(crate) fn engine(
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> portolan_scan::Result<()> {
+    let search::Prepared { request, notes } = search::prepare(request, control);
+    let request = &request;
+    let sink = &mut search::telling(notes, sink);
+    if request.addresses.is_empty() {
+        search::of_nobody(request, control, sink);
+        return Ok(());
+    }
     if request.techniques[..] != [Technique::Syn] {
         return portolan_scan::run(request, control, sink).map(drop);
     }

@@ -156,7 +156,7 @@ impl Links {
         let is_on = |one: &&Interface| match over {
             Some(over) => one.index == over.index,
             // Within one prefix of it: both ends share its network.
-            None => one.is_up && !one.is_loopback && holds(one, first, last),
+            None => !one.is_loopback && holds(one, first, last),
         };
         all.iter().find(is_on).cloned()
     }

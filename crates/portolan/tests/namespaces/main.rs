@@ -18,6 +18,7 @@ mod packets;
 mod readers;
 mod refusals;
 mod resume;
+mod searched;
 mod sweep;
 mod web;
 mod zones;

@@ -92,6 +92,11 @@ fn the_same_address_on_two_links_is_two_hosts() {
         }
     }
     assert_eq!(lab.others.len(), 2);
+    for technique in BOTH {
+        let own = lab.scan(&[technique, "-p", PORTS, "fe80::a%left", "--json"]);
+        assert_eq!(own.status, 0, "this machine itself, {technique}: {own:?}");
+        assert_eq!(own.record().hosts.len(), 1, "{technique}: {own:?}");
+    }
 }
 
 #[test]
