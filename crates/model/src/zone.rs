@@ -20,8 +20,11 @@ const MOST_LINKS: usize = 256;
 const MOST_BYTES: usize = 15;
 
 /// An interface as it stands after the `%` of an address: its name, or its number.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Zone(String);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Zone {
+    /// Its bytes of ASCII, with zeros after them: so they sort as text does.
+    bytes: [u8; MOST_BYTES],
+}
 
 /// Why a word is no zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,19 +44,28 @@ pub enum ZoneError {
 impl Zone {
     /// The name or number as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let len = self.bytes.iter().position(|byte| *byte == 0);
+        let text = self.bytes.get(..len.unwrap_or(MOST_BYTES));
+        str::from_utf8(text.unwrap_or_default()).unwrap_or_default()
     }
 
     /// The number of the interface, where it is written as a number.
     pub fn number(&self) -> Option<u32> {
-        let is_number = self.0.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then(|| self.0.parse().ok()).flatten()
+        let text = self.as_str();
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().ok()).flatten()
+    }
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
@@ -69,15 +81,15 @@ impl FromStr for Zone {
         if let Some(letter) = text.chars().find(is_strange) {
             return Err(ZoneError::Letter(letter));
         }
-        if text.len() > MOST_BYTES {
-            return Err(ZoneError::TooLong);
-        }
-        Ok(Self(text.to_owned()))
+        let mut bytes = [0; MOST_BYTES];
+        let room = bytes.get_mut(..text.len()).ok_or(ZoneError::TooLong)?;
+        room.copy_from_slice(text.as_bytes());
+        Ok(Self { bytes })
     }
 }
 
 /// An address with its zone, where it has one: `192.0.2.1`, `fe80::1%eth0`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Zoned {
     /// The address.
     pub address: IpAddr,
@@ -114,7 +126,7 @@ impl FromStr for Zoned {
         match (target.unzoned(), target.zone()) {
             (Target::Address(address), zone) => Ok(Self {
                 address: *address,
-                zone: zone.cloned(),
+                zone: zone.copied(),
             }),
             _ => Err(TargetError::NotOne {
                 text: text.to_owned(),
@@ -169,14 +181,14 @@ impl Zones {
         for other in self.0.iter().filter(|other| !is_same(other)) {
             let apart = addresses.without(&other.addresses);
             if let Some(shared) = addresses.without(&apart).at(0) {
-                return Err((shared, other.zone.clone()));
+                return Err((shared, other.zone));
             }
         }
         match self.0.iter_mut().find(|link| is_same(link)) {
             Some(link) => link.addresses = link.addresses.union(addresses),
             None => self.0.push(Link {
                 addresses: addresses.clone(),
-                zone: zone.clone(),
+                zone: *zone,
                 index,
             }),
         }
@@ -222,7 +234,7 @@ impl Zones {
     pub fn zoned(&self, address: IpAddr) -> Zoned {
         Zoned {
             address,
-            zone: self.of(address).cloned(),
+            zone: self.of(address).copied(),
         }
     }
 }
@@ -253,7 +265,7 @@ impl FromStr for Zones {
         let words = text.split(',').filter(|word| !word.is_empty());
         let read = words.map(|word| {
             let target: Target = word.parse()?;
-            let zone = target.zone().cloned();
+            let zone = target.zone().copied();
             Ok(zone.zip(target.addresses()))
         });
         let read: Vec<_> = read.collect::<Result<_, TargetError>>()?;

@@ -11,7 +11,7 @@ use portolan_report::diff::{Change, HostChange};
 
 use super::layout::{Content, Look, Section, capital};
 use super::scans;
-use super::words::{foreign, moment, plural, product};
+use super::words::{foreign, host_address, moment, plural, product};
 use crate::api::views::{self, Scan};
 use crate::{AppState, Problem};
 
@@ -208,7 +208,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
                         @if let Some(name) = name { " " (foreign(name)) }
                         " – " (plural(lines.len() as u64, "change"))
                     }
-                    p { a.button.quiet href={ "/hosts/" (address) } { "Everything known of " (address) } }
+                    p { a.button.quiet href=(host_address(address)) { "Everything known of " (address) } }
                     table.diff {
                         tbody {
                             @for line in lines {
@@ -242,7 +242,7 @@ fn host_changes(title: &str, class: &str, sign: &str, hosts: &[HostChange]) -> M
                         tr {
                             td class=(class) { (sign) }
                             td {
-                                a.mono href={ "/hosts/" (host.address) } { (host.address) }
+                                a.mono href=(host_address(&host.address)) { (host.address) }
                                 @if let Some(name) = &host.name { " " (foreign(name)) }
                             }
                             td {
