@@ -74,6 +74,8 @@ pub struct Link<C> {
     /// By their indices.
     interfaces: HashMap<u32, Interface>,
     cells: Cells,
+    /// The interfaces with their addresses, once they were needed.
+    own: Option<Vec<crate::local::Interface>>,
     ways: Ways,
     neighbours: Neighbours,
     /// Packets whose neighbour has answered, and that have not left yet.
@@ -141,6 +143,7 @@ impl<C: Clock> Link<C> {
             paths: Vec::new(),
             interfaces: HashMap::new(),
             cells: Cells::default(),
+            own: None,
             ways: Ways::default(),
             neighbours: Neighbours::default(),
             freed: VecDeque::new(),
@@ -235,6 +238,7 @@ impl<C: Clock> Link<C> {
         self.cells.forget();
         self.ways.clear();
         self.interfaces.clear();
+        self.own = None;
         for path in &mut self.paths {
             path.gateway_mac = None;
             // Where the kernel cannot be asked, sending shows what is wrong.

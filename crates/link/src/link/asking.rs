@@ -74,6 +74,12 @@ impl<C: Clock> Link<C> {
 
     /// Asks for neighbours, and gives those up that were silent for too long.
     pub(super) fn ask_due(&mut self, now: Duration) -> Result<(), DeviceError> {
+        if self.neighbours.next_due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        // On a busy machine an answer may have come before this process had its turn: nobody is
+        // given up whose answer waits to be read.
+        self.hear_neighbours()?;
         while let Some(due) = self.neighbours.due(now) {
             match due {
                 Due::Ask(neighbour) => self.ask(neighbour)?,

@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use portolan_model::event::Outcome;
-use portolan_testnet::{Listeners, Namespace};
+use portolan_testnet::{Listeners, Namespace, connect};
 
-use crate::lab::{PORTOLAN, Scan, bare, listen};
+use crate::lab::{PORTOLAN, Scan, bare, listen, set};
 
 const BOTH: [&str; 2] = ["-sT", "-sS"];
 
@@ -196,6 +196,40 @@ fn every_output_shows_the_interface_beside_the_address() {
     // What stays silent is named with its interface too.
     let silent = lab.scan(&["-sS", "-p", PORTS, "fe80::77%right"]);
     assert!(silent.err.contains("fe80::77%right"), "{silent:?}");
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn the_anycast_address_of_routers_is_no_host_in_either_way() {
+    let here = Namespace::new().unwrap();
+    let there = Namespace::new().unwrap();
+    connect((&here, "2001:db8::1/120"), (&there, "2001:db8::2/120")).unwrap();
+    // A router, which answers neighbour discovery for that address.
+    set(&there, "ipv6.conf.all.forwarding", "1");
+    let _listeners = listen(&there, [8081]);
+    let lab = TwoLinks {
+        here,
+        others: Vec::new(),
+    };
+    let hosts = BOTH.map(|technique| {
+        let args = [technique, "-p", "8075-8085", "2001:db8::/126", "--json"];
+        let scan = lab.scan(&args);
+        assert_eq!(scan.status, 0, "{technique}: {scan:?}");
+        let record = scan.record();
+        let up = record.hosts.iter().filter(|(_, host)| host.is_up());
+        up.map(|(address, _)| address.to_string())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(hosts[0], ["2001:db8::1", "2001:db8::2"]);
+    assert_eq!(hosts[1], hosts[0]);
+    for technique in BOTH {
+        let alone = lab.scan(&[technique, "-p", "8081", "2001:db8::"]);
+        assert_eq!(alone.status, 2, "{technique}: {alone:?}");
+        assert!(
+            alone.err.contains("the anycast address of the routers"),
+            "{alone:?}"
+        );
+    }
 }
 
 #[test]
