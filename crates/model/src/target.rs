@@ -38,7 +38,7 @@ pub enum Target {
     /// `fe80::%eth0/64`, `fe80::1-fe80::9%eth0`.
     Zoned {
         /// Which: an address, a network or a range.
-        target: Box<Target>,
+        target: Box<Self>,
         /// The interface.
         zone: Zone,
     },

@@ -277,7 +277,7 @@ fn host_changes(
                     ) && !is_same(&said, &says)
                     {
                         diff.services.push(ServiceChange {
-                            address: address.clone(),
+                            address: *address,
                             name: name.clone(),
                             protocol,
                             port,
@@ -299,7 +299,7 @@ fn host_changes(
                 before
             };
             diff.ports.push(PortChange {
-                address: address.clone(),
+                address: *address,
                 name: name.clone(),
                 port: PortName::new(shown, protocol, port),
                 change,

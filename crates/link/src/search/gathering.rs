@@ -23,14 +23,14 @@ const ASK_ALL: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(200),
     Duration::from_millis(550),
-    Duration::from_millis(1_000),
+    Duration::from_secs(1),
 ];
 
-/// When a single address is asked for again, after it was thought of.
+/// When a single address is asked for: so long after it was thought of, or asked for last.
 const ASK_ONE: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_millis(250),
-    Duration::from_millis(600),
+    Duration::from_millis(350),
 ];
 
 /// How long the last question is waited for.
@@ -176,7 +176,7 @@ impl<'a> Gathering<'a> {
                 out.extend(echo(source, self.token, true));
             }
         }
-        for times in 0..ASK_ONE.len() {
+        for times in 0..self.due.len() {
             while out.len() < BATCH
                 && let Some(&(at, address)) = self.due[times].front()
                 && now >= at
@@ -197,9 +197,10 @@ impl<'a> Gathering<'a> {
                     });
                 }
                 self.last = now;
-                if let Some(again) = ASK_ONE.get(times + 1) {
-                    let gap = *again - ASK_ONE[times];
-                    self.due[times + 1].push_back((now + gap, address));
+                if let (Some(gap), Some(due)) =
+                    (ASK_ONE.get(times + 1), self.due.get_mut(times + 1))
+                {
+                    due.push_back((now + *gap, address));
                 }
             }
         }
@@ -322,8 +323,12 @@ fn echo(source: Ipv6Addr, token: u64, strange: bool) -> Option<Outgoing> {
 
 /// The identifier that an interface with this MAC address makes of it (RFC 4291, appendix A).
 pub(crate) fn interface_identifier(mac: MacAddress) -> u64 {
-    let [a, b, c, d, e, f] = mac.0;
-    u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    // The bit that says who gave it is turned; the two in the middle say what it was made of.
+    let mut identifier = [0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+    identifier[..3].copy_from_slice(&mac.0[..3]);
+    identifier[5..].copy_from_slice(&mac.0[3..]);
+    identifier[0] ^= 2;
+    u64::from_be_bytes(identifier)
 }
 
 /// The network and the identifier of an address.

@@ -48,7 +48,7 @@ impl Node {
                     rest: 42,
                     data: asked,
                 };
-                written(self.source(to)?, to, 64, message)
+                Some(written(self.source(to)?, to, 64, message))
             }
             icmpv6::Message::EchoRequest {
                 identifier,
@@ -60,19 +60,19 @@ impl Node {
                     sequence,
                     data,
                 };
-                written(self.source(to)?, to, 64, message)
+                Some(written(self.source(to)?, to, 64, message))
             }
             icmpv6::Message::Ndp(ndp::Message::NeighborSolicitation { target, .. })
                 if self.addresses.contains(&target) =>
             {
-                advertised(target, to)
+                Some(advertised(target, to))
             }
             _ => None,
         }
     }
 }
 
-fn advertised(target: Ipv6Addr, to: Ipv6Addr) -> Option<Vec<u8>> {
+fn advertised(target: Ipv6Addr, to: Ipv6Addr) -> Vec<u8> {
     let options = ndp::NdpOptions::new(&[]).unwrap();
     let message = icmpv6::Message::Ndp(ndp::Message::NeighborAdvertisement {
         flags: ndp::NeighborFlags(0x60),
@@ -82,12 +82,7 @@ fn advertised(target: Ipv6Addr, to: Ipv6Addr) -> Option<Vec<u8>> {
     written(target, to, 255, message)
 }
 
-fn written(
-    src: Ipv6Addr,
-    dst: Ipv6Addr,
-    hops: u8,
-    message: icmpv6::Message<'_>,
-) -> Option<Vec<u8>> {
+fn written(src: Ipv6Addr, dst: Ipv6Addr, hops: u8, message: icmpv6::Message<'_>) -> Vec<u8> {
     let message = icmpv6::Repr::new(message);
     let header = ipv6::Repr {
         hop_limit: portolan_wire::Ttl(hops),
@@ -98,7 +93,7 @@ fn written(
     message
         .emit(&Addresses::V6 { src, dst }, &mut bytes[ipv6::HEADER_LEN..])
         .unwrap();
-    Some(bytes)
+    bytes
 }
 
 /// Runs a search over a link that loses every packet, either way, with the probability `loss` in
@@ -117,7 +112,7 @@ fn search(
     let networks = ["2001:db8:1::".parse().unwrap()];
     let mut gathering = Gathering::new(&wanted, own, &networks, TOKEN);
     let mut state = seed | 1;
-    let mut lost = move || {
+    let mut drops = move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -131,9 +126,9 @@ fn search(
         for out in gathering.due(now) {
             sent += 1;
             for node in nodes {
-                if !lost()
+                if !drops()
                     && let Some(answer) = node.answer(&out.bytes)
-                    && !lost()
+                    && !drops()
                 {
                     gathering.hear(&answer, Some(node.mac), now);
                 }
@@ -203,11 +198,11 @@ fn answers_that_bring_no_token_back_show_nobody() {
             sequence: 0,
             data: &data,
         };
-        written("fe80::9".parse().unwrap(), me, 64, message).unwrap()
+        written("fe80::9".parse().unwrap(), me, 64, message)
     };
     gathering.hear(&other(TOKEN + 1), None, Duration::ZERO);
     // Nobody asked for this one.
-    let unasked = advertised("fe80::8".parse().unwrap(), me).unwrap();
+    let unasked = advertised("fe80::8".parse().unwrap(), me);
     gathering.hear(&unasked, None, Duration::ZERO);
     assert_eq!(gathering.found().count(), 0);
     gathering.hear(&other(TOKEN), None, Duration::ZERO);
