@@ -1,6 +1,6 @@
 //! What to detect, and within which bounds.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use portolan_model::{PortSet, Protocol};
@@ -22,6 +22,8 @@ pub struct Target {
     pub rtt: Option<Duration>,
     /// What it has said already, when a scan asked it over UDP.
     pub said: Vec<u8>,
+    /// The number of the interface that a link-local address is reached over (RFC 3493, 3.3).
+    pub scope: u32,
 }
 
 impl Target {
@@ -34,11 +36,17 @@ impl Target {
             name: None,
             rtt: None,
             said: Vec::new(),
+            scope: 0,
         }
     }
 
     pub(crate) const fn socket(&self) -> SocketAddr {
-        SocketAddr::new(self.address, self.port)
+        match self.address {
+            IpAddr::V6(address) => {
+                SocketAddr::V6(SocketAddrV6::new(address, self.port, 0, self.scope))
+            }
+            IpAddr::V4(_) => SocketAddr::new(self.address, self.port),
+        }
     }
 
     /// The host as a URL has it (RFC 3986, 3.2.2).

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use portolan_scan::Zones;
 use portolan_scan::device::DeviceError;
 
 use crate::kernel::KernelRoute;
@@ -46,10 +47,12 @@ impl From<Change> for DeviceError {
 }
 
 /// What the user chose, and so is part of every question for a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) source: Option<IpAddr>,
     pub(crate) interface: Option<u32>,
+    /// Of link-local addresses.
+    pub(crate) zones: Zones,
 }
 
 impl Asked {
@@ -65,7 +68,8 @@ impl Asked {
         kernel: &mut Kernel,
         destination: IpAddr,
     ) -> std::io::Result<Option<KernelRoute>> {
-        kernel.route(destination, self.source_for(destination), self.interface)
+        let interface = self.zones.index_of(destination).or(self.interface);
+        kernel.route(destination, self.source_for(destination), interface)
     }
 }
 

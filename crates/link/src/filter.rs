@@ -158,6 +158,16 @@ pub(crate) fn advertisements() -> Vec<Instruction> {
     )
 }
 
+/// What shows a host of this link to who asked everyone: echo replies, parameter problems, and
+/// neighbour advertisements (RFC 4443, 4.2 and 3.4; RFC 4861, 4.4).
+pub(crate) fn found() -> Vec<Instruction> {
+    let kinds = vec![
+        Step::Load(code::LOAD_BYTE, field::V6_PAYLOAD),
+        Step::OneOf(vec![129, 4, ADVERTISEMENT]),
+    ];
+    program(field::V6_NEXT_HEADER, &[(Protocol::ICMPV6.0, kinds)])
+}
+
 /// Nothing: for a socket that only sends.
 pub(crate) fn nothing() -> Vec<Instruction> {
     vec![plain(code::RETURN, NOTHING)]

@@ -152,7 +152,7 @@ fn wall_clock() -> Duration {
 }
 
 /// A packet socket that hears what the program lets through.
-fn capture(ether_type: EtherType, program: &[Instruction]) -> Result<OwnedFd> {
+pub(crate) fn capture(ether_type: EtherType, program: &[Instruction]) -> Result<OwnedFd> {
     let doing = "open a packet socket";
     let socket = open(AddressFamily::PACKET, SocketType::DGRAM, None, doing)?
         .ok_or_else(|| unsupported(doing))?;

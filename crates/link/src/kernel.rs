@@ -104,6 +104,11 @@ impl Interface {
         self.hardware == libc::ARPHRD_ETHER && self.mac.is_some() && !is_quiet
     }
 
+    /// Whether it leads nowhere but to this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.flags & flag(libc::IFF_LOOPBACK) != 0
+    }
+
     /// Whether packets can go out: it is up and has a carrier.
     pub(crate) fn is_up(&self) -> bool {
         let wanted = flag(libc::IFF_UP) | flag(libc::IFF_RUNNING);
@@ -179,6 +184,52 @@ impl Kernel {
         }
         let request = Request::new(kind::GET_LINK, kind::REQUEST, &[0; 16]);
         self.ask_link(request.attribute(attribute::link::NAME, &text))
+    }
+
+    /// Every interface, at most `most`.
+    pub(crate) fn interfaces(&mut self, most: usize) -> io::Result<Vec<Interface>> {
+        let mut found = Vec::new();
+        let request = Request::new(kind::GET_LINK, kind::REQUEST | kind::DUMP, &[0; 16]);
+        self.ask(request, |message| {
+            if message.kind == kind::NEW_LINK
+                && found.len() < most
+                && let Some(interface) = read_interface(message)
+            {
+                found.push(interface);
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Hands over every address of this machine: its interface, itself, and its prefix's length.
+    pub(crate) fn addresses(&mut self, mut each: impl FnMut(u32, IpAddr, u8)) -> io::Result<()> {
+        let request = Request::new(kind::GET_ADDRESS, kind::REQUEST | kind::DUMP, &[0; 8]);
+        self.ask(request, |message| {
+            if message.kind == kind::NEW_ADDRESS
+                && let Some((index, address)) = read_address(message)
+                && let Some(prefix) = message.payload.get(1)
+            {
+                each(index, address, *prefix);
+            }
+        })
+    }
+
+    /// Hands over what the kernel knows of the neighbours on an interface: their addresses, and
+    /// where each is, whether or not it was heard from lately.
+    pub(crate) fn neighbours(
+        &mut self,
+        interface: u32,
+        mut each: impl FnMut(IpAddr, MacAddress),
+    ) -> io::Result<()> {
+        let request = Request::new(kind::GET_NEIGHBOUR, kind::REQUEST | kind::DUMP, &[0; 12]);
+        self.ask(request, |message| {
+            if message.kind == kind::NEW_NEIGHBOUR
+                && let Some((index, address, mac)) = read_known(message)
+                && index == interface
+            {
+                each(address, mac);
+            }
+        })
     }
 
     fn ask_link(&mut self, request: Request) -> io::Result<Option<Interface>> {
@@ -536,6 +587,17 @@ pub(crate) fn read_neighbour(message: &Message<'_>) -> Option<MacAddress> {
     mac.try_into().ok().map(MacAddress)
 }
 
+/// Reads an `ndmsg` and its attributes: interface, address and where a neighbour is or was.
+pub(crate) fn read_known(message: &Message<'_>) -> Option<(u32, IpAddr, MacAddress)> {
+    let (fixed, attributes) = message.split(12)?;
+    let mac = attributes.get(attribute::neighbour::LINK_ADDRESS)?;
+    Some((
+        u32_at(fixed, 4)?,
+        attributes.address(attribute::neighbour::DESTINATION)?,
+        MacAddress(mac.try_into().ok()?),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -598,6 +660,7 @@ mod tests {
             let _ = (read_route(&message), read_neighbour(&message));
             let _ = (read_prefix(&message, true), read_label(&message));
             read_own_networks(&message, &mut Vec::new());
+            let _ = read_known(&message);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use portolan_scan::Zones;
 use portolan_scan::clock::Clock;
 use portolan_scan::device::{DeviceError, RouteError};
 use portolan_wire::MacAddress;
@@ -33,6 +34,8 @@ pub struct Options {
     pub interface: Option<String>,
     /// Sends from this address, to destinations of its family.
     pub source: Option<IpAddr>,
+    /// Sends to these link-local addresses over these interfaces.
+    pub zones: Zones,
 }
 
 impl Options {
@@ -42,6 +45,7 @@ impl Options {
             ports,
             interface: None,
             source: None,
+            zones: Zones::NONE,
         }
     }
 }
@@ -70,6 +74,8 @@ pub struct Link<C> {
     /// By their indices.
     interfaces: HashMap<u32, Interface>,
     cells: Cells,
+    /// The interfaces with their addresses, once they were needed.
+    own: Option<Vec<crate::local::Interface>>,
     ways: Ways,
     neighbours: Neighbours,
     /// Packets whose neighbour has answered, and that have not left yet.
@@ -124,6 +130,7 @@ impl<C: Clock> Link<C> {
         let asked = Asked {
             source: options.source,
             interface,
+            zones: options.zones.clone(),
         };
         outlets.restrict(&asked)?;
         Ok(Self {
@@ -136,6 +143,7 @@ impl<C: Clock> Link<C> {
             paths: Vec::new(),
             interfaces: HashMap::new(),
             cells: Cells::default(),
+            own: None,
             ways: Ways::default(),
             neighbours: Neighbours::default(),
             freed: VecDeque::new(),
@@ -230,6 +238,7 @@ impl<C: Clock> Link<C> {
         self.cells.forget();
         self.ways.clear();
         self.interfaces.clear();
+        self.own = None;
         for path in &mut self.paths {
             path.gateway_mac = None;
             // Where the kernel cannot be asked, sending shows what is wrong.

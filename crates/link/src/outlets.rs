@@ -119,7 +119,7 @@ impl RawPair {
 }
 
 /// A packet socket that receives nothing.
-fn packet_socket() -> Result<OwnedFd> {
+pub(crate) fn packet_socket() -> Result<OwnedFd> {
     let doing = "open a packet socket";
     let socket = open(AddressFamily::PACKET, SocketType::DGRAM, None, doing)?
         .ok_or_else(|| unsupported(doing))?;

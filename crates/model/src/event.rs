@@ -9,6 +9,7 @@ use crate::mac::Mac;
 use crate::ports::{PortSet, PortSpec};
 use crate::service::Service;
 use crate::state::{PortState, Protocol, Reason, Technique};
+use crate::zone::Zones;
 
 /// A port of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +85,8 @@ pub struct Started {
     pub probes: u128,
     /// What decides the order.
     pub seed: u64,
+    /// Over which interfaces link-local addresses are reached.
+    pub zones: Zones,
 }
 
 impl Started {

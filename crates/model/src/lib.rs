@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Read in this order: [`target`] and [`address`] (where), [`ports`] and [`services`] (which
+//! Read in this order: [`target`], [`address`] and [`zone`] (where), [`ports`] and [`services`] (which
 //! ports), [`spec`] (the whole request), [`event`] (what a scan says as it runs), [`record`]
 //! (what was found, as a whole).
 
@@ -34,6 +34,7 @@ pub mod spec;
 pub mod special;
 pub mod state;
 pub mod target;
+pub mod zone;
 
 pub use address::AddressSet;
 pub use event::ScanEvent;
@@ -46,3 +47,4 @@ pub use shard::Shard;
 pub use spec::ScanSpec;
 pub use state::{PortState, Protocol, Reason, Technique};
 pub use target::Target;
+pub use zone::{Zone, Zoned, Zones};

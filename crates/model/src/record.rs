@@ -14,6 +14,7 @@ use crate::mac::Mac;
 use crate::ports::{PortBits, PortSet};
 use crate::service::Service;
 use crate::state::{PortState, Protocol, Reason};
+use crate::zone::Zoned;
 
 /// A scan and everything it found. Hosts and ports are in numeric order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -219,6 +220,14 @@ impl ScanRecord {
                 }
                 outcome => outcome,
             },
+        }
+    }
+
+    /// An address of the scan with its zone, where it has one.
+    pub fn zoned(&self, address: IpAddr) -> Zoned {
+        match &self.started {
+            Some(started) => started.zones.zoned(address),
+            None => address.into(),
         }
     }
 

@@ -37,6 +37,14 @@ pub enum ScopeError {
         /// The word.
         text: String,
     },
+    /// An interface: a scope is about addresses, on whatever link.
+    #[error("the scope `{text}` names an interface: expected addresses alone, as `{without}`")]
+    Zone {
+        /// The word.
+        text: String,
+        /// The word without the interface.
+        without: String,
+    },
 }
 
 /// Addresses that a scan may not go to.
@@ -80,6 +88,12 @@ impl Scope {
                     text: part.to_owned(),
                     source,
                 })?;
+                if target.zone().is_some() {
+                    return Err(ScopeError::Zone {
+                        text: part.to_owned(),
+                        without: target.unzoned().to_string(),
+                    });
+                }
                 let addresses = target.addresses().ok_or_else(|| ScopeError::Name {
                     text: part.to_owned(),
                 })?;
@@ -163,6 +177,14 @@ mod tests {
         assert_eq!(
             Scope::new(["example.org"]).unwrap_err().to_string(),
             "the scope `example.org` is a name: expected an address, a network or a range"
+        );
+    }
+
+    #[test]
+    fn an_interface_is_no_part_of_a_scope() {
+        assert_eq!(
+            Scope::new(["-fe80::1%eth0"]).unwrap_err().to_string(),
+            "the scope `-fe80::1%eth0` names an interface: expected addresses alone, as `fe80::1`"
         );
     }
 }

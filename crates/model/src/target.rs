@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::address::{AddressSet, AddressSetBuilder, MAX_RUNS};
+use crate::zone::{Zone, ZoneError, split};
 
 /// What one word of the target list means.
 ///
@@ -33,6 +34,14 @@ pub enum Target {
     Octets(OctetRanges),
     /// A host name, to be looked up.
     Name(HostName),
+    /// Link-local IPv6 addresses on the link of an interface (RFC 4007, 11): `fe80::1%eth0`,
+    /// `fe80::%eth0/64`, `fe80::1-fe80::9%eth0`.
+    Zoned {
+        /// Which: an address, a network or a range.
+        target: Box<Self>,
+        /// The interface.
+        zone: Zone,
+    },
 }
 
 /// Four octets, each any of a set of values.
@@ -190,15 +199,41 @@ pub enum TargetError {
         /// The word.
         text: String,
     },
-    /// An IPv6 address with a zone (RFC 4007, 11).
-    #[error("`{text}` names an interface by `%`: zones of IPv6 addresses are not supported yet")]
-    Zone {
+    /// What stands after the `%` is no interface (RFC 4007, 11).
+    #[error("`{text}` names no interface after its `%`: {source}")]
+    BadZone {
         /// The word.
         text: String,
-        /// The address before the zone.
-        address: Ipv6Addr,
-        /// The zone: most often an interface.
+        /// What is wrong with it.
+        source: ZoneError,
+    },
+    /// An interface after an address that is reached without one.
+    #[error(
+        "`{text}` names the interface `{zone}`, which only link-local addresses (fe80::/10) need"
+    )]
+    NotLinkLocal {
+        /// The word.
+        text: String,
+        /// The word without the interface.
+        without: String,
+        /// The interface.
         zone: String,
+    },
+    /// A range from one interface to another, or an interface that is named twice.
+    #[error("`{text}` names two interfaces: `{first}` and `{second}`")]
+    TwoZones {
+        /// The word.
+        text: String,
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Several addresses, or a name, where one address belongs.
+    #[error("`{text}` is not one address")]
+    NotOne {
+        /// The word.
+        text: String,
     },
     /// Neither an address nor a possible name.
     #[error("`{text}` is no address and no host name: {why}")]
@@ -276,11 +311,15 @@ impl TargetError {
             Self::NotIpv4 { text, .. } if is_port(text) => {
                 Some(format!("to scan port {text}, write `-p {text}`"))
             }
-            Self::Zone { address, zone, .. } if address.is_unicast_link_local() => Some(format!(
-                "write `{address}` and scan by SYN packets (`--syn`): they leave by the interface \
-                 that `ip route get {address}` names, which is to be `{zone}`"
+            Self::BadZone { .. } => Some(
+                "write the name or the number of an interface, as in `fe80::1%eth0`: `ip link` \
+                 lists them"
+                    .to_owned(),
+            ),
+            Self::NotLinkLocal { without, .. } => Some(format!(
+                "write `{without}`: the routing table knows its interface"
             )),
-            Self::Zone { address, .. } => Some(format!("write `{address}`")),
+            Self::TwoZones { .. } => Some("write a target for each interface".to_owned()),
             Self::NameWithPrefix { .. } => {
                 Some("look the name up first, and write the network's address".to_owned())
             }
@@ -303,12 +342,29 @@ impl Target {
             Self::Range { first, last } => Some(AddressSet::from_range(*first, *last)),
             Self::Octets(octets) => Some(octets.addresses()),
             Self::Name(_) => None,
+            Self::Zoned { target, .. } => target.addresses(),
         }
     }
 
     /// Whether it names one host: an address or a name.
-    pub const fn is_single(&self) -> bool {
-        matches!(self, Self::Address(_) | Self::Name(_))
+    pub fn is_single(&self) -> bool {
+        matches!(self.unzoned(), Self::Address(_) | Self::Name(_))
+    }
+
+    /// The interface that it names.
+    pub const fn zone(&self) -> Option<&Zone> {
+        match self {
+            Self::Zoned { zone, .. } => Some(zone),
+            _ => None,
+        }
+    }
+
+    /// The target without its interface.
+    pub fn unzoned(&self) -> &Self {
+        match self {
+            Self::Zoned { target, .. } => target,
+            other => other,
+        }
     }
 }
 
@@ -421,6 +477,11 @@ impl fmt::Display for Target {
             Self::Range { first, last } => write!(f, "{first}-{last}"),
             Self::Octets(octets) => write!(f, "{octets}"),
             Self::Name(name) => write!(f, "{name}"),
+            Self::Zoned { target, zone } => match &**target {
+                // RFC 4007, 11.7: the prefix comes last.
+                Self::Network { network, prefix } => write!(f, "{network}%{zone}/{prefix}"),
+                target => write!(f, "{target}%{zone}"),
+            },
         }
     }
 }
@@ -463,12 +524,8 @@ fn read(text: &str) -> Result<Target, TargetError> {
             },
         });
     }
-    if let Some((address, zone)) = with_zone(text) {
-        return Err(TargetError::Zone {
-            text: text.to_owned(),
-            address,
-            zone: zone.to_owned(),
-        });
+    if let Some(target) = zoned(text) {
+        return target;
     }
     if let Some((address, prefix)) = text.split_once('/') {
         return network(text, address, prefix);
@@ -522,12 +579,83 @@ fn read(text: &str) -> Result<Target, TargetError> {
     text.parse().map(Target::Name)
 }
 
-/// `fe80::1%eth0` in its parts, in brackets or not, with or without a prefix after it.
-fn with_zone(text: &str) -> Option<(Ipv6Addr, &str)> {
-    let text = text.strip_prefix('[').unwrap_or(text);
-    let (address, zone) = text.split_once('%')?;
-    let zone = zone.split([']', '/']).next().unwrap_or(zone);
-    Some((address.parse().ok()?, zone))
+/// Reads `fe80::1%eth0`, `fe80::%eth0/64`, `fe80::/64%eth0` and `fe80::1-fe80::9%eth0`, in
+/// brackets or not; `None` for what names no interface.
+fn zoned(text: &str) -> Option<Result<Target, TargetError>> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    if !bare.contains('%') {
+        return None;
+    }
+    let (plain, first, second) = if let Some((address, prefix)) = bare.split_once('/') {
+        let (address, first) = match address.split_once('%') {
+            None => (address, None),
+            Some((address, zone)) => (address, Some(zone)),
+        };
+        let (prefix, second) = match prefix.split_once('%') {
+            None => (prefix, None),
+            Some((prefix, zone)) => (prefix, Some(zone)),
+        };
+        address.parse::<IpAddr>().ok()?;
+        (format!("{address}/{prefix}"), first, second)
+    } else if let Some(((first, one), (last, other))) =
+        bare.match_indices('-').find_map(|(at, _)| {
+            let (left, right) = (bare.get(..at)?, bare.get(at + 1..)?);
+            Some((split(left)?, split(right)?))
+        })
+    {
+        (format!("{first}-{last}"), one, other)
+    } else {
+        let (address, zone) = bare.split_once('%')?;
+        address.parse::<IpAddr>().ok()?;
+        (address.to_owned(), Some(zone), None)
+    };
+    Some(in_zone(text, &plain, first, second))
+}
+
+/// The target `plain` on the link of the one interface that is named.
+fn in_zone(
+    text: &str,
+    plain: &str,
+    first: Option<&str>,
+    second: Option<&str>,
+) -> Result<Target, TargetError> {
+    if let (Some(first), Some(second)) = (first, second)
+        && first != second
+    {
+        return Err(TargetError::TwoZones {
+            text: text.to_owned(),
+            first: first.to_owned(),
+            second: second.to_owned(),
+        });
+    }
+    let named = first.or(second).unwrap_or_default();
+    let zone: Zone = named.parse().map_err(|source| TargetError::BadZone {
+        text: text.to_owned(),
+        source,
+    })?;
+    let target = read(plain)?;
+    let is_local = |address: IpAddr| match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let set = target.addresses().unwrap_or_default();
+    if !set
+        .ranges()
+        .all(|(first, last)| is_local(first) && is_local(last))
+    {
+        return Err(TargetError::NotLinkLocal {
+            text: text.to_owned(),
+            without: target.to_string(),
+            zone: named.to_owned(),
+        });
+    }
+    Ok(Target::Zoned {
+        target: Box::new(target),
+        zone,
+    })
 }
 
 /// `host:port` in its parts, also where no port follows the colon.

@@ -194,10 +194,16 @@ impl Services {
         })
     }
 
-    /// Asks a port, if it is open; `name` is what its host was called.
-    ///
-    /// `said` is what the service has said already.
-    pub(crate) fn ask(&mut self, fact: &PortFact, name: Option<String>, said: Vec<u8>) {
+    /// Asks a port, if it is open; `name` is what its host was called, `said` what the service has
+    /// said already, and `scope` the number of the interface that a link-local address is reached
+    /// over.
+    pub(crate) fn ask(
+        &mut self,
+        fact: &PortFact,
+        name: Option<String>,
+        said: Vec<u8>,
+        scope: Option<u32>,
+    ) {
         if fact.state != PortState::Open {
             return;
         }
@@ -210,6 +216,7 @@ impl Services {
             name,
             rtt: fact.rtt,
             said,
+            scope: scope.unwrap_or(0),
             ..Target::new(address, protocol, port)
         };
         if self.ask.send(target).is_ok() {

@@ -7,7 +7,9 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use portolan_model::target::HostName;
-use portolan_model::{AddressSet, PortList, PortSet, PortSpec, Protocol};
+use portolan_model::{
+    AddressSet, PortList, PortSet, PortSpec, Protocol, Target, Zone, Zoned, Zones,
+};
 use portolan_scan::Plan;
 use serde::Serialize;
 
@@ -28,6 +30,8 @@ const PAIRS: u64 = 5;
 /// What would be scanned.
 struct Listing {
     addresses: AddressSet,
+    /// Over which interfaces some of them are asked, as they were named.
+    zones: Zones,
     /// Names that are to be looked up; how many addresses they have is not known.
     names: Vec<HostName>,
     /// What is said of targets that no host can have as its address.
@@ -49,9 +53,23 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
         .partition(|target| runner::no_host(target).is_some());
     let problems: Vec<_> = no_hosts.iter().filter_map(runner::no_host).collect();
     let (addresses, names) = runner::without_lookup(&targets);
-    let (excluded, excluded_names) = runner::without_lookup(&places.exclude);
+    let (anywhere, over): (Vec<Target>, Vec<Target>) = places
+        .exclude
+        .into_iter()
+        .partition(|target| target.zone().is_none());
+    let (mut excluded, excluded_names) = runner::without_lookup(&anywhere);
+    let mut zones: Zones = in_zones(&targets).collect();
+    for (zone, addresses) in in_zones(&over) {
+        for link in zones.links().filter(|link| link.zone == zone) {
+            let others = addresses.without(&link.addresses);
+            excluded = excluded.union(&addresses.without(&others));
+        }
+    }
+    let addresses = addresses.without(&excluded);
+    zones.retain(&addresses);
     let listing = Listing {
-        addresses: addresses.without(&excluded),
+        addresses,
+        zones,
         names: names
             .into_iter()
             .filter(|name| !excluded_names.contains(name))
@@ -95,6 +113,13 @@ fn asked_ports(list: PortList, args: &PortArgs) -> Result<PortSpec> {
     })
 }
 
+/// The addresses of targets that name an interface, by it.
+fn in_zones(targets: &[Target]) -> impl Iterator<Item = (Zone, AddressSet)> {
+    targets
+        .iter()
+        .filter_map(|target| Some((*target.zone()?, target.addresses()?)))
+}
+
 impl Listing {
     fn probes(&self) -> Wide {
         let ports = self.ports.tcp().len() + self.ports.udp().len();
@@ -118,8 +143,24 @@ impl Listing {
             .map_err(|_| "these are more probes than one scan takes, which is 2^63")?;
         Ok((0..PAIRS)
             .map_while(|position| plan.at(position))
-            .map(|pair| SocketAddr::new(pair.address, pair.port).to_string())
+            .map(|pair| match self.zones.zoned(pair.address) {
+                Zoned { zone: None, .. } => SocketAddr::new(pair.address, pair.port).to_string(),
+                zoned => format!("[{zoned}]:{}", pair.port),
+            })
             .collect())
+    }
+
+    /// The addresses as they are shown: those of an interface apart from the others.
+    fn ranges(&self) -> Vec<String> {
+        let links = self.zones.links();
+        let plain = links.fold(self.addresses.clone(), |left, link| {
+            left.without(&link.addresses)
+        });
+        let zoned = self.zones.links().flat_map(|link| {
+            let ranges = link.addresses.ranges();
+            ranges.map(move |ends| format!("{}%{}", range(ends), link.zone))
+        });
+        plain.ranges().map(range).chain(zoned).collect()
     }
 
     fn text(&self) -> String {
@@ -130,11 +171,9 @@ impl Listing {
                 "addresses  {}",
                 grouped(Wide::addresses(&self.addresses))
             );
-            text += &shortened(
-                self.addresses.ranges().map(range),
-                RANGES,
-                self.addresses.runs(),
-            );
+            let ranges = self.ranges();
+            let count = ranges.len();
+            text += &shortened(ranges.into_iter(), RANGES, count);
         }
         if !self.names.is_empty() {
             let _ = writeln!(
@@ -177,8 +216,8 @@ impl Listing {
     fn json(&self) -> std::result::Result<String, serde_json::Error> {
         let shown = Shown {
             addresses: Wide::addresses(&self.addresses).to_string(),
-            ranges: self.addresses.ranges().take(RANGES).map(range).collect(),
-            ranges_in_all: self.addresses.runs(),
+            ranges: self.ranges().into_iter().take(RANGES).collect(),
+            ranges_in_all: self.ranges().len(),
             names: self.names.iter().map(HostName::as_str).collect(),
             left_out: &self.left_out,
             tcp_ports: self.ports.of(Protocol::Tcp).to_string(),

@@ -23,12 +23,14 @@ mod request;
 mod rules;
 mod runner;
 mod scan;
+mod search;
 mod serve;
 mod server_args;
 mod signals;
 mod sweep;
 mod targets;
 mod terminal;
+mod zones;
 
 use std::ffi::OsString;
 use std::io;

@@ -237,14 +237,14 @@ fn of_family(targets: &[Target], args: &NameArgs) -> Result<()> {
         (_, true) => ("-6", "IPv6"),
         _ => return Ok(()),
     };
-    let other = targets.iter().find(|target| match target {
+    let other = targets.iter().find(|target| match target.unzoned() {
         Target::Address(address)
         | Target::Network {
             network: address, ..
         }
         | Target::Range { first: address, .. } => address.is_ipv4() == args.ipv6,
         Target::Octets(_) => args.ipv6,
-        Target::Name(_) => false,
+        Target::Name(_) | Target::Zoned { .. } => false,
     });
     other.map_or(Ok(()), |target| {
         Err(Failure::new(format!(

@@ -9,22 +9,27 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use jiff::Timestamp;
 use portolan_detect::{Detector, RuleSet};
-use portolan_link::{Datagrams, Link, Options, Rights};
+use portolan_link::{Datagrams, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{Endpoint, HostName, NameKind, Outcome, PortFact, Problem, Reached};
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::{Discovery, Names};
 use portolan_model::special::{Special, without_special};
 use portolan_model::target::HostName as Name;
-use portolan_model::{AddressSet, Protocol, ScanEvent, ScanSpec, Scope, Target, Technique};
+use portolan_model::zone::Link;
+use portolan_model::{
+    AddressSet, Protocol, ScanEvent, ScanSpec, Scope, Target, Technique, Zone, Zones,
+};
 use portolan_scan::clock::SystemClock;
 use portolan_scan::syn::SOURCE_PORTS;
 use portolan_scan::udp::Payloads;
-use portolan_scan::{Control, Request};
+use portolan_scan::{Control, Request, Search};
 use portolan_server::Earlier;
 
 use crate::detect::{self, Services};
 use crate::names::{self, Found, Reverse};
+use crate::search;
+use crate::zones::Links;
 
 /// How many events wait between the engine and who reads them; a full channel slows the engine.
 const ROOM: usize = 4096;
@@ -42,11 +47,22 @@ pub(crate) fn engine(
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> portolan_scan::Result<()> {
+    let search::Prepared { request, notes } = search::prepare(request, control);
+    let request = &request;
+    let sink = &mut search::telling(notes, sink);
+    if request.addresses.is_empty() {
+        search::of_nobody(request, control, sink);
+        return Ok(());
+    }
     let refused = |why: String| portolan_scan::Error::Device { why };
     let clock = SystemClock::start();
     let mut link = None;
     if asks_by_packets(request) {
-        let opened = Link::open(clock, &Options::new(SOURCE_PORTS));
+        let options = Options {
+            zones: request.zones.clone(),
+            ..Options::new(SOURCE_PORTS)
+        };
+        let opened = portolan_link::Link::open(clock, &options);
         link = Some(opened.map_err(|error| refused(error.to_string()))?);
         // The sockets are open; nothing that comes from the network meets a right.
         portolan_link::drop_capabilities().map_err(|error| refused(error.to_string()))?;
@@ -180,6 +196,16 @@ pub(crate) enum Error {
     /// An address that scans may not go to.
     #[error(transparent)]
     OutOfScope(#[from] OutOfScope),
+    /// An address that is on two links.
+    #[error("{address} is asked for over `{first}` and over `{second}`")]
+    TwoLinks {
+        /// The address.
+        address: IpAddr,
+        /// One interface.
+        first: Zone,
+        /// The other.
+        second: Zone,
+    },
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] portolan_scan::Error),
@@ -220,24 +246,34 @@ pub(crate) fn prepare(
     let answers = names::forward(wanted, settings, control).ok_or(Error::Stopped)?;
 
     let excluded = excluded(spec, &answers)?;
+    let mut places = Places::default();
+    let mut accepted: Vec<&Target> = Vec::new();
 
     let mut addresses = AddressSetBuilder::default();
     let mut typed: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
     let mut problems: Vec<Problem> = Vec::new();
     for target in &spec.targets {
         let Target::Name(name) = target else {
-            match no_host(target) {
-                Some(problem) if !problems.contains(&problem) => problems.push(problem),
-                Some(_) => {}
-                None => push_target(&mut addresses, target),
+            let placed = match no_host(target).or_else(|| places.is_anycast(target)) {
+                Some(problem) => Err(problem),
+                None => places.add(target, spec, &mut addresses),
+            };
+            match placed {
+                Ok(()) => accepted.push(target),
+                Err(problem) if !problems.contains(&problem) => problems.push(problem),
+                Err(_) => {}
             }
             continue;
         };
         match answers.get(name) {
             Some(Ok(found)) => {
                 let chosen = choose(found, spec.names);
-                push_all(&mut addresses, &chosen);
                 for address in chosen {
+                    let target = Target::Address(address);
+                    if let Err(problem) = places.add(&target, spec, &mut addresses) {
+                        problems.push(problem);
+                        continue;
+                    }
                     let names = typed.entry(address).or_default();
                     if !names.contains(name) {
                         names.push(name.clone());
@@ -259,14 +295,17 @@ pub(crate) fn prepare(
         }
     }
     let all = addresses.build();
-    let addresses = all.without(&excluded);
+    let mut zones = places.zones()?;
+    let excluded = excluded.over(&zones);
     let addresses = if spec.sweep.is_some() {
-        ordinary(&spec.targets, &typed, &excluded, &mut problems)
+        ordinary(&accepted, &typed, &excluded, &mut problems)
     } else {
-        addresses
+        all.without(&excluded)
     };
-    if addresses.is_empty() {
-        let why = match (all.is_empty(), problems.is_empty()) {
+    let searches = places.searches(&excluded);
+    if addresses.is_empty() && searches.is_empty() {
+        let is_empty = all.is_empty() && places.searches.is_empty();
+        let why = match (is_empty, problems.is_empty()) {
             (false, _) if spec.sweep.is_some() => {
                 "every target is excluded, or special and not named"
             }
@@ -278,12 +317,18 @@ pub(crate) fn prepare(
     }
     // Here alone, after names, for the shell and the server: nothing is asked that was not held
     // against the scope.
-    scope.check(&addresses)?;
+    let everything = searches.iter().fold(addresses.clone(), |all, search| {
+        all.union(&search.addresses)
+    });
+    scope.check(&everything)?;
+    zones.retain(&everything);
     typed.retain(|address, _| addresses.contains(*address));
-    let (techniques, note) = techniques(spec, &addresses);
+    let (techniques, note) = techniques(spec, &everything);
     Ok(Prepared {
         request: Request {
             addresses,
+            zones,
+            searches,
             ports: spec.ports.clone(),
             techniques,
             pace: spec.pace.clone(),
@@ -344,8 +389,9 @@ fn best_technique(
 }
 
 /// What is to be left out, names looked up.
-fn excluded(spec: &ScanSpec, answers: &names::Forward) -> Result<AddressSet, Error> {
+fn excluded(spec: &ScanSpec, answers: &names::Forward) -> Result<Excluded, Error> {
     let mut excluded = AddressSetBuilder::default();
+    let mut over = Vec::new();
     for target in &spec.exclude {
         match target {
             Target::Name(name) => match answers.get(name) {
@@ -358,15 +404,141 @@ fn excluded(spec: &ScanSpec, answers: &names::Forward) -> Result<AddressSet, Err
                 }
                 None => {}
             },
+            Target::Zoned { target, zone } => {
+                over.extend(
+                    target
+                        .addresses()
+                        .map(|addresses| (addresses, zone.clone())),
+                );
+            }
             other => push_target(&mut excluded, other),
         }
     }
-    Ok(excluded.build())
+    Ok(Excluded {
+        anywhere: excluded.build(),
+        over,
+    })
+}
+
+/// What is left out.
+struct Excluded {
+    /// Over every interface.
+    anywhere: AddressSet,
+    /// Over one.
+    over: Vec<(AddressSet, Zone)>,
+}
+
+impl Excluded {
+    /// All of it that concerns these interfaces.
+    fn over(self, zones: &Zones) -> AddressSet {
+        let mut all = self.anywhere;
+        for (addresses, zone) in &self.over {
+            let is_meant = |link: &&Link| link.zone == *zone || zone.number() == Some(link.index);
+            for link in zones.links().filter(is_meant) {
+                let others = addresses.without(&link.addresses);
+                all = all.union(&addresses.without(&others));
+            }
+        }
+        all
+    }
+}
+
+/// Where the targets are: over which interfaces, and which of them are searched for hosts.
+#[derive(Default)]
+struct Places {
+    links: Links,
+    zones: BTreeMap<(u32, Zone), AddressSetBuilder>,
+    searches: Vec<Search>,
+}
+
+impl Places {
+    /// Adds the addresses of a target, which is no name. Of a target that cannot be asked, what
+    /// is said of it.
+    fn add(
+        &mut self,
+        target: &Target,
+        spec: &ScanSpec,
+        into: &mut AddressSetBuilder,
+    ) -> Result<(), Problem> {
+        let over = self.links.over(target)?;
+        let Some(addresses) = target.addresses() else {
+            return Ok(());
+        };
+        let searched = match spec.sweep {
+            None => self.links.searched(target, over.as_ref()),
+            Some(_) => None,
+        };
+        match searched {
+            Some(_) if spec.shard.is_some() => {
+                return Err(Problem {
+                    about: target.to_string(),
+                    message: format!(
+                        "cannot scan `{target}` in shards: its hosts are found as the scan runs"
+                    ),
+                    hint: Some("scan it without `--shard`, or name its hosts".to_owned()),
+                    left_out: true,
+                });
+            }
+            Some(interface) => self.searches.push(Search {
+                target: target.to_string(),
+                addresses: addresses.clone(),
+                interface: interface.index,
+            }),
+            None => into.push_set(&addresses),
+        }
+        if let Some(over) = over {
+            let link = self.zones.entry((over.index, over.zone)).or_default();
+            link.push_set(&addresses);
+        }
+        Ok(())
+    }
+
+    /// Which addresses are reached over which interface.
+    ///
+    /// # Errors
+    /// [`Error::TwoLinks`] for an address that is asked for over two.
+    fn zones(&mut self) -> Result<Zones, Error> {
+        let mut zones = Zones::NONE;
+        for ((index, zone), addresses) in std::mem::take(&mut self.zones) {
+            zones
+                .add(&addresses.build(), &zone, index)
+                .map_err(|(address, first)| Error::TwoLinks {
+                    address,
+                    first,
+                    second: zone.clone(),
+                })?;
+        }
+        Ok(zones)
+    }
+
+    /// What is said of an address that means all routers of a link and no host.
+    fn is_anycast(&mut self, target: &Target) -> Option<Problem> {
+        let Target::Address(address) = target.unzoned() else {
+            return None;
+        };
+        self.links.is_routers_anycast(*address).then(|| Problem {
+            about: target.to_string(),
+            message: format!(
+                "cannot scan `{target}`: this is the anycast address of the routers of its network"
+            ),
+            hint: Some("write the addresses of the routers themselves".to_owned()),
+            left_out: true,
+        })
+    }
+
+    /// What is searched, without what is excluded.
+    fn searches(&self, excluded: &AddressSet) -> Vec<Search> {
+        let left = self.searches.iter().map(|search| Search {
+            addresses: search.addresses.without(excluded),
+            ..search.clone()
+        });
+        left.filter(|search| !search.addresses.is_empty()).collect()
+    }
 }
 
 /// What a sweep of these targets asks: no special block that none of them names.
 fn ordinary(
-    targets: &[Target],
+    targets: &[&Target],
     typed: &BTreeMap<IpAddr, Vec<Name>>,
     excluded: &AddressSet,
     problems: &mut Vec<Problem>,
@@ -376,8 +548,7 @@ fn ordinary(
         .map(|&address| AddressSet::from_range(address, address));
     let of_words = targets
         .iter()
-        .filter(|target| no_host(target).is_none())
-        .filter_map(Target::addresses)
+        .filter_map(|target| target.addresses())
         .map(|set| set.canonical());
     let each: Vec<_> = of_words
         .chain(of_names)
@@ -668,7 +839,8 @@ impl Stream<'_> {
         if let Some(services) = &mut self.services {
             let typed = self.prepared.typed.get(&fact.endpoint.address);
             let name = typed.and_then(|names| names.first());
-            services.ask(fact, name.map(ToString::to_string), said);
+            let scope = self.prepared.request.zones.index_of(fact.endpoint.address);
+            services.ask(fact, name.map(ToString::to_string), said, scope);
         }
     }
 

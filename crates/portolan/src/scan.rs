@@ -357,6 +357,13 @@ pub(crate) fn plain(error: &runner::Error) -> Failure {
             )
         }
         runner::Error::Exclude { source, .. } => failure.hint(source.hint()),
+        runner::Error::TwoLinks { .. } => {
+            failure.hint("one scan asks an address over one interface: scan them one by one")
+        }
+        runner::Error::Engine(portolan_scan::Error::TooLarge { .. }) => failure.hint(
+            "name fewer addresses; of a large network of IPv6 the hosts are found only where it \
+             is on a link of this machine",
+        ),
         runner::Error::OutOfScope(_) => {
             failure.hint("the scope stands in `--scope` and in the configuration file")
         }

@@ -1,10 +1,11 @@
 //! One port a row (RFC 4180), for spreadsheets and scripts.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 
 use jiff::Timestamp;
-use portolan_model::{HostRecord, PortRecord, PortState, Protocol, Reason, ScanRecord, Service};
+use portolan_model::{
+    HostRecord, PortRecord, PortState, Protocol, Reason, ScanRecord, Service, Zoned,
+};
 
 use crate::escape::csv;
 use crate::format::WriteOptions;
@@ -21,6 +22,7 @@ pub(crate) fn write(
     // RFC 4180 ends lines with CR and LF.
     write!(out, "{HEADER}\r\n")?;
     for (&address, host) in &record.hosts {
+        let address = &record.zoned(address);
         for (&(protocol, port), found) in &host.ports {
             let row = Row {
                 protocol,
@@ -61,7 +63,7 @@ struct Row {
 impl Row {
     fn write(
         &self,
-        address: IpAddr,
+        address: &Zoned,
         host: &HostRecord,
         found: Option<&PortRecord>,
         out: &mut dyn Write,

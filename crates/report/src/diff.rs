@@ -6,11 +6,9 @@
 
 mod render;
 
-use std::net::IpAddr;
-
 use portolan_model::event::Outcome;
 use portolan_model::{
-    HostRecord, PortSet, PortState, Protocol, Reason, ScanRecord, Service, Technique,
+    HostRecord, PortSet, PortState, Protocol, Reason, ScanRecord, Service, Technique, Zoned,
 };
 use serde::Serialize;
 
@@ -33,7 +31,7 @@ pub struct Diff {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostChange {
     /// Its address.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// The name it goes by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -68,7 +66,7 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PortChange {
     /// Whose port.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// The name its host goes by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -87,7 +85,7 @@ pub struct PortChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServiceChange {
     /// Whose port.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// The name its host goes by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -173,8 +171,11 @@ pub fn diff(old: &ScanRecord, new: &ScanRecord) -> Diff {
     asked_alike(&old, &new, &mut diff);
     let mut unsure = [0usize; 2];
     for (&address, host) in &old.record.hosts {
-        match new.record.hosts.get(&address) {
-            Some(now) => host_changes(address, (&old, host), (&new, now), &mut diff),
+        let (place, address) = (address, old.record.zoned(address));
+        // Over another interface it is another host.
+        let is_same = new.record.zoned(place) == address;
+        match new.record.hosts.get(&place).filter(|_| is_same) {
+            Some(now) => host_changes(&address, (&old, host), (&new, now), &mut diff),
             // It is not there in either.
             None if !host.is_up() => {}
             None if new.is_whole => diff.gone.push(HostChange::new(address, host)),
@@ -182,7 +183,9 @@ pub fn diff(old: &ScanRecord, new: &ScanRecord) -> Diff {
         }
     }
     for (&address, host) in &new.record.hosts {
-        if host.is_up() && !old.record.hosts.contains_key(&address) {
+        let (place, address) = (address, new.record.zoned(address));
+        let was_known = old.record.hosts.contains_key(&place) && old.record.zoned(place) == address;
+        if host.is_up() && !was_known {
             if old.is_whole {
                 diff.come.push(HostChange::new(address, host));
             } else {
@@ -245,7 +248,7 @@ fn asked_alike(old: &Side<'_>, new: &Side<'_>, diff: &mut Diff) {
 }
 
 fn host_changes(
-    address: IpAddr,
+    address: &Zoned,
     (old, before): (&Side<'_>, &HostRecord),
     (new, after): (&Side<'_>, &HostRecord),
     diff: &mut Diff,
@@ -274,7 +277,7 @@ fn host_changes(
                     ) && !is_same(&said, &says)
                     {
                         diff.services.push(ServiceChange {
-                            address,
+                            address: *address,
                             name: name.clone(),
                             protocol,
                             port,
@@ -296,7 +299,7 @@ fn host_changes(
                 before
             };
             diff.ports.push(PortChange {
-                address,
+                address: *address,
                 name: name.clone(),
                 port: PortName::new(shown, protocol, port),
                 change,
@@ -342,7 +345,7 @@ fn is_same(a: &Service, b: &Service) -> bool {
 }
 
 impl HostChange {
-    fn new(address: IpAddr, host: &HostRecord) -> Self {
+    fn new(address: Zoned, host: &HostRecord) -> Self {
         let open = host
             .ports
             .iter()

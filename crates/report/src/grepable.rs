@@ -20,7 +20,8 @@ pub(crate) fn write(
         view::ctime(view::start(record), &options.time_zone),
         visible(&record.args),
     )?;
-    for (address, host) in &record.hosts {
+    for (&address, host) in &record.hosts {
+        let address = record.zoned(address);
         // Brackets end the name for whoever reads it.
         let name = host.name().unwrap_or_default();
         let name = grepable(name).replace(['(', ')'], "|");

@@ -51,7 +51,7 @@ pub(crate) fn write(
         writeln!(out, "<p>No host was found up.</p>")?;
     }
     for (&address, found) in &record.hosts {
-        host(address, found, options, out)?;
+        host(record, address, found, options, out)?;
     }
     writeln!(
         out,
@@ -93,12 +93,13 @@ fn summary(record: &ScanRecord, started: &str, out: &mut dyn Write) -> io::Resul
 }
 
 fn host(
+    record: &ScanRecord,
     address: IpAddr,
     host: &HostRecord,
     options: &WriteOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let title = markup(&view::title(address, host));
+    let title = markup(&view::title(record, address, host));
     let rtt = host.rtt.map_or_else(String::new, |rtt| {
         format!(", answers in {}", view::round_trip(rtt))
     });

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use portolan_model::event::{HostLink, HostName, HostUp, PortFact};
 use portolan_model::ports::PortBits;
-use portolan_model::{PortState, Protocol, Reason, ScanEvent, ScanRecord};
+use portolan_model::{PortState, Protocol, Reason, ScanEvent, ScanRecord, Zones};
 use serde::Serialize as _;
 
 pub(crate) use read::read;
@@ -35,6 +35,7 @@ pub struct JsonLines<W: io::Write> {
     version: String,
     open_only: bool,
     begun: bool,
+    zones: Zones,
     gathered: BTreeMap<IpAddr, Gathered>,
 }
 
@@ -53,6 +54,7 @@ impl<W: io::Write> JsonLines<W> {
             version: version.into(),
             open_only,
             begun: false,
+            zones: Zones::NONE,
             gathered: BTreeMap::new(),
         }
     }
@@ -65,6 +67,7 @@ impl<W: io::Write> JsonLines<W> {
         match event {
             ScanEvent::Started(started) => {
                 let record = Record::started(started, &self.args, &self.version);
+                self.zones = started.zones.clone();
                 self.line(record)?;
             }
             ScanEvent::HostUp(up) => self.line(Record::host_up(up))?,
@@ -163,6 +166,10 @@ impl<W: io::Write> JsonLines<W> {
         if !self.begun {
             record.v = Some(VERSION);
             self.begun = true;
+        }
+        if !self.zones.is_empty() {
+            let zone = record.address().and_then(|address| self.zones.of(address));
+            record.zone = zone.map(ToString::to_string);
         }
         // One call a line, so that a reader of a growing file sees whole lines.
         let mut line = Vec::with_capacity(256);

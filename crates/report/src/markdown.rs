@@ -22,7 +22,11 @@ pub(crate) fn write(
         writeln!(out, "- Problem: {}", markdown(&problem.line()))?;
     }
     for (&address, host) in &record.hosts {
-        writeln!(out, "\n## {}\n", markdown(&view::title(address, host)))?;
+        writeln!(
+            out,
+            "\n## {}\n",
+            markdown(&view::title(record, address, host))
+        )?;
         if let Some(mac) = host.mac {
             writeln!(out, "MAC address: {mac}\n")?;
         }

@@ -21,7 +21,7 @@ pub(crate) fn write(
         visible(&record.args),
     )?;
     for (&address, host) in &record.hosts {
-        let title = view::title(address, host);
+        let title = view::title(record, address, host);
         writeln!(out, "Portolan scan report for {}", visible(&title))?;
         let is = if host.is_up() { "is up" } else { "seems down" };
         match host.rtt {

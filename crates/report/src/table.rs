@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
-use portolan_model::event::{PortFact, ServiceFact};
-use portolan_model::{HostRecord, PortState, ScanRecord, Service};
+use portolan_model::event::{Endpoint, PortFact, ServiceFact};
+use portolan_model::{HostRecord, PortState, ScanRecord, Service, Zones};
 
 use crate::escape::{truncate, visible, width};
 use crate::view;
@@ -62,6 +63,7 @@ pub fn write(record: &ScanRecord, options: &TableOptions, out: &mut dyn Write) -
         if position > 0 && !only_hosts {
             writeln!(out)?;
         }
+        let address = record.zoned(address);
         let mut title = match host.name() {
             Some(name) => format!("{address} ({name})"),
             None => address.to_string(),
@@ -191,21 +193,29 @@ fn wrap(text: &str, columns: usize, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// One line for what runs on a port, without an end: `192.0.2.1:443/tcp  ssl/http  nginx 1.22.1`.
-pub fn service_row(fact: &ServiceFact, options: &TableOptions) -> String {
-    let endpoint = fact.endpoint;
-    let at = std::net::SocketAddr::new(endpoint.address, endpoint.port);
-    let place = format!("{at}/{}", endpoint.protocol);
+/// `zones` are those of the scan.
+pub fn service_row(fact: &ServiceFact, zones: &Zones, options: &TableOptions) -> String {
+    let place = place(fact.endpoint, zones);
     let name = view::service_name(&fact.service);
     let version = view::version(&fact.service);
     let text = format!("{place:<25}  {:<8}  {}", visible(&name), visible(&version));
     truncate(text.trim_end(), options.width).into_owned()
 }
 
-/// One line for a port as it is found, without an end: `192.0.2.1:22/tcp  open  ssh`.
-pub fn row(fact: &PortFact, options: &TableOptions) -> String {
+/// `192.0.2.1:22/tcp`, `[fe80::1%eth0]:22/tcp`.
+fn place(endpoint: Endpoint, zones: &Zones) -> String {
+    let address = zones.zoned(endpoint.address);
+    match address.address {
+        IpAddr::V4(_) => format!("{address}:{}/{}", endpoint.port, endpoint.protocol),
+        IpAddr::V6(_) => format!("[{address}]:{}/{}", endpoint.port, endpoint.protocol),
+    }
+}
+
+/// One line for a port as it is found, without an end: `192.0.2.1:22/tcp  open  ssh`. `zones` are
+/// those of the scan.
+pub fn row(fact: &PortFact, zones: &Zones, options: &TableOptions) -> String {
     let endpoint = fact.endpoint;
-    let at = std::net::SocketAddr::new(endpoint.address, endpoint.port);
-    let place = format!("{at}/{}", endpoint.protocol);
+    let place = place(endpoint, zones);
     let service = Service::by_number(endpoint.port, endpoint.protocol)
         .map_or_else(|| "unknown".to_owned(), |service| service.name);
     let rtt = fact.rtt.map_or_else(String::new, view::round_trip);

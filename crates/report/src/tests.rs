@@ -176,6 +176,7 @@ fn started() -> impl Strategy<Value = Started> {
                 addresses,
                 probes,
                 seed,
+                zones: portolan_model::Zones::NONE,
             },
         )
 }

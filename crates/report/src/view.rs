@@ -279,7 +279,8 @@ pub(crate) fn summary(record: &ScanRecord) -> String {
 }
 
 /// The host as people call it: `localhost (127.0.0.1)`, or the address alone.
-pub(crate) fn title(address: IpAddr, host: &HostRecord) -> String {
+pub(crate) fn title(record: &ScanRecord, address: IpAddr, host: &HostRecord) -> String {
+    let address = record.zoned(address);
     match host.name() {
         Some(name) => format!("{name} ({address})"),
         None => address.to_string(),

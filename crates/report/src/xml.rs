@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use portolan_model::event::{NameKind, Outcome};
 use portolan_model::service::Method;
-use portolan_model::{HostRecord, Protocol, ScanRecord, Service};
+use portolan_model::{HostRecord, Protocol, ScanRecord, Service, Zone};
 
 pub(crate) use read::read;
 
@@ -62,7 +62,8 @@ pub(crate) fn write(
     }
     writeln!(out, "<verbose level=\"0\"/>\n<debugging level=\"0\"/>")?;
     for (&address, found) in &record.hosts {
-        host(address, found, options, out)?;
+        let zone = record.zoned(address).zone;
+        host(address, zone.as_ref(), found, options, out)?;
     }
     runstats(record, options, out)?;
     writeln!(out, "</nmaprun>")
@@ -70,6 +71,7 @@ pub(crate) fn write(
 
 fn host(
     address: IpAddr,
+    zone: Option<&Zone>,
     host: &HostRecord,
     options: &WriteOptions,
     out: &mut dyn Write,
@@ -109,13 +111,22 @@ fn host(
         }
         writeln!(out, "</ports>")?;
     }
+    // What readers know as an address holds no zone: it stands beside.
+    let scripts = zone.is_some() || host.answers_all.is_some();
+    if scripts {
+        write!(out, "<hostscript>")?;
+    }
+    if let Some(zone) = zone {
+        let zone = markup(zone.as_str());
+        write!(out, r#"<script id="zone" output="{zone}"/>"#)?;
+    }
     if let Some(found) = &host.answers_all {
-        writeln!(
+        write!(
             out,
             concat!(
-                r#"<hostscript><script id="{}" output="{}">"#,
+                r#"<script id="{}" output="{}">"#,
                 r#"<elem key="asked">{}</elem><elem key="answered">{}</elem>"#,
-                r#"<elem key="windowless">{}</elem></script></hostscript>"#
+                r#"<elem key="windowless">{}</elem></script>"#
             ),
             match found.protocol {
                 Protocol::Tcp => "answers-all",
@@ -126,6 +137,9 @@ fn host(
             found.answered,
             found.windowless,
         )?;
+    }
+    if scripts {
+        writeln!(out, "</hostscript>")?;
     }
     if let Some(rtt) = host.rtt {
         let srtt = rtt.as_micros();

@@ -81,6 +81,7 @@ fn record() -> ScanRecord {
             addresses: 1,
             probes: 2004,
             seed: 7,
+            zones: portolan_model::Zones::NONE,
         }),
         hosts: BTreeMap::from([(address(), host)]),
         problems: Vec::new(),
@@ -321,6 +322,7 @@ fn fact(port: u16, state: PortState, reason: Reason) -> PortFact {
 fn a_live_row_says_where_what_and_how_fast() {
     let row = table::row(
         &fact(22, PortState::Open, Reason::SynAck),
+        &portolan_model::Zones::NONE,
         &TableOptions::default(),
     );
     insta::assert_snapshot!(row, @r##"192.0.2.1:22/tcp           open      ssh                   0.12 ms"##);

@@ -111,6 +111,7 @@ fn record(hosts: Vec<(&str, HostRecord)>, outcome: Option<Outcome>) -> ScanRecor
             addresses: 4,
             probes: 4 * 65_536,
             seed: 7,
+            zones: portolan_model::Zones::NONE,
         }),
         finished: outcome.map(|outcome| Finished {
             at: time(END),

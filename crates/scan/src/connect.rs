@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
+use portolan_model::Zones;
+
 use crate::clock::{Clock, SystemClock};
 use crate::transport::{Answer, Job, Transport};
 
@@ -49,19 +51,32 @@ struct Handle {
 }
 
 impl Connections {
-    /// Starts `threads` workers that hold at most `sockets` sockets between them.
+    /// Starts `threads` workers that hold at most `sockets` sockets between them, and reach
+    /// link-local addresses over the interfaces of `zones`.
     ///
     /// # Errors
     /// When a thread or its epoll instance cannot be made.
-    pub fn start(clock: SystemClock, threads: usize, sockets: usize) -> io::Result<Self> {
+    pub fn start(
+        clock: SystemClock,
+        threads: usize,
+        sockets: usize,
+        zones: &Zones,
+    ) -> io::Result<Self> {
+        let zones = Arc::new(zones.clone());
         let (report, answers) = crossbeam_channel::unbounded();
         let is_over = Arc::new(AtomicBool::new(false));
         let each = (sockets / threads.max(1)).max(1);
         let workers = (0..threads.max(1))
             .map(|number| {
                 let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
-                let (worker, bell) =
-                    Worker::new(clock, queue, is_over.clone(), report.clone(), each)?;
+                let (worker, bell) = Worker::new(
+                    clock,
+                    queue,
+                    is_over.clone(),
+                    report.clone(),
+                    each,
+                    Arc::clone(&zones),
+                )?;
                 let thread = std::thread::Builder::new()
                     .name(format!("connect-{number}"))
                     .stack_size(256 * 1024)

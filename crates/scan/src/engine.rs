@@ -243,7 +243,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
         let (protocol, silent) = (self.plan.protocol(), self.options.silent);
         let mut problems = self.limited.notes(protocol, silent);
-        problems.extend(self.unreached.problems());
+        problems.extend(self.unreached.problems(self.plan));
         for problem in problems {
             (self.sink)(ScanEvent::Problem(problem));
         }

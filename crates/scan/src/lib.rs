@@ -28,7 +28,9 @@ mod unreached;
 pub use control::Control;
 pub use error::{Error, Result};
 pub use plan::Plan;
-pub use request::{Request, Settled, settled_in};
+pub use request::{Request, Search, Settled, settled_in};
 pub use run::{UDP_BUDGET, run, run_syn, run_udp};
 pub use several::{RunsOne, run_several};
 pub use sweep::run_sweep;
+
+pub use portolan_model::Zones;

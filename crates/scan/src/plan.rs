@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use portolan_model::event::Endpoint;
-use portolan_model::{AddressSet, PortSet, Protocol, Shard};
+use portolan_model::{AddressSet, PortSet, Protocol, Shard, Zoned, Zones};
 
 use crate::divide::Divisor;
 use crate::error::{Error, Result};
@@ -30,6 +30,7 @@ const BLOCK_HOSTS: u64 = 1 << 16;
 #[derive(Debug, Clone)]
 pub struct Plan {
     addresses: AddressSet,
+    zones: Zones,
     protocol: Protocol,
     ports: Vec<u16>,
     hosts: Permutation,
@@ -69,6 +70,7 @@ impl Plan {
         let order = Permutation::new(hosts, mix(seed ^ 0x686f_7374)).ok_or_else(too_large)?;
         Ok(Self {
             addresses,
+            zones: Zones::NONE,
             protocol,
             ports: ports.iter().collect(),
             hosts: order,
@@ -78,6 +80,18 @@ impl Plan {
             block_hosts: (BLOCK_PAIRS / count).clamp(1, BLOCK_HOSTS).min(hosts),
             seed,
         })
+    }
+
+    /// The same plan, of which link-local addresses are reached over these interfaces.
+    #[must_use]
+    pub fn with_zones(mut self, zones: Zones) -> Self {
+        self.zones = zones;
+        self
+    }
+
+    /// An address of the plan as it is shown: with its zone, where it has one.
+    pub fn zoned(&self, address: IpAddr) -> Zoned {
+        self.zones.zoned(address)
     }
 
     /// The same plan in larger blocks, for a scan that looks for hosts first.

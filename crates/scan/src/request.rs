@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use portolan_model::event::Reached;
 use portolan_model::spec::{Discovery, Pace, Sweep};
 use portolan_model::{
-    AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Shard, Technique,
+    AddressSet, PortSet, PortSpec, PortState, Protocol, ScanRecord, Shard, Technique, Zones,
 };
 
 use crate::udp::Payloads;
@@ -23,6 +23,11 @@ pub(crate) const LISTED_SILENT: u128 = 16;
 pub struct Request {
     /// Where to look.
     pub addresses: AddressSet,
+    /// Networks of links of this machine, too large to ask each address, whose hosts are to be
+    /// found and added to `addresses` first.
+    pub searches: Vec<Search>,
+    /// Over which interfaces those of them that are link-local are reached.
+    pub zones: Zones,
     /// Which ports.
     pub ports: PortSpec,
     /// How to ask: at least one.
@@ -43,6 +48,17 @@ pub struct Request {
     pub payloads: Payloads,
     /// How far an earlier part has come: what was asked before is not asked again.
     pub from: Reached,
+}
+
+/// A network on a link of this machine, in which hosts are to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// The target, as it is shown.
+    pub target: String,
+    /// Its addresses.
+    pub addresses: AddressSet,
+    /// The number of the link's interface.
+    pub interface: u32,
 }
 
 impl Request {

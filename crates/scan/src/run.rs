@@ -69,7 +69,7 @@ pub fn run(
     let plan = plan(request, Technique::Connect)?;
     let sockets = raise_descriptor_limit();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let transport = Connections::start(clock, threads.min(4), sockets)
+    let transport = Connections::start(clock, threads.min(4), sockets, &request.zones)
         .map_err(|source| Error::Sockets { source })?;
     let options = options(request, sockets);
     Ok(carry_out(
@@ -143,7 +143,8 @@ pub(crate) fn syn_options(request: &Request) -> Options {
 fn plan(request: &Request, technique: Technique) -> Result<Plan> {
     let protocol = technique.protocol();
     let plan = |ports: &PortSet| {
-        let plan = Plan::new(request.addresses.clone(), protocol, ports, request.seed)?;
+        let plan = Plan::new(request.addresses.clone(), protocol, ports, request.seed)?
+            .with_zones(request.zones.clone());
         match request.shard {
             None => Ok(plan),
             Some(shard) => plan.of_shard(shard),
@@ -187,6 +188,7 @@ fn carry_out<T: Transport, C: Clock>(
         addresses: plan.host_count().into(),
         probes: if only_hosts { 0 } else { plan.len().into() },
         seed: request.seed,
+        zones: request.zones.clone(),
     }));
     let settled = &request.settled;
     let mut pass = |event: ScanEvent| {

@@ -124,6 +124,7 @@ pub fn run_sweep<D: Device, C: Clock + Clone>(
         addresses: request.addresses.len(),
         probes: space.len(),
         seed: request.seed,
+        zones: request.zones.clone(),
     }));
     let options = syn_options(request);
     let sweep = Sweep {
@@ -713,8 +714,12 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             .min(self.given.limits.longest_wait);
         let until = self.given.clock.now() + wait;
         let mut answers = Vec::new();
-        while !self.is_over() && self.given.clock.now() < until {
-            let wake = until.min(self.given.clock.now() + ATTENTION);
+        // Once more after the time: on a busy machine, answers may have come in time and wait.
+        let mut is_late = false;
+        while !self.is_over() && !is_late {
+            let now = self.given.clock.now();
+            is_late = now >= until;
+            let wake = until.min(now + ATTENTION).max(now);
             self.given.transport.poll(wake, &mut answers);
             for answer in answers.drain(..) {
                 self.take(&answer);

@@ -7,6 +7,8 @@ use portolan_model::AddressSet;
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{Endpoint, Problem};
 
+use crate::plan::Plan;
+
 /// Up to so many runs of addresses are named in a message.
 const NAMED: usize = 8;
 
@@ -45,10 +47,14 @@ impl Unreached {
     }
 
     /// A message for each kind of it.
-    pub(crate) fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
+    pub(crate) fn problems<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = Problem> + 'a {
         let without_route = self.any_without_route.then(|| {
             let set = self.no_route.clone().build();
-            let about = named(&set);
+            let about = match set.len() {
+                1 => set.at(0).map(|only| plan.zoned(only).to_string()),
+                _ => None,
+            };
+            let about = about.unwrap_or_else(|| named(&set));
             let first = set
                 .at(0)
                 .map_or_else(String::new, |first| format!(" {first}"));
@@ -61,10 +67,11 @@ impl Unreached {
                 left_out: true,
             }
         });
-        let failed = self.failed.iter().map(|(why, (endpoint, count))| {
+        let failed = self.failed.iter().map(move |(why, (endpoint, count))| {
+            let address = plan.zoned(endpoint.address);
             let about = match endpoint.port {
-                0 => endpoint.address.to_string(),
-                port => format!("{} port {port}", endpoint.address),
+                0 => address.to_string(),
+                port => format!("{address} port {port}"),
             };
             let others = match count {
                 1 => String::new(),
@@ -109,13 +116,18 @@ mod tests {
 
     use super::*;
 
+    fn plan() -> Plan {
+        let set = AddressSet::from_range([192, 0, 2, 0].into(), [192, 0, 2, 255].into());
+        Plan::new(set, Protocol::Tcp, &(1..=3).collect(), 1).unwrap()
+    }
+
     #[test]
     fn addresses_without_a_route_are_one_message() {
         let mut unreached = Unreached::default();
         for last in 1..=9 {
             unreached.no_route(IpAddr::from([192, 0, 2, last]));
         }
-        let problems: Vec<_> = unreached.problems().collect();
+        let problems: Vec<_> = unreached.problems(&plan()).collect();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].message, "no route to 192.0.2.1-192.0.2.9");
         assert!(unreached.is_left_out());
@@ -126,7 +138,7 @@ mod tests {
         let mut unreached = Unreached::default();
         unreached.no_host("192.0.2.255".parse().unwrap());
         let problems: Vec<_> = unreached
-            .problems()
+            .problems(&plan())
             .map(|problem| problem.message)
             .collect();
         assert_eq!(
@@ -148,7 +160,7 @@ mod tests {
             unreached.failed(endpoint, "operation not permitted".to_owned());
         }
         let problems: Vec<_> = unreached
-            .problems()
+            .problems(&plan())
             .map(|problem| problem.message)
             .collect();
         assert_eq!(

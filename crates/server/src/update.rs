@@ -1,9 +1,10 @@
 //! Many events of a scan as one message.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-use portolan_model::{PortSet, PortState, Protocol, Reason, ScanEvent, Service as Known};
+use portolan_model::{
+    PortSet, PortState, Protocol, Reason, ScanEvent, Service as Known, Zoned, Zones,
+};
 use serde::Serialize;
 
 use crate::api::views::{Name, Progress, ResultItem, Scan, ScanProblem, Service, millis};
@@ -42,7 +43,7 @@ pub(crate) struct Update {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct FoundHost {
     /// Its address.
-    pub(crate) host: IpAddr,
+    pub(crate) host: Zoned,
     /// Its names, as far as they are new.
     pub(crate) names: Vec<Name>,
 }
@@ -51,7 +52,7 @@ pub(crate) struct FoundHost {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Rest {
     /// The host's address.
-    pub(crate) host: IpAddr,
+    pub(crate) host: Zoned,
     /// The protocol.
     pub(crate) protocol: Protocol,
     /// What each is.
@@ -66,7 +67,7 @@ pub(crate) struct Rest {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct FoundService {
     /// The host's address.
-    pub(crate) host: IpAddr,
+    pub(crate) host: Zoned,
     /// The protocol.
     pub(crate) protocol: Protocol,
     /// The port's number.
@@ -76,9 +77,9 @@ pub(crate) struct FoundService {
 }
 
 /// Where a port is.
-pub(crate) type Place = (IpAddr, Protocol, u16);
+pub(crate) type Place = (Zoned, Protocol, u16);
 
-type Same = (IpAddr, Protocol, PortState, Reason);
+type Same = (Zoned, Protocol, PortState, Reason);
 
 impl Update {
     /// What `events` say together, and which of their open ports are new.
@@ -86,6 +87,7 @@ impl Update {
         topic: String,
         state: String,
         events: &[ScanEvent],
+        zones: &Zones,
         new: &BTreeSet<Place>,
     ) -> Self {
         let mut update = Self {
@@ -93,23 +95,24 @@ impl Update {
             state,
             ..Self::default()
         };
-        let mut hosts: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
+        let mut hosts: BTreeMap<Zoned, Vec<Name>> = BTreeMap::new();
         let mut rest: BTreeMap<Same, Vec<(u16, u16)>> = BTreeMap::new();
         for event in events {
             match event {
                 ScanEvent::HostUp(up) => {
-                    hosts.entry(up.address).or_default();
+                    hosts.entry(zones.zoned(up.address)).or_default();
                 }
                 ScanEvent::HostName(name) => hosts
-                    .entry(name.address)
+                    .entry(zones.zoned(name.address))
                     .or_default()
                     .push((name.name.clone(), name.kind).into()),
                 ScanEvent::Port(fact) => {
                     let place = fact.endpoint;
+                    let host = zones.zoned(place.address);
                     if is_notable(fact.state, fact.reason) {
                         let guess = Known::by_number(place.port, place.protocol);
                         update.ports.push(ResultItem {
-                            host: place.address,
+                            host,
                             name: None,
                             protocol: place.protocol,
                             port: place.port,
@@ -118,11 +121,11 @@ impl Update {
                             rtt_ms: fact.rtt.map(millis),
                             ttl: fact.ttl,
                             at: fact.at,
-                            new: new.contains(&(place.address, place.protocol, place.port)),
+                            new: new.contains(&(host, place.protocol, place.port)),
                             service: guess.map(Service::from),
                         });
                     } else {
-                        rest.entry((place.address, place.protocol, fact.state, fact.reason))
+                        rest.entry((host, place.protocol, fact.state, fact.reason))
                             .or_default()
                             .push((place.port, place.port));
                     }
@@ -131,7 +134,7 @@ impl Update {
                     update
                         .ports
                         .extend(fact.ports.iter().map(|port| ResultItem {
-                            host: fact.address,
+                            host: zones.zoned(fact.address),
                             name: None,
                             protocol: fact.protocol,
                             port,
@@ -140,16 +143,21 @@ impl Update {
                             rtt_ms: None,
                             ttl: None,
                             at: fact.at,
-                            new: new.contains(&(fact.address, fact.protocol, port)),
+                            new: new.contains(&(zones.zoned(fact.address), fact.protocol, port)),
                             service: Known::by_number(port, fact.protocol).map(Service::from),
                         }));
                 }
                 ScanEvent::Ports(fact) => rest
-                    .entry((fact.address, fact.protocol, fact.state, fact.reason))
+                    .entry((
+                        zones.zoned(fact.address),
+                        fact.protocol,
+                        fact.state,
+                        fact.reason,
+                    ))
                     .or_default()
                     .extend_from_slice(fact.ports.ranges()),
                 ScanEvent::Service(fact) => update.services.push(FoundService {
-                    host: fact.endpoint.address,
+                    host: zones.zoned(fact.endpoint.address),
                     protocol: fact.endpoint.protocol,
                     port: fact.endpoint.port,
                     service: fact.service.clone().into(),
@@ -193,17 +201,17 @@ impl Update {
 }
 
 /// The open ports that events tell of.
-pub(crate) fn open_in(events: &[ScanEvent]) -> Vec<Place> {
+pub(crate) fn open_in(events: &[ScanEvent], zones: &Zones) -> Vec<Place> {
     let mut open = Vec::new();
     for event in events {
         match event {
             ScanEvent::Port(fact) if fact.state == PortState::Open => {
                 let place = fact.endpoint;
-                open.push((place.address, place.protocol, place.port));
+                open.push((zones.zoned(place.address), place.protocol, place.port));
             }
             ScanEvent::Ports(fact) if fact.state == PortState::Open => {
                 let ports = fact.ports.iter();
-                open.extend(ports.map(|port| (fact.address, fact.protocol, port)));
+                open.extend(ports.map(|port| (zones.zoned(fact.address), fact.protocol, port)));
             }
             _ => {}
         }
@@ -244,8 +252,14 @@ mod tests {
             .map(|number| port(number, PortState::Closed, Reason::ConnRefused))
             .into();
         events.push(port(22, PortState::Open, Reason::SynAck));
-        let new = BTreeSet::from_iter(open_in(&events));
-        let update = Update::gather("scan:1".to_owned(), "running".to_owned(), &events, &new);
+        let new = BTreeSet::from_iter(open_in(&events, &Zones::NONE));
+        let update = Update::gather(
+            "scan:1".to_owned(),
+            "running".to_owned(),
+            &events,
+            &Zones::NONE,
+            &new,
+        );
         assert!(update.ports[0].new);
         assert_eq!(update.rest.len(), 1);
         assert_eq!(update.rest[0].ports, "3-5,9");
@@ -258,7 +272,13 @@ mod tests {
     fn progress_alone_is_a_moment() {
         let events = [ScanEvent::Progress(Far::default())];
         let none = BTreeSet::new();
-        let update = Update::gather("scan:1".to_owned(), "running".to_owned(), &events, &none);
+        let update = Update::gather(
+            "scan:1".to_owned(),
+            "running".to_owned(),
+            &events,
+            &Zones::NONE,
+            &none,
+        );
         assert!(update.is_moment() && update.progress.is_some());
     }
 }

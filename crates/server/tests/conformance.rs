@@ -62,6 +62,7 @@ impl Runner for Pretence {
             addresses: 1,
             probes: 1,
             seed: job.seed,
+            zones: portolan_model::Zones::NONE,
         }));
         sink(ScanEvent::HostUp(HostUp {
             address,

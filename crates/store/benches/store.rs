@@ -50,6 +50,7 @@ fn write(store: &Store, what: &str, hosts: u32, open_every: u16) -> Result<ScanI
         addresses: hosts.into(),
         probes: 0,
         seed: 1,
+        zones: portolan_model::Zones::NONE,
     })])?;
     // Hosts in groups of 256, their ports in turn: what a permuted plan comes to after HostDone.
     for group in 0..hosts.div_ceil(256) {

@@ -1,9 +1,7 @@
 //! What has changed: between two scans of the same targets, and over all scans.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
-use portolan_model::{PortState, Protocol, Reason, Service};
+use portolan_model::{PortState, Protocol, Reason, Service, Zoned};
 use rusqlite::{Connection, Row, params};
 
 use crate::codec::{
@@ -50,7 +48,7 @@ pub struct Change {
     /// When.
     pub at: Timestamp,
     /// The host.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// The protocol.
     pub protocol: Protocol,
     /// The port.
@@ -65,7 +63,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interval {
     /// The host.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// The protocol.
     pub protocol: Protocol,
     /// The port.
@@ -120,7 +118,7 @@ impl Store {
     /// [`Error::BadCursor`](crate::Error::BadCursor) for a cursor of another list.
     pub fn timeline(
         &self,
-        address: Option<IpAddr>,
+        address: Option<Zoned>,
         since: Option<Timestamp>,
         after: Option<&Cursor>,
         limit: usize,
@@ -186,7 +184,7 @@ impl Store {
     /// When the history cannot be read.
     pub fn port_history(
         &self,
-        address: IpAddr,
+        address: impl Into<Zoned>,
         protocol: Protocol,
         port: u16,
     ) -> Result<Vec<Interval>> {
@@ -214,7 +212,7 @@ impl Store {
     ///
     /// # Errors
     /// When the history cannot be read.
-    pub fn ports_now(&self, address: IpAddr) -> Result<Vec<Interval>> {
+    pub fn ports_now(&self, address: impl Into<Zoned>) -> Result<Vec<Interval>> {
         self.read(|connection| {
             let mut intervals = connection.prepare_cached(&format!(
                 "SELECT {INTERVAL} FROM port_state WHERE address = ?1 AND end_scan IS NULL

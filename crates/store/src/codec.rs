@@ -8,9 +8,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use portolan_model::{PortState, Protocol, Reason};
+use portolan_model::{PortState, Protocol, Reason, Zone, Zoned};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::error::{Error, Result};
+use crate::scan::ScanId;
 
 /// States by their number on disk; new ones are added at the end.
 const STATES: [PortState; 4] = [
@@ -135,22 +137,67 @@ pub(crate) fn protocol_of(number: i64) -> Result<Protocol> {
     }
 }
 
-/// An address as bytes that sort as addresses do.
-pub(crate) fn address_bytes(address: IpAddr) -> Vec<u8> {
+/// An address as bytes that sort as addresses do; the interface of a link-local one follows.
+pub(crate) fn address_bytes(address: impl Into<Zoned>) -> Vec<u8> {
+    let Zoned { address, zone } = address.into();
+    let zone = zone.as_ref().map_or("", Zone::as_str).as_bytes();
     match address {
         IpAddr::V4(v4) => [&[4][..], &v4.octets()].concat(),
-        IpAddr::V6(v6) => [&[6][..], &v6.octets()].concat(),
+        IpAddr::V6(v6) => [&[6][..], &v6.octets(), zone].concat(),
     }
 }
 
+/// The last bytes that stand for an address, over whatever interface.
+pub(crate) fn last_address_bytes(address: IpAddr) -> Vec<u8> {
+    let mut bytes = address_bytes(address);
+    bytes.push(u8::MAX);
+    bytes
+}
+
 /// The address that [`address_bytes`] wrote.
-pub(crate) fn address_of(bytes: &[u8]) -> Result<IpAddr> {
-    match bytes {
-        [4, rest @ ..] => <[u8; 4]>::try_from(rest).ok().map(IpAddr::from),
-        [6, rest @ ..] => <[u8; 16]>::try_from(rest).ok().map(IpAddr::from),
-        _ => None,
+pub(crate) fn address_of(bytes: &[u8]) -> Result<Zoned> {
+    let bad = || Error::damaged("an address", format!("{} bytes are none", bytes.len()));
+    let (address, zone) = match bytes {
+        [4, rest @ ..] => {
+            let octets = <[u8; 4]>::try_from(rest).map_err(|_| bad())?;
+            return Ok(IpAddr::from(octets).into());
+        }
+        [6, rest @ ..] => rest.split_first_chunk::<16>().ok_or_else(bad)?,
+        _ => return Err(bad()),
+    };
+    let zone = match zone {
+        [] => None,
+        zone => {
+            let zone = str::from_utf8(zone).ok().and_then(|zone| zone.parse().ok());
+            Some(zone.ok_or_else(bad)?)
+        }
+    };
+    Ok(Zoned {
+        address: IpAddr::from(*address),
+        zone,
+    })
+}
+
+/// The bytes by which a scan knows an address: where its interface is not told, that of the scan.
+pub(crate) fn address_in(connection: &Connection, scan: ScanId, address: Zoned) -> Result<Vec<u8>> {
+    let key = address_bytes(address);
+    if address.zone.is_some() || !is_link_local(address.address) {
+        return Ok(key);
     }
-    .ok_or_else(|| Error::damaged("an address", format!("{} bytes are none", bytes.len())))
+    let found = connection
+        .prepare_cached(
+            "SELECT address FROM scan_host WHERE scan = ?1 AND address BETWEEN ?2 AND ?3 LIMIT 1",
+        )?
+        .query_row(
+            params![scan, key, last_address_bytes(address.address)],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(found.unwrap_or(key))
+}
+
+const fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// Consecutive ports of one protocol in one state.

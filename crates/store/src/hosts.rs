@@ -1,15 +1,14 @@
 //! Hosts: those of one scan, and those of all.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::NameKind;
-use portolan_model::{Mac, Reason, Target};
+use portolan_model::{Mac, Reason, Target, Zoned};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::changes::Interval;
-use crate::codec::{address_bytes, address_of, reason_of};
+use crate::codec::{address_bytes, address_of, last_address_bytes, reason_of};
 use crate::error::Result;
 use crate::fold::picture;
 use crate::page::{Cursor, Page};
@@ -24,7 +23,7 @@ pub type KnownPort = Interval;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanHost {
     /// Its address.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// Its names, the one to show first.
     pub names: Vec<(String, NameKind)>,
     /// How it is known to be up.
@@ -47,7 +46,7 @@ pub struct ScanHost {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownHost {
     /// Its address.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// The last name it was known by.
     pub name: Option<String>,
     /// When it was first found.
@@ -89,7 +88,7 @@ impl Store {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<ScanHost>> {
-        let after: Option<IpAddr> = after.map(Cursor::read).transpose()?;
+        let after: Option<Zoned> = after.map(Cursor::read).transpose()?;
         let after = after.map(address_bytes).unwrap_or_default();
         self.read(|connection| {
             must_exist(connection, id)?;
@@ -138,15 +137,16 @@ impl Store {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<KnownHost>> {
-        let after: Option<IpAddr> = after.map(Cursor::read).transpose()?;
+        let after: Option<Zoned> = after.map(Cursor::read).transpose()?;
         let after = after.map(address_bytes).unwrap_or_default();
         let within = filter.within.as_ref().and_then(Target::addresses);
-        let (mut low, mut high) = (Vec::new(), vec![u8::MAX; 17]);
+        let zone = filter.within.as_ref().and_then(Target::zone).copied();
+        let (mut low, mut high) = (Vec::new(), vec![u8::MAX; 33]);
         if let Some(within) = &within {
             let mut ranges = within.ranges();
             if let Some((first, last)) = ranges.next() {
                 low = address_bytes(first);
-                high = address_bytes(ranges.last().map_or(last, |(_, last)| last));
+                high = last_address_bytes(ranges.last().map_or(last, |(_, last)| last));
             }
         }
         let mut name = filter.name.clone();
@@ -168,7 +168,8 @@ impl Store {
                 let host = known_host(row)?;
                 if within
                     .as_ref()
-                    .is_some_and(|within| !within.contains(host.address))
+                    .is_some_and(|within| !within.contains(host.address.address))
+                    || zone.is_some_and(|zone| host.address.zone != Some(zone))
                 {
                     continue;
                 }
@@ -185,7 +186,7 @@ impl Store {
     ///
     /// # Errors
     /// When the history cannot be read.
-    pub fn host(&self, address: IpAddr) -> Result<Option<KnownHost>> {
+    pub fn host(&self, address: impl Into<Zoned>) -> Result<Option<KnownHost>> {
         self.read(|connection| {
             let mut host = connection.prepare_cached(
                 "SELECT address, name, first_seen, last_seen, last_scan, open, mac FROM host
@@ -201,7 +202,7 @@ impl Store {
     ///
     /// # Errors
     /// When the history cannot be read.
-    pub fn scans_of_host(&self, address: IpAddr, limit: usize) -> Result<Vec<ScanId>> {
+    pub fn scans_of_host(&self, address: impl Into<Zoned>, limit: usize) -> Result<Vec<ScanId>> {
         self.read(|connection| {
             let mut scans = connection.prepare_cached(
                 "SELECT scan FROM scan_host WHERE address = ?1 ORDER BY scan DESC LIMIT ?2",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use portolan_model::event::{Finished, NameKind, Outcome, Problem, Progress, Started};
-use portolan_model::{Mac, PortState, Protocol, Reason, ScanEvent, Service};
+use portolan_model::{Mac, PortState, Protocol, Reason, ScanEvent, Service, Zones};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::codec::{
@@ -26,6 +26,8 @@ const PARTS_AT_MOST: u32 = 64;
 /// What the writer remembers of a scan while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
+    /// Over which interfaces link-local addresses are asked, once that was looked at.
+    zones: Option<Zones>,
     /// The place of the next part.
     place: i64,
     /// How many parts each host has.
@@ -245,6 +247,8 @@ pub(crate) fn write(writer: &mut Writer, batch: &Batch) -> Result<()> {
 fn write_scan(writer: &mut Writer, scan: ScanId, pending: &PendingScan) -> Result<()> {
     if let Some(started) = &pending.started {
         write_start(&writer.connection, scan, started)?;
+        let running = writer.running.entry(scan).or_default();
+        running.zones = Some(started.zones.clone());
     }
     let mut new_hosts = 0;
     // In order of address, so that neighbours in the file are written together.
@@ -326,7 +330,8 @@ fn write_start(connection: &Connection, scan: ScanId, started: &Started) -> Resu
         .prepare_cached(
             "UPDATE scan SET started = coalesce(started, ?2), techniques = ?3,
                  ports = nullif(?4, json_extract(spec, '$.ports')),
-                 addresses = ?5, probes = ?6, seed = ?7, total = ?6 WHERE id = ?1",
+                 addresses = ?5, probes = ?6, seed = ?7, total = ?6,
+                 zones = nullif(?8, '') WHERE id = ?1",
         )?
         .execute(params![
             scan,
@@ -336,8 +341,23 @@ fn write_start(connection: &Connection, scan: ScanId, started: &Started) -> Resu
             started.addresses.to_string(),
             started.probes.to_string(),
             started.seed.cast_signed(),
+            started.zones.to_string(),
         ])?;
     Ok(())
+}
+
+/// Over which interfaces a scan asks link-local addresses.
+fn zones_of(writer: &mut Writer, scan: ScanId) -> Result<&Zones> {
+    let running = writer.running.entry(scan).or_default();
+    if running.zones.is_none() {
+        let text: Option<String> = writer
+            .connection
+            .prepare_cached("SELECT zones FROM scan WHERE id = ?1")?
+            .query_row([scan], |row| row.get(0))?;
+        let zones = text.unwrap_or_default().parse();
+        running.zones = Some(zones.map_err(|error| Error::damaged("the zones of a scan", error))?);
+    }
+    Ok(running.zones.get_or_insert_default())
 }
 
 /// Writes what is new of a host; returns 1 when the host itself is new, else 0.
@@ -347,7 +367,7 @@ fn write_host(
     address: IpAddr,
     host: &PendingHost,
 ) -> Result<i64> {
-    let key = address_bytes(address);
+    let key = address_bytes(zones_of(writer, scan)?.zoned(address));
     let before: Option<Option<String>> = writer
         .connection
         .prepare_cached("SELECT names FROM scan_host WHERE scan = ?1 AND address = ?2")?

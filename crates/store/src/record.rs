@@ -100,7 +100,7 @@ fn record(connection: &Connection, id: ScanId) -> Result<ScanRecord> {
         host.mac = row.get::<_, Option<[u8; 6]>>(7)?.map(Mac);
         let picture = fold::picture(connection, id, key)?;
         fill(connection, &mut host, &picture, &mut services)?;
-        record.hosts.insert(address_of(key)?, host);
+        record.hosts.insert(address_of(key)?.address, host);
     }
     Ok(record)
 }

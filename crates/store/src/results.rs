@@ -4,17 +4,18 @@
 //! the pictures of hosts, one host after the other, and never held as a whole.
 
 use std::cmp::Ordering;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::NameKind;
-use portolan_model::{PortState, Protocol, Reason, Service};
+use portolan_model::{PortState, Protocol, Reason, Service, Zoned};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{Code, address_bytes, address_of, protocol_number, protocol_of};
+use crate::codec::{
+    Code, address_bytes, address_in, address_of, last_address_bytes, protocol_number, protocol_of,
+};
 use crate::error::{Error, Result};
 use crate::fold;
 use crate::ingest::read_names;
@@ -102,7 +103,7 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultRow {
     /// The host.
-    pub address: IpAddr,
+    pub address: Zoned,
     /// The name to show beside it: the one typed, else the one looked up.
     pub name: Option<String>,
     /// The protocol.
@@ -182,7 +183,7 @@ enum SortValue {
 struct Position {
     key: SortKey,
     value: SortValue,
-    address: IpAddr,
+    address: Zoned,
     protocol: u8,
     port: u16,
 }
@@ -278,8 +279,8 @@ impl Store {
     pub fn new_ports(
         &self,
         id: ScanId,
-        open: &[(IpAddr, Protocol, u16)],
-    ) -> Result<Vec<(IpAddr, Protocol, u16)>> {
+        open: &[(Zoned, Protocol, u16)],
+    ) -> Result<Vec<(Zoned, Protocol, u16)>> {
         self.read(|connection| {
             let mut new = Vec::new();
             for &(address, protocol, port) in open {
@@ -315,12 +316,12 @@ impl Store {
     pub fn port_map(
         &self,
         id: ScanId,
-        address: IpAddr,
+        address: impl Into<Zoned>,
         protocol: Protocol,
     ) -> Result<Option<Vec<u8>>> {
         self.read(|connection| {
             crate::store::must_exist(connection, id)?;
-            let key = address_bytes(address);
+            let key = address_in(connection, id, address.into())?;
             let found = connection
                 .prepare_cached("SELECT 1 FROM scan_host WHERE scan = ?1 AND address = ?2")?
                 .query_row(params![id, key], |_| Ok(()))
@@ -337,7 +338,7 @@ impl Store {
 fn is_new(
     connection: &Connection,
     id: ScanId,
-    address: IpAddr,
+    address: Zoned,
     protocol: Protocol,
     port: u16,
 ) -> Result<bool> {
@@ -349,7 +350,12 @@ fn is_new(
                      AND (end_scan IS NULL OR end_scan >= ?1) AND (code - 1) / 16 = 0)",
         )?
         .query_row(
-            params![id, address_bytes(address), protocol_number(protocol), port],
+            params![
+                id,
+                address_in(connection, id, address)?,
+                protocol_number(protocol),
+                port
+            ],
             |row| row.get(0),
         )?)
 }
@@ -410,11 +416,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn names(&self, address: IpAddr) -> Result<Vec<(String, NameKind)>> {
+    fn names(&self, address: Zoned) -> Result<Vec<(String, NameKind)>> {
         let json: Option<Option<String>> = self
             .connection
             .prepare_cached("SELECT names FROM scan_host WHERE scan = ?1 AND address = ?2")?
-            .query_row(params![self.id, address_bytes(address)], |row| row.get(0))
+            .query_row(
+                params![self.id, address_in(self.connection, self.id, address)?],
+                |row| row.get(0),
+            )
             .optional()?;
         json.flatten().as_deref().map_or(Ok(Vec::new()), read_names)
     }
@@ -510,7 +519,7 @@ impl<'a> Source<'a> {
     }
 
     /// Whether a port is new, where the query asks for that.
-    fn is_new(&self, address: IpAddr, protocol: Protocol, port: u16, code: Code) -> Result<bool> {
+    fn is_new(&self, address: Zoned, protocol: Protocol, port: u16, code: Code) -> Result<bool> {
         if !self.asks_new || code.state() != PortState::Open {
             return Ok(false);
         }
@@ -518,7 +527,7 @@ impl<'a> Source<'a> {
     }
 
     fn each_picture(&self, take: &mut dyn FnMut(ResultRow) -> Result<Next>) -> Result<()> {
-        let (mut low, mut high) = (Vec::new(), vec![u8::MAX; 17]);
+        let (mut low, mut high) = (Vec::new(), vec![u8::MAX; 33]);
         if let Some(addresses) = self.query.addresses() {
             let mut ranges = addresses.ranges();
             let Some((first, mut last)) = ranges.next() else {
@@ -528,7 +537,7 @@ impl<'a> Source<'a> {
                 last = end;
             }
             low = address_bytes(first);
-            high = address_bytes(last);
+            high = last_address_bytes(last);
         }
         if let (SortKey::Host, Some(after)) = (self.sort.key, self.after) {
             match self.sort.order {
@@ -637,7 +646,7 @@ impl<'a> Source<'a> {
 /// A host whose ports are looked at.
 struct HostOf {
     key: Vec<u8>,
-    address: IpAddr,
+    address: Zoned,
     last: Timestamp,
     names: Vec<(String, NameKind)>,
 }

@@ -17,7 +17,7 @@ use crate::time::{micros, span, timestamp};
 use crate::writer::ScanWriter;
 
 const COLUMNS: &str = "id, state, spec, targets, args, version, who, detect, created, started,
-    techniques, ports, addresses, probes, seed, done, total, hosts, open, closed, filtered, unsure,
+    techniques, ports, addresses, probes, seed, zones, done, total, hosts, open, closed, filtered, unsure,
     finished, outcome, elapsed, hosts_up, hosts_down, sent, loss, missed, previous, changes,
     (SELECT count(*) FROM problem WHERE scan = id) AS problems,
     state NOT IN ('done', 'running') AND EXISTS (SELECT 1 FROM checkpoint WHERE scan = id) AS resumable";
@@ -418,6 +418,11 @@ fn started(row: &Row<'_>, spec: &ScanSpec) -> Result<Option<Started>> {
         addresses: wide(&row.get::<_, String>("addresses")?)?,
         probes: wide(&row.get::<_, String>("probes")?)?,
         seed: row.get::<_, i64>("seed")?.cast_unsigned(),
+        zones: row
+            .get::<_, Option<String>>("zones")?
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error| Error::damaged("the zones of a scan", error))?,
     }))
 }
 

@@ -12,6 +12,7 @@ pub(crate) const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0001-history.sql")),
     M::up(include_str!("migrations/0002-course-and-messages.sql")),
     M::up(include_str!("migrations/0003-mac.sql")),
+    M::up(include_str!("migrations/0004-zones.sql")),
 ];
 
 /// Which schema a database has: the number of steps taken.

@@ -8,9 +8,11 @@
 
 mod common;
 
+use std::net::IpAddr;
+
 use common::*;
 use jiff::Timestamp;
-use portolan_model::{Mac, PortState, Protocol, Reason, ScanEvent, ScanRecord};
+use portolan_model::{Mac, PortState, Protocol, Reason, ScanEvent, ScanRecord, Zoned};
 use portolan_store::{
     ChangeKind, Cursor, Error, HostFilter, Mode, Order, Query, ResultsRequest, Retention,
     ScanFilter, ScanState, Sort, SortKey, Store,
@@ -236,7 +238,7 @@ fn a_scan_without_changes_costs_next_to_nothing() {
 }
 
 /// A web server as an asker hears it: its answer holds the time.
-fn web(address: std::net::IpAddr, product: &str, heard: &str) -> ScanEvent {
+fn web(address: IpAddr, product: &str, heard: &str) -> ScanEvent {
     let mut event = service(address, 80, "http", product);
     if let ScanEvent::Service(fact) = &mut event {
         fact.service.evidence = Some(portolan_model::service::Evidence {
@@ -309,6 +311,83 @@ fn the_mac_address_of_a_host_is_kept_with_the_scan_and_the_host() {
 }
 
 #[test]
+fn the_same_address_over_two_interfaces_is_two_hosts_over_time() {
+    let (_dir, store) = open_store();
+    let address: IpAddr = "fe80::1".parse().unwrap();
+    let scan = |zone: &str, seconds: i64, port: u16| {
+        let target = format!("fe80::1%{zone}");
+        let writer = store.begin(new_scan(&target, seconds)).unwrap();
+        let ScanEvent::Started(mut begins) = started(seconds) else {
+            panic!("a scan has started");
+        };
+        begins.zones = target.parse().unwrap();
+        writer
+            .send(vec![ScanEvent::Started(begins), up(address, seconds + 1)])
+            .unwrap();
+        // What comes later is of the same host, though its interface is not told again.
+        writer.flush().unwrap();
+        writer
+            .send(vec![
+                open(address, port, seconds + 2),
+                done(address, seconds + 3),
+                finished(seconds + 4),
+            ])
+            .unwrap();
+        writer.flush().unwrap();
+        writer.id()
+    };
+    let (left, right) = (scan("left", 0, 22), scan("right", 100, 80));
+    let again = scan("left", 200, 22);
+    let zoned = |zone: &str| format!("fe80::1%{zone}").parse::<Zoned>().unwrap();
+    let open_now = |zone: &str| -> Vec<u16> {
+        let ports = store.ports_now(zoned(zone)).unwrap();
+        ports.iter().map(|port| port.port).collect()
+    };
+    assert_eq!((open_now("left"), open_now("right")), (vec![22], vec![80]));
+    assert_eq!(
+        store.scans_of_host(zoned("left"), 10).unwrap(),
+        [again, left]
+    );
+    assert_eq!(store.scans_of_host(zoned("right"), 10).unwrap(), [right]);
+    assert_eq!(store.host(address).unwrap(), None);
+    let record = store.record(right).unwrap();
+    assert_eq!(record.zoned(address), zoned("right"));
+    assert!(record.hosts.contains_key(&address));
+    // A page at a time, each is shown once.
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store
+            .hosts(&HostFilter::default(), after.as_ref(), 1)
+            .unwrap();
+        seen.extend(page.items.iter().map(|host| host.address.to_string()));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["fe80::1%left", "fe80::1%right"]);
+    let within = HostFilter {
+        within: Some("fe80::%right/64".parse().unwrap()),
+        ..HostFilter::default()
+    };
+    assert_eq!(store.hosts(&within, None, 9).unwrap().items.len(), 1);
+    let rows = |query: &str| {
+        let request = ResultsRequest {
+            limit: 10,
+            ..ResultsRequest::new(query.parse().unwrap())
+        };
+        store.results(right, &request).unwrap().items.len()
+    };
+    assert_eq!(rows("host:fe80::1%right"), 1);
+    assert_eq!(rows("host:fe80::1"), 1);
+    assert_eq!(rows("host:fe80::1%left"), 0);
+    assert_eq!(rows("-host:fe80::1%left"), 1);
+    let map = store.port_map(right, address, Protocol::Tcp).unwrap();
+    assert_ne!(map.unwrap()[80], 0);
+}
+
+#[test]
 fn a_host_without_changes_costs_some_bytes_a_scan() {
     // Enough for the figure, and few enough for a test without optimization.
     const HOSTS: u32 = 100;
@@ -354,7 +433,7 @@ fn what_changed_is_told_against_the_scan_before_and_over_time() {
     let mut after: Option<Cursor> = None;
     loop {
         let page = store
-            .timeline(Some(host(1)), None, after.as_ref(), 1)
+            .timeline(Some(host(1).into()), None, after.as_ref(), 1)
             .unwrap();
         timeline.extend(page.items.iter().map(|change| (change.kind, change.port)));
         after = page.next;
@@ -780,10 +859,10 @@ fn new_ports_are_those_that_were_not_open_when_last_looked_at() {
         .unwrap();
     writer.flush().unwrap();
     assert_eq!(ports(writer.id(), "new:true"), [8080]);
-    let told = [(host(1), Protocol::Tcp, 22), (host(1), Protocol::Tcp, 9)];
+    let told = [22, 9].map(|port| (host(1).into(), Protocol::Tcp, port));
     assert_eq!(
         store.new_ports(writer.id(), &told).unwrap(),
-        [(host(1), Protocol::Tcp, 9)]
+        [(host(1).into(), Protocol::Tcp, 9)]
     );
 }
 

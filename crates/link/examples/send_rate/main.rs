@@ -209,6 +209,8 @@ fn scan(clock: SystemClock, link: Link<SystemClock>) -> Result<Rate, Box<dyn Err
         shard: None,
         sweep: None,
         payloads: portolan_scan::udp::Payloads::default(),
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         from: Reached::default(),
     };
     let control = Control::new();

@@ -74,6 +74,12 @@ impl<C: Clock> Link<C> {
 
     /// Asks for neighbours, and gives those up that were silent for too long.
     pub(super) fn ask_due(&mut self, now: Duration) -> Result<(), DeviceError> {
+        if self.neighbours.next_due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        // On a busy machine an answer may have come before this process had its turn: nobody is
+        // given up whose answer waits to be read.
+        self.hear_neighbours()?;
         while let Some(due) = self.neighbours.due(now) {
             match due {
                 Due::Ask(neighbour) => self.ask(neighbour)?,
@@ -93,7 +99,11 @@ impl<C: Clock> Link<C> {
                 && path.carrier == Carrier::Link
                 && path.source.is_ipv4() == wanted.is_ipv4()
         };
-        let Some(path) = self.paths.iter().find(is_fitting) else {
+        // From an address of the same scope: who is asked may have no route to another.
+        let is_alike = |path: &&Path| is_link_local(path.source) == is_link_local(wanted);
+        let mut paths = self.paths.iter().filter(is_fitting);
+        let alike = paths.clone().find(is_alike);
+        let Some(path) = alike.or_else(|| paths.next()) else {
             return Ok(());
         };
         let Some(mac) = path.interface.mac else {
@@ -207,4 +217,8 @@ impl<C: Clock> Link<C> {
         }
         self.neighbours.ask(neighbour, now) && self.neighbours.hold(neighbour, packet)
     }
+}
+
+const fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

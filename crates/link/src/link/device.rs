@@ -220,6 +220,9 @@ impl<C: Clock> Link<C> {
             let outlet = Outlet::of(path);
             let index = path.interface.index;
             if path.carrier != Carrier::Link {
+                // This machine itself is reached over the loopback, but its link-local addresses
+                // are those of their own interfaces.
+                let index = self.asked.zones.index_of(to).unwrap_or(index);
                 return Ok(Exit::Raw(outlet, index));
             }
             (outlet, index, (index, path.gateway.unwrap_or(to)))

@@ -1,7 +1,7 @@
 //! Which way packets take to a destination: the kernel is asked once for all that it sends alike.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use portolan_scan::clock::Clock;
 use portolan_scan::device::RouteError;
@@ -129,6 +129,13 @@ impl<C: Clock> Link<C> {
                 interface: interface.name,
             });
         }
+        let is_on_link = carrier == Carrier::Link && route.gateway.is_none();
+        if let IpAddr::V6(address) = destination
+            && is_on_link
+            && self.is_routers_anycast(interface.index, address)
+        {
+            return Err(RouteError::NotAHost { destination });
+        }
         let source = self
             .asked
             .source_for(destination)
@@ -146,6 +153,17 @@ impl<C: Clock> Link<C> {
             sample: destination,
             interface,
         })
+    }
+
+    /// Whether an address of a link means its routers. They answer neighbour discovery, and no
+    /// connection.
+    fn is_routers_anycast(&mut self, index: u32, address: Ipv6Addr) -> bool {
+        // Where the kernel cannot be asked, it is a host like any other.
+        let own = self
+            .own
+            .get_or_insert_with(|| crate::local::interfaces().unwrap_or_default());
+        own.iter()
+            .any(|interface| interface.index == index && interface.is_routers_anycast(address))
     }
 
     /// An interface, which is remembered until something changes: to ask for one costs the

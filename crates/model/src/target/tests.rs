@@ -162,7 +162,79 @@ fn target() -> impl Strategy<Value = Target> {
         octets,
         "[a-z]([a-z0-9-]{0,10}[a-z0-9])?(\\.[a-z]{2,8}){0,3}"
             .prop_map(|name| Target::Name(HostName(name))),
+        zoned_target(),
     ]
+}
+
+/// Link-local targets with an interface.
+fn zoned_target() -> impl Strategy<Value = Target> {
+    let local =
+        any::<u64>().prop_map(|bits| Ipv6Addr::from_bits((0xfe80 << 112) | u128::from(bits)));
+    let inner = prop_oneof![
+        local
+            .clone()
+            .prop_map(|address| Target::Address(address.into())),
+        (local.clone(), 10u8..=128).prop_map(|(address, prefix)| Target::Network {
+            network: network_of(address.into(), prefix),
+            prefix,
+        }),
+        (local.clone(), local).prop_map(|(a, b)| Target::Range {
+            first: a.min(b).into(),
+            last: a.max(b).into(),
+        }),
+    ];
+    (inner, "[a-z0-9][a-z0-9._-]{0,14}").prop_map(|(target, zone)| Target::Zoned {
+        target: Box::new(target),
+        zone: zone.parse().unwrap(),
+    })
+}
+
+#[test]
+fn an_interface_stands_after_an_address_a_network_or_a_range() {
+    let printed = |text: &str| text.parse::<Target>().unwrap().to_string();
+    assert_eq!(printed("fe80::1%eth0"), "fe80::1%eth0");
+    assert_eq!(printed("FE80:0::1%3"), "fe80::1%3");
+    assert_eq!(printed("[fe80::1%eth0]"), "fe80::1%eth0");
+    assert_eq!(printed("fe80::/64%eth0"), "fe80::%eth0/64");
+    assert_eq!(printed("fe80::%eth0/64"), "fe80::%eth0/64");
+    assert_eq!(printed("fe80::%eth0/64%eth0"), "fe80::%eth0/64");
+    for text in [
+        "fe80::1-fe80::9%br-1a",
+        "fe80::1%br-1a-fe80::9",
+        "fe80::1%br-1a-fe80::9%br-1a",
+    ] {
+        assert_eq!(printed(text), "fe80::1-fe80::9%br-1a", "{text}");
+    }
+    assert_eq!(read("fe80::%eth0/126"), "fe80::-fe80::3");
+}
+
+#[test]
+fn an_interface_that_means_nothing_is_refused_with_a_way_out() {
+    assert_eq!(
+        refused("2001:db8::1%eth0"),
+        (
+            "`2001:db8::1%eth0` names the interface `eth0`, which only link-local addresses \
+             (fe80::/10) need"
+                .to_owned(),
+            Some("write `2001:db8::1`: the routing table knows its interface".to_owned())
+        )
+    );
+    assert!(refused("192.0.2.1%eth0").0.contains("only link-local"));
+    assert!(refused("fe80::1%eth0/64").0.contains("host bits"));
+    assert!(refused("fe80::/9%eth0").0.contains("only link-local"));
+    assert_eq!(
+        refused("fe80::1%").0,
+        "`fe80::1%` names no interface after its `%`: nothing stands there"
+    );
+    assert_eq!(
+        refused("fe80::1%eth0-fe80::9%eth1").0,
+        "`fe80::1%eth0-fe80::9%eth1` names two interfaces: `eth0` and `eth1`"
+    );
+    assert_eq!(
+        refused("[fe80::1%eth0]:80").1,
+        Some("write `[fe80::1%eth0] -p 80`".to_owned())
+    );
+    assert!(refused("exa%mple").0.contains("no host name"));
 }
 
 proptest! {
@@ -179,7 +251,7 @@ proptest! {
     }
 
     #[test]
-    fn almost_targets_do_not_make_the_parser_panic(text in "[0-9a-f:./,*\\[\\]-]{0,24}") {
+    fn almost_targets_do_not_make_the_parser_panic(text in "[0-9a-f:./,*%\\[\\]-]{0,24}") {
         if let Ok(target) = text.parse::<Target>() {
             let _ = target.addresses().map(|set| set.len());
         }

@@ -35,6 +35,7 @@ fn script(
         addresses: 1,
         probes: 1000,
         seed: request.seed,
+        zones: portolan_model::Zones::NONE,
     }));
     sink(ScanEvent::HostUp(HostUp {
         address,

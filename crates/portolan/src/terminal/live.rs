@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use portolan_model::event::{PortFact, Problem, Progress};
-use portolan_model::{PortState, ScanEvent};
+use portolan_model::{PortState, ScanEvent, Zones};
 use portolan_report::table::{self, TableOptions};
 
 use super::{Look, note_line, problem_lines, progress};
@@ -46,6 +46,8 @@ pub(crate) struct Live<Out, Err> {
     line: String,
     /// Whether no port is asked for.
     only_hosts: bool,
+    /// Over which interfaces link-local addresses are asked.
+    zones: Zones,
 }
 
 impl<Out: Write, Err: Write> Live<Out, Err> {
@@ -62,6 +64,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             last: None,
             line: String::new(),
             only_hosts: false,
+            zones: Zones::NONE,
         }
     }
 
@@ -93,6 +96,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
     pub(crate) fn event(&mut self, event: &ScanEvent) -> io::Result<()> {
         if let ScanEvent::Started(started) = event {
             self.only_hosts = started.looks_for_hosts_only();
+            self.zones = started.zones.clone();
         }
         match event {
             ScanEvent::Started(started) if self.shown.details => {
@@ -118,17 +122,21 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
                 self.tell(&text);
             }
             ScanEvent::HostUp(up) if self.shown.hosts => {
-                self.tell(&format!("{} is up: {}\n", up.address, up.reason));
+                self.tell(&format!(
+                    "{} is up: {}\n",
+                    self.zones.zoned(up.address),
+                    up.reason
+                ));
             }
             ScanEvent::Port(fact) if self.shown.rows && fact.state == PortState::Open => {
                 self.row(fact)?;
             }
             // Where rows are the result, what runs there is one more of them.
             ScanEvent::Service(fact) if self.is_last => {
-                self.line(|options| table::service_row(fact, options))?
+                self.line(|zones, options| table::service_row(fact, zones, options))?;
             }
             ScanEvent::AnswersAll(found) if self.shown.notes => {
-                let note = format!("{} {}", found.address, found.words());
+                let note = format!("{} {}", self.zones.zoned(found.address), found.words());
                 self.tell(&note_line(&note, self.look.err_color));
             }
             ScanEvent::Problem(problem) => self.problem(problem),
@@ -186,10 +194,10 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
     }
 
     fn row(&mut self, fact: &PortFact) -> io::Result<()> {
-        self.line(|options| table::row(fact, options))
+        self.line(|zones, options| table::row(fact, zones, options))
     }
 
-    fn line(&mut self, row: impl FnOnce(&TableOptions) -> String) -> io::Result<()> {
+    fn line(&mut self, row: impl FnOnce(&Zones, &TableOptions) -> String) -> io::Result<()> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             let _ = write!(self.err, "{CLEAR}");
@@ -201,7 +209,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             color: self.look.out_color,
             open_only: true,
         };
-        writeln!(self.out, "{}", row(&options))?;
+        writeln!(self.out, "{}", row(&self.zones, &options))?;
         self.out.flush()?;
         self.rows += 1;
         if !line.is_empty() {

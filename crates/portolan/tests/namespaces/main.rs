@@ -18,6 +18,8 @@ mod packets;
 mod readers;
 mod refusals;
 mod resume;
+mod searched;
 mod sweep;
 mod udp;
 mod web;
+mod zones;

@@ -1,9 +1,8 @@
 //! A diff as text, as Markdown and as JSON.
 
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
 
-use portolan_model::{PortState, Service};
+use portolan_model::{PortState, Service, Zoned};
 
 use super::{Change, Diff, HostChange, PortChange, PortName, ServiceChange};
 use crate::escape::{markdown, visible};
@@ -84,7 +83,7 @@ fn line_of(text: &mut String, line: fmt::Arguments<'_>) {
     let _ = writeln!(text, "{line}");
 }
 
-fn host(address: IpAddr, name: Option<&str>) -> String {
+fn host(address: &Zoned, name: Option<&str>) -> String {
     name.map_or_else(|| address.to_string(), |name| format!("{address} ({name})"))
 }
 
@@ -97,7 +96,7 @@ fn host_line(change: &HostChange, word: &str) -> String {
     };
     format!(
         "host {} is {word}: {ports}",
-        host(change.address, change.name.as_deref())
+        host(&change.address, change.name.as_deref())
     )
 }
 
@@ -114,7 +113,7 @@ fn port_line(change: &PortChange) -> (char, String) {
     let word = |state: Option<PortState>| state.map_or("not open", PortState::as_str);
     let line = format!(
         "{} {}: {} -> {}",
-        host(change.address, change.name.as_deref()),
+        host(&change.address, change.name.as_deref()),
         port_name(&change.port),
         word(change.old),
         word(change.new),
@@ -134,7 +133,7 @@ fn service_line(change: &ServiceChange) -> String {
     };
     format!(
         "{} {}/{}: {} -> {}",
-        host(change.address, change.name.as_deref()),
+        host(&change.address, change.name.as_deref()),
         change.port,
         change.protocol,
         words(&change.old),

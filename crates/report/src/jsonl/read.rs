@@ -140,6 +140,7 @@ fn event(fact: Fact, line: u64, budget: &mut Budget) -> Result<ScanEvent> {
             addresses,
             probes,
             seed,
+            zones,
             ..
         } => ScanEvent::Started(Started {
             at,
@@ -148,6 +149,10 @@ fn event(fact: Fact, line: u64, budget: &mut Budget) -> Result<ScanEvent> {
             addresses: count(&addresses)?,
             probes: count(&probes)?,
             seed,
+            zones: zones.parse().map_err(|_| {
+                let found = format!("the zones `{zones}`");
+                malformed(line, &found, "addresses as `fe80::1%eth0`")
+            })?,
         }),
         Fact::HostUp {
             at,

@@ -23,6 +23,9 @@ pub(crate) struct Record {
     pub(crate) v: Option<u64>,
     #[serde(flatten)]
     pub(crate) fact: Fact,
+    /// The interface over which the line's `address` is reached, where it is link-local: `eth0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) zone: Option<String>,
 }
 
 /// What a line says, by its `type`.
@@ -56,6 +59,10 @@ pub(crate) enum Fact {
         probes: Count,
         /// What decides the order.
         seed: u64,
+        /// Over which interfaces link-local addresses are asked: `fe80::1-fe80::9%eth0`, joined
+        /// by commas.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        zones: String,
     },
     /// A host is there.
     #[serde(rename = "host.up")]
@@ -390,7 +397,26 @@ impl Milliseconds {
 
 impl Record {
     const fn new(fact: Fact) -> Self {
-        Self { v: None, fact }
+        Self {
+            v: None,
+            fact,
+            zone: None,
+        }
+    }
+
+    /// The address that it is about.
+    pub(super) const fn address(&self) -> Option<IpAddr> {
+        match &self.fact {
+            Fact::HostUp { address, .. }
+            | Fact::HostName { address, .. }
+            | Fact::HostLink { address, .. }
+            | Fact::HostAnswersAll { address, .. }
+            | Fact::Port { address, .. }
+            | Fact::Ports { address, .. }
+            | Fact::Service { address, .. }
+            | Fact::HostDone { address, .. } => Some(*address),
+            _ => None,
+        }
     }
 
     pub(super) fn started(started: &Started, args: &str, version: &str) -> Self {
@@ -406,7 +432,9 @@ impl Record {
                 addresses: started.addresses.into(),
                 probes: started.probes.into(),
                 seed: started.seed,
+                zones: started.zones.to_string(),
             },
+            zone: None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{Finished, Outcome, Problem, Started};
-use portolan_model::{PortSet, PortSpec, Protocol, ScanRecord, Technique};
+use portolan_model::{AddressSet, PortSet, PortSpec, Protocol, ScanRecord, Technique, Zone};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -102,6 +102,8 @@ struct Document {
     hosts_up: Option<u64>,
     finished: Option<Finished>,
     host: Option<Host>,
+    /// Over which interfaces hosts were reached.
+    zones: Vec<(Zone, AddressSet)>,
     /// States that are counted without a word on which ports are meant.
     vague: u64,
     unfiltered: u64,
@@ -429,6 +431,7 @@ impl Document {
                 addresses: total,
                 probes: total.saturating_mul(each),
                 seed: 0,
+                zones: self.zones.into_iter().collect(),
             });
         }
         record.finished = self.finished.map(|finished| Finished {

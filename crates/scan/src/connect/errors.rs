@@ -1,6 +1,6 @@
 //! What the system's errors mean for the port that was asked.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use portolan_model::{PortState, Reason};
@@ -184,15 +184,20 @@ impl Icmp {
 /// Whether an address is one of this machine's, which is the address that it asks itself from.
 ///
 /// The socket that was refused cannot tell: the system takes its address away as it fails.
-pub(super) fn is_ours(address: IpAddr) -> bool {
+/// `scope` is the interface that a link-local address would be on.
+pub(super) fn is_ours(address: IpAddr, scope: u32) -> bool {
     let family = match address {
         IpAddr::V4(_) => AddressFamily::INET,
         IpAddr::V6(_) => AddressFamily::INET6,
     };
+    let at = match address {
+        IpAddr::V4(_) => SocketAddr::new(address, 9),
+        IpAddr::V6(address) => SocketAddrV6::new(address, 9, 0, scope).into(),
+    };
     // Connecting a datagram socket sends nothing.
     let from = || {
         let socket = rustix::net::socket(family, SocketType::DGRAM, None)?;
-        rustix::net::connect(&socket, &SocketAddr::new(address, 9))?;
+        rustix::net::connect(&socket, &at)?;
         SocketAddr::try_from(rustix::net::getsockname(&socket)?)
     };
     from().is_ok_and(|from| from.ip() == address)
@@ -289,8 +294,8 @@ mod tests {
 
     #[test]
     fn addresses_of_this_machine_are_told_from_others() {
-        assert!(is_ours("127.0.0.1".parse().unwrap()));
-        assert!(is_ours("::1".parse().unwrap()));
-        assert!(!is_ours("192.0.2.254".parse().unwrap()));
+        assert!(is_ours("127.0.0.1".parse().unwrap(), 0));
+        assert!(is_ours("::1".parse().unwrap(), 0));
+        assert!(!is_ours("192.0.2.254".parse().unwrap(), 0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr};
-use portolan_model::{PortState, Reason};
+use portolan_model::{PortState, Reason, Zones};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
@@ -71,6 +71,7 @@ pub(super) struct Worker {
     /// The answers are not waited for any more.
     is_over: Arc<AtomicBool>,
     report: Sender<Vec<Answer>>,
+    zones: Arc<Zones>,
     answers: Vec<Answer>,
     pending: VecDeque<Job>,
     epoll: OwnedFd,
@@ -92,7 +93,7 @@ pub(super) struct Worker {
     /// The ports that the system gives to outgoing connections.
     ephemeral: (u16, u16),
     /// Senders of ICMP errors, and whether they are this machine.
-    ours: Vec<(IpAddr, bool)>,
+    ours: Vec<((IpAddr, u32), bool)>,
 }
 
 impl Worker {
@@ -102,6 +103,7 @@ impl Worker {
         is_over: Arc<AtomicBool>,
         report: Sender<Vec<Answer>>,
         capacity: usize,
+        zones: Arc<Zones>,
     ) -> io::Result<(Self, Bell)> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = Bell(Arc::new(eventfd(
@@ -114,6 +116,7 @@ impl Worker {
             queue,
             is_over,
             report,
+            zones,
             answers: Vec::new(),
             pending: VecDeque::new(),
             epoll,
@@ -241,7 +244,7 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(place).and_then(Option::as_mut) else {
             return Err(Errno::NOMEM);
         };
-        let address = SocketAddr::new(job.endpoint.address, job.endpoint.port);
+        let address = socket_address(&self.zones, &job);
         match rustix::net::connect(&slot.socket, &address) {
             Ok(()) => {
                 slot.job = Some(job);
@@ -333,7 +336,7 @@ impl Worker {
             return;
         };
         let Some(job) = slot.job else { return };
-        let address = SocketAddr::new(job.endpoint.address, job.endpoint.port);
+        let address = socket_address(&self.zones, &job);
         // A second `connect` says how the first went (connect(2)), and readies the socket for
         // the next if it failed.
         let error = match rustix::net::connect(&slot.socket, &address) {
@@ -345,9 +348,10 @@ impl Worker {
         };
         let icmp = Icmp::of(&slot.socket);
         let by_host = icmp.is_some_and(|icmp| icmp.from == Some(job.endpoint.address));
+        let scope = self.zones.index_of(job.endpoint.address).unwrap_or(0);
         let icmp = icmp.and_then(|icmp| {
             icmp.finding(job.endpoint.address, |from| {
-                is_known_as_ours(&mut self.ours, from)
+                is_known_as_ours(&mut self.ours, (from, scope))
             })
         });
         let is_going_on = matches!(error, Errno::ALREADY | Errno::INPROGRESS);
@@ -392,7 +396,7 @@ impl Worker {
             return;
         };
         let Some(job) = slot.job else { return };
-        let asked = SocketAddr::new(job.endpoint.address, job.endpoint.port);
+        let asked = socket_address(&self.zones, &job);
         let local = local_address(&slot.socket);
         let is_own = local.is_some_and(|local| local.ip() == asked.ip());
         let (first, last) = self.ephemeral;
@@ -484,6 +488,15 @@ impl Worker {
     }
 }
 
+/// Where a job's port is; a link-local address needs its interface (RFC 3493, 3.3).
+fn socket_address(zones: &Zones, job: &Job) -> SocketAddr {
+    let (address, port) = (job.endpoint.address, job.endpoint.port);
+    match (address, zones.index_of(address)) {
+        (IpAddr::V6(address), Some(scope)) => SocketAddrV6::new(address, port, 0, scope).into(),
+        _ => SocketAddr::new(address, port),
+    }
+}
+
 fn open_socket(is_v6: bool) -> Result<OwnedFd, Errno> {
     let family = if is_v6 {
         AddressFamily::INET6
@@ -504,14 +517,14 @@ fn open_socket(is_v6: bool) -> Result<OwnedFd, Errno> {
 }
 
 /// Whether an address is one of this machine's, from what is known already.
-fn is_known_as_ours(known: &mut Vec<(IpAddr, bool)>, address: IpAddr) -> bool {
+fn is_known_as_ours(known: &mut Vec<((IpAddr, u32), bool)>, address: (IpAddr, u32)) -> bool {
     if let Some((_, ours)) = known.iter().find(|(of, _)| *of == address) {
         return *ours;
     }
     if known.len() >= SENDERS {
         known.clear();
     }
-    let ours = is_ours(address);
+    let ours = is_ours(address.0, address.1);
     known.push((address, ours));
     ours
 }

@@ -155,6 +155,8 @@ fn request(targets: &str, ports: &str, discovery: Discovery, seed: u64) -> Reque
         seed,
         settled: BTreeMap::new(),
         shard: None,
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         sweep: None,
         payloads: crate::udp::Payloads::default(),
         from: portolan_model::event::Reached::default(),

@@ -365,11 +365,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         let pass = Pass::listening(walk, self.pace.next_round());
         let mut answers = Vec::new();
-        while state.unsettled > 0 && !self.is_over() && self.clock.now() < until {
+        // Once more after the time: on a busy machine, answers may have come in time and wait.
+        let mut is_late = false;
+        while state.unsettled > 0 && !self.is_over() && !is_late {
             if unheard && !state.hosts.contains(&Host::Unknown) {
                 return self.hear_the_last(state);
             }
-            let wake = until.min(self.clock.now() + ATTENTION);
+            let now = self.clock.now();
+            is_late = now >= until;
+            let wake = until.min(now + ATTENTION).max(now);
             self.transport.poll(wake, &mut answers);
             for answer in answers.drain(..) {
                 self.take(state, &pass, answer);

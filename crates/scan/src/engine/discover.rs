@@ -397,6 +397,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// Says of a single host that stayed silent why its ports are shown all the same.
     pub(super) fn tell_silent(&mut self, address: IpAddr, heard: Heard) {
+        let address = self.plan.zoned(address);
         let message = match heard {
             Heard::NotThere => format!("{address} is not there, as far as its network says"),
             Heard::Refusals => {

@@ -43,10 +43,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let left = state.left.get(host as usize).copied().unwrap_or(0);
         self.counts.skipped += state.set_host(host, Host::GivenUp);
         self.given_up += 1;
+        let shown = self.plan.zoned(address);
         (self.sink)(ScanEvent::Problem(Problem {
-            about: address.to_string(),
+            about: shown.to_string(),
             message: format!(
-                "{address} is not asked any further: {why}; {left} of its ports are left out"
+                "{shown} is not asked any further: {why}; {left} of its ports are left out"
             ),
             hint: None,
             left_out: true,

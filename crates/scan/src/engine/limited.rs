@@ -2,10 +2,9 @@
 //! and no more leaves most of its closed ports silent, and no firewall is there.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use portolan_model::event::Problem;
-use portolan_model::{PortState, Protocol};
+use portolan_model::{PortState, Protocol, Zoned};
 
 use super::Engine;
 use super::state::{Host, State};
@@ -26,7 +25,7 @@ pub(super) struct Limited {
     late: HashMap<u32, u32>,
     /// Those of all blocks: how many, and the first of them with the ports that stayed silent.
     pub(super) count: u64,
-    named: Vec<(IpAddr, u32, Option<f64>)>,
+    named: Vec<(Zoned, u32, Option<f64>)>,
     /// Of hosts of the block: how many answers a second they were seen to send at the most.
     pub(super) rates: HashMap<u32, f64>,
 }
@@ -64,7 +63,7 @@ impl Limited {
             left_out: false,
         };
         if self.count <= NAMED as u64 {
-            let one = |&(address, ports, rate): &(IpAddr, u32, Option<f64>)| {
+            let one = |(address, ports, rate): &(Zoned, u32, Option<f64>)| {
                 let rate = rate.map_or(String::new(), |rate| {
                     let decimals = usize::from(rate < 5.0);
                     format!(", to about {rate:.decimals$} a second")
@@ -119,7 +118,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 && self.limited.named.len() < NAMED
             {
                 let rate = self.limited.rates.get(&host).copied();
-                self.limited.named.push((address, left, rate));
+                let host = self.plan.zoned(address);
+                self.limited.named.push((host, left, rate));
             }
         }
         self.limited.late.clear();
@@ -129,6 +129,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
@@ -152,8 +154,8 @@ mod tests {
         let mut limited = Limited {
             count: 2,
             named: vec![
-                (IpAddr::from([192, 0, 2, 1]), 980, None),
-                (IpAddr::from([192, 0, 2, 2]), 970, Some(1.04)),
+                (Zoned::from(IpAddr::from([192, 0, 2, 1])), 980, None),
+                (Zoned::from(IpAddr::from([192, 0, 2, 2])), 970, Some(1.04)),
             ],
             ..Limited::default()
         };

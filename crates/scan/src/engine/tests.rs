@@ -43,6 +43,8 @@ fn request(target: &str, ports: &str) -> Request {
         seed: 1,
         settled: BTreeMap::new(),
         shard: None,
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         sweep: None,
         payloads: crate::udp::Payloads::default(),
         from: Reached::default(),

@@ -28,6 +28,8 @@ fn request(targets: &str, ports: &str, discovery: Discovery) -> Request {
         seed: 1,
         settled: BTreeMap::new(),
         shard: None,
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         sweep: None,
         payloads: crate::udp::Payloads::default(),
         from: portolan_model::event::Reached::default(),

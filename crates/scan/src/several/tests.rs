@@ -14,6 +14,8 @@ use crate::error::Error;
 fn request(from: Reached) -> Request {
     let target: Target = "192.0.2.1-192.0.2.2".parse().unwrap();
     Request {
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         addresses: target.addresses().unwrap(),
         ports: "T:80,443,U:53".parse().unwrap(),
         techniques: vec![Technique::Syn, Technique::Udp],
@@ -67,6 +69,7 @@ fn told(request: &Request, script: &dyn Fn(Technique) -> Vec<ScanEvent>) -> Vec<
     let mut events = Vec::new();
     let mut run = |part: &Request, sink: &mut dyn FnMut(ScanEvent)| {
         sink(ScanEvent::Started(Started {
+            zones: portolan_model::Zones::NONE,
             at: Timestamp::UNIX_EPOCH,
             techniques: part.techniques.clone(),
             ports: part.ports.clone(),
@@ -147,6 +150,7 @@ fn what_was_found_stands_where_a_later_technique_cannot_start() {
             return Err(Error::UnknownTechnique);
         }
         sink(ScanEvent::Started(Started {
+            zones: portolan_model::Zones::NONE,
             at: Timestamp::UNIX_EPOCH,
             techniques: part.techniques.clone(),
             ports: part.ports.clone(),

@@ -52,6 +52,8 @@ fn request(target: &str, ports: &str) -> Request {
         seed: 7,
         settled: Settled::new(),
         shard: None,
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         sweep: Some(spec::Sweep::default()),
         payloads: crate::udp::Payloads::default(),
         from: Reached::default(),

@@ -113,6 +113,12 @@ const isAddress = (text) => /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || (/^[0-9a-f:.
 
 /** A test whether an address, or one of its names, is what a value of `host:` asks for. */
 export function hostTest(value) {
+  // The interface ends before a prefix or with the value: its name may hold a dash.
+  const [, before, zone, after = ""] = /^([0-9a-f:.]+(?:-[0-9a-f:.]+)?)%([^/]+)(\/\d+)?$/i.exec(value) ?? [];
+  if (zone) {
+    const test = hostTest(before + after);
+    return (address, names) => address.endsWith(`%${zone}`) && test(address, names);
+  }
   const [network, prefix] = value.split("/");
   if (prefix !== undefined && isAddress(network)) {
     const [family, wanted] = number(network);

@@ -55,12 +55,12 @@ export function visible(text, most = 200) {
   });
 }
 
-/** An address as a sortable string: IPv4 before IPv6, by number. @param {string} address */
+/** An address as a sortable string: IPv4 before IPv6, by number, whatever its interface. @param {string} address */
 export function addressKey(address) {
   if (!address.includes(":")) {
     return "4" + address.split(".").map((part) => part.padStart(3, "0")).join("");
   }
-  let text = address.toLowerCase();
+  let text = address.split("%")[0].toLowerCase();
   const tail = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
   if (tail) {
     const [a, b, c, d] = tail.slice(2).map(Number);

@@ -52,6 +52,12 @@ test("hosts are asked for by address, network, range, octets and name", () => {
   assert.ok(!fits("10.0.0.1-50", "10.0.0.51"));
   assert.ok(fits("10.0.*.1,3", "10.0.200.3"));
   assert.ok(fits("web.lan", "10.0.0.1", ["WEB.lan"]));
+  assert.ok(fits("fe80::1", "fe80::1%eth0"));
+  assert.ok(fits("fe80::1%eth0", "fe80::1%eth0"));
+  assert.ok(!fits("fe80::1%eth0", "fe80::1%eth1"));
+  assert.ok(fits("fe80::%eth0/64", "fe80::7%eth0"));
+  assert.ok(!fits("fe80::%eth0/64", "fe80::7%br-0"));
+  assert.ok(fits("fe80::1-fe80::9%br-0", "fe80::7%br-0"));
 });
 
 test("a chip sets its field and leaves the rest as it was written", () => {

@@ -132,7 +132,7 @@ pub fn filtered(store: &Store, id: ScanId, filter: Filter) -> portolan_store::Re
     loop {
         let page = store.results(id, &request)?;
         for row in page.items {
-            kept.entry(row.address)
+            kept.entry(row.address.address)
                 .or_default()
                 .insert((row.protocol, row.port));
         }

@@ -1,6 +1,6 @@
 //! Hosts over all scans, and what happened to their ports.
 
-use std::net::IpAddr;
+use portolan_model::Zoned;
 
 use axum::{Json as Answer, extract::State};
 use portolan_model::Protocol;
@@ -33,7 +33,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Path(ip): Path<IpAddr>,
+    Path(ip): Path<Zoned>,
 ) -> Result<Answer<HostDetail>> {
     state.host(ip).await.map(Answer)
 }
@@ -48,7 +48,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn timeline(
     State(state): State<AppState>,
-    Path(ip): Path<IpAddr>,
+    Path(ip): Path<Zoned>,
     Query(query): Query<TimelineQuery>,
 ) -> Result<Answer<List<Change>>> {
     state.timeline(Some(ip), &query).await.map(Answer)
@@ -66,7 +66,7 @@ pub(crate) async fn timeline(
 )]
 pub(crate) async fn port(
     State(state): State<AppState>,
-    Path((ip, protocol, port)): Path<(IpAddr, Protocol, u16)>,
+    Path((ip, protocol, port)): Path<(Zoned, Protocol, u16)>,
 ) -> Result<Answer<List<KnownPort>>> {
     let spans = state.port_history(ip, protocol, port).await?;
     Ok(Answer(List::whole(spans)))

@@ -2,7 +2,7 @@
 
 #![expect(unused_qualifications, reason = "the macro of paths writes them")]
 
-use std::net::IpAddr;
+use portolan_model::Zoned;
 use std::time::Duration;
 
 use axum::http::header::LOCATION;
@@ -309,7 +309,7 @@ pub(crate) struct ProtocolQuery {
 )]
 pub(crate) async fn ports(
     State(state): State<AppState>,
-    Path((id, ip)): Path<(i64, IpAddr)>,
+    Path((id, ip)): Path<(i64, Zoned)>,
     Query(query): Query<ProtocolQuery>,
 ) -> Result<Response> {
     let protocol = query.protocol.unwrap_or(Protocol::Tcp);

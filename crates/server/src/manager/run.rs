@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portolan_model::ScanEvent;
 use portolan_model::event::{Finished, Outcome, Problem, Reached};
+use portolan_model::{ScanEvent, Zones};
 use portolan_scan::Control;
 use portolan_scan::clock::{Clock as _, SystemClock};
 use portolan_store::{ScanId, ScanWriter};
@@ -101,6 +101,7 @@ impl Manager {
             seed,
             place,
             lost: false,
+            zones: Zones::NONE,
         };
         std::thread::scope(|scope| {
             let engine = std::thread::Builder::new()
@@ -156,6 +157,8 @@ struct Pump<'a> {
     place: Reached,
     /// Whether something could not be written.
     lost: bool,
+    /// Over which interfaces link-local addresses are asked.
+    zones: Zones,
 }
 
 impl Pump<'_> {
@@ -239,6 +242,7 @@ impl Pump<'_> {
                 ScanEvent::Progress(progress) => progress.open += self.open_before,
                 ScanEvent::Started(started) => {
                     self.seed = started.seed;
+                    self.zones = started.zones.clone();
                     // A scan can go on from its first moment on.
                     place.get_or_insert(self.place);
                 }
@@ -261,9 +265,15 @@ impl Pump<'_> {
             .manager
             .inner
             .store
-            .new_ports(self.id, &open_in(&batch));
+            .new_ports(self.id, &open_in(&batch, &self.zones));
         let new = new.unwrap_or_default().into_iter().collect();
-        let update = Update::gather(format!("scan:{}", self.id), state, &batch, &new);
+        let update = Update::gather(
+            format!("scan:{}", self.id),
+            state,
+            &batch,
+            &self.zones,
+            &new,
+        );
         let data = update.to_json();
         let worth = if update.is_moment() {
             Worth::Moment

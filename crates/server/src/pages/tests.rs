@@ -73,6 +73,7 @@ fn started(ports: PortSpec) -> Started {
         addresses: 1,
         probes: 300,
         seed: 1,
+        zones: portolan_model::Zones::NONE,
     }
 }
 

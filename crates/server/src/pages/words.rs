@@ -1,6 +1,6 @@
 //! How values are written on pages: states with word and shape, moments, spans, numbers.
 
-use std::net::IpAddr;
+use portolan_model::Zoned;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -168,8 +168,14 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
 }
 
 /// Where a port's page of a scan is.
-pub(super) fn port_address(scan: i64, host: IpAddr, protocol: Protocol, port: u16) -> String {
+pub(super) fn port_address(scan: i64, host: Zoned, protocol: Protocol, port: u16) -> String {
+    let host = encoded(&host.to_string());
     format!("/scans/{scan}/ports/{host}/{protocol}/{port}")
+}
+
+/// Where all that is known of a host is.
+pub(super) fn host_address(host: &Zoned) -> String {
+    format!("/hosts/{}", encoded(&host.to_string()))
 }
 
 /// A text as a part of a query in an address (RFC 3986, 2.1).

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::spec::Discovery;
-use portolan_model::{Protocol, ScanRecord, ScanSpec, Target, Technique};
+use portolan_model::{Protocol, ScanRecord, ScanSpec, Target, Technique, Zoned};
 use portolan_store::{
     Cursor, HostFilter, NewScan, Order, Query, Queued, ResultsRequest, ScanFilter, ScanId, Sort,
     SortKey, hosts::WithOpen,
@@ -210,7 +210,7 @@ impl AppState {
     ///
     /// # Errors
     /// 404 where the scan or the host is not known.
-    pub async fn ports_bin(&self, id: i64, host: IpAddr, protocol: Protocol) -> Result<Vec<u8>> {
+    pub async fn ports_bin(&self, id: i64, host: Zoned, protocol: Protocol) -> Result<Vec<u8>> {
         self.ask(move |store| store.port_map(ScanId(id), host, protocol))
             .await?
             .ok_or_else(|| Problem::not_found(format!("scan {id} did not find the host {host}")))
@@ -248,7 +248,7 @@ impl AppState {
     ///
     /// # Errors
     /// 404 where no scan found it.
-    pub async fn host(&self, host: IpAddr) -> Result<HostDetail> {
+    pub async fn host(&self, host: Zoned) -> Result<HostDetail> {
         let found = self
             .ask(move |store| {
                 let Some(known) = store.host(host)? else {
@@ -282,7 +282,7 @@ impl AppState {
     /// 400 for what cannot be read.
     pub async fn timeline(
         &self,
-        host: Option<IpAddr>,
+        host: Option<Zoned>,
         query: &TimelineQuery,
     ) -> Result<List<Change>> {
         let limit = limit(query.limit, 100)?;
@@ -300,7 +300,7 @@ impl AppState {
     /// When the history cannot be read.
     pub async fn port_history(
         &self,
-        host: IpAddr,
+        host: Zoned,
         protocol: Protocol,
         port: u16,
     ) -> Result<Vec<KnownPort>> {

@@ -116,6 +116,7 @@ impl Runner for Script {
             addresses: addresses.len() as u128,
             probes: total,
             seed: job.seed,
+            zones: portolan_model::Zones::NONE,
         }));
         let (mut done, mut open) = (0, 0);
         let mut stopped = false;

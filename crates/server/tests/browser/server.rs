@@ -68,6 +68,8 @@ impl Runner for Loopback {
             seed: job.seed,
             settled: job.earlier.settled.clone(),
             shard: None,
+            zones: portolan_model::Zones::NONE,
+            searches: Vec::new(),
             sweep: None,
             payloads: portolan_scan::udp::Payloads::default(),
             from: job.earlier.place,
@@ -110,6 +112,7 @@ impl Server {
         );
         spec.discovery = portolan_model::spec::Discovery::Only;
         let mut events = vec![ScanEvent::Started(portolan_model::event::Started {
+            zones: portolan_model::Zones::NONE,
             at: now(),
             techniques: vec![Technique::Syn],
             ports: PortSpec::common(),
@@ -186,6 +189,7 @@ impl Server {
             addresses: 1,
             probes: 1,
             seed: 0,
+            zones: portolan_model::Zones::NONE,
         };
         let finished = portolan_model::event::Finished {
             at: now(),

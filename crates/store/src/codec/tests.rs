@@ -55,15 +55,31 @@ fn every_state_and_reason_has_a_byte_that_reads_back() {
 
 #[test]
 fn address_bytes_sort_as_addresses_do() {
-    let addresses: Vec<IpAddr> = ["9.255.0.0", "10.0.0.1", "192.0.2.1", "::1", "2001:db8::"]
-        .map(|text| text.parse().unwrap())
-        .to_vec();
+    let addresses: Vec<Zoned> = [
+        "9.255.0.0",
+        "10.0.0.1",
+        "192.0.2.1",
+        "::1",
+        "2001:db8::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fe80::1%eth1",
+        "fe80::2%eth0",
+    ]
+    .map(|text| text.parse().unwrap())
+    .to_vec();
     let bytes: Vec<_> = addresses.iter().copied().map(address_bytes).collect();
     assert!(bytes.is_sorted());
     for (bytes, address) in bytes.iter().zip(addresses) {
         assert_eq!(address_of(bytes).unwrap(), address);
     }
+    let last = last_address_bytes("fe80::1".parse().unwrap());
+    assert!(
+        last > bytes[7] && last < bytes[8],
+        "over whatever interface"
+    );
     assert!(address_of(&[4, 1]).is_err());
+    assert!(address_of(&[&bytes[5][..], b"a/b"].concat()).is_err());
 }
 
 #[test]

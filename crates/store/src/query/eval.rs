@@ -1,9 +1,7 @@
 //! Whether a result fits a query.
 
-use std::net::IpAddr;
-
 use portolan_model::event::NameKind;
-use portolan_model::{Protocol, Service, Target, services};
+use portolan_model::{Protocol, Service, Target, Zone, Zoned, services};
 
 use super::{Filter, Query, Sense};
 use crate::codec::Code;
@@ -11,7 +9,7 @@ use crate::codec::Code;
 /// What a query can ask about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate<'a> {
-    pub(crate) address: IpAddr,
+    pub(crate) address: Zoned,
     pub(crate) names: &'a [(String, NameKind)],
     pub(crate) protocol: Protocol,
     pub(crate) port: u16,
@@ -142,8 +140,12 @@ fn within(texts: &[String], whole: &str) -> bool {
 }
 
 fn is_host(target: &Target, found: &Candidate<'_>) -> bool {
-    match target {
-        Target::Address(address) => *address == found.address,
+    let is_over = |zone: &Zone| found.address.zone == Some(*zone);
+    if !target.zone().is_none_or(is_over) {
+        return false;
+    }
+    match target.unzoned() {
+        Target::Address(address) => *address == found.address.address,
         Target::Name(name) => found.names.iter().any(|(known, _)| {
             let known = known.trim_end_matches('.');
             known.eq_ignore_ascii_case(name.as_str())
@@ -155,6 +157,6 @@ fn is_host(target: &Target, found: &Candidate<'_>) -> bool {
         }),
         other => other
             .addresses()
-            .is_some_and(|addresses| addresses.contains(found.address)),
+            .is_some_and(|addresses| addresses.contains(found.address.address)),
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use portolan_model::{AddressSet, PortState, Protocol, Target, services};
 
 use super::{Filter, Query, Sense};
-use crate::codec::{address_bytes, protocol_number, state_number};
+use crate::codec::{address_bytes, last_address_bytes, protocol_number, state_number};
 
 /// A filter that falls into more ranges is left to the second look.
 const MOST_RANGES: usize = 64;
@@ -107,9 +107,16 @@ fn filter(filter: &Filter) -> Option<(String, Vec<Value>)> {
             let mut values = Vec::new();
             for target in targets {
                 for (first, last) in target.addresses()?.ranges() {
-                    parts.push("address BETWEEN ? AND ?".to_owned());
                     values.push(address_bytes(first).into());
-                    values.push(address_bytes(last).into());
+                    values.push(last_address_bytes(last).into());
+                    // The interface stands after the 17 bytes of the address.
+                    parts.push(match target.zone() {
+                        None => "address BETWEEN ? AND ?".to_owned(),
+                        Some(zone) => {
+                            values.push(zone.as_str().as_bytes().to_vec().into());
+                            "(address BETWEEN ? AND ? AND substr(address, 18) = ?)".to_owned()
+                        }
+                    });
                 }
             }
             any(parts, values)

@@ -57,7 +57,8 @@ fn schema_in_words() -> String {
          The history is the SQLite file `history.db` in the data directory; its `user_version` is \
          {}. Other programs may read it while Portolan runs. Times are microseconds since \
          1970-01-01 UTC, spans are microseconds. An address is one byte for its family, 4 or 6, and \
-         its octets in network order, so that addresses sort as numbers do.\n\n\
+         its octets in network order, so that addresses sort as numbers do; after a link-local one the \
+         name of its interface.\n\n\
          This page is made from the comments in `crates/store/src/migrations`; a test compares the \
          two, and writes the page anew with `PORTOLAN_BLESS=1`.\n",
         STEPS.len()
@@ -77,6 +78,7 @@ fn schema_in_words() -> String {
         include_str!("../migrations/0001-history.sql"),
         include_str!("../migrations/0002-course-and-messages.sql"),
         include_str!("../migrations/0003-mac.sql"),
+        include_str!("../migrations/0004-zones.sql"),
     );
     for (table, sql) in tables {
         let (before, _) = source

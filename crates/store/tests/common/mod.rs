@@ -52,6 +52,7 @@ pub(crate) fn started(seconds: i64) -> ScanEvent {
         addresses: 1,
         probes: u128::from(u64::MAX) + 7,
         seed: u64::MAX - 5,
+        zones: portolan_model::Zones::NONE,
     })
 }
 

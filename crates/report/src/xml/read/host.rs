@@ -9,7 +9,9 @@ use portolan_model::event::{
 };
 use portolan_model::ports::PortBits;
 use portolan_model::service::Method;
-use portolan_model::{Mac, PortSet, PortState, Protocol, Reason, ScanEvent, Service};
+use portolan_model::{
+    AddressSet, Mac, PortSet, PortState, Protocol, Reason, ScanEvent, Service, Zone,
+};
 
 use super::{Attributes, Document};
 use crate::error::Result;
@@ -29,6 +31,7 @@ pub(super) struct Host {
     last: Option<Timestamp>,
     address: Option<IpAddr>,
     mac: Option<Mac>,
+    zone: Option<Zone>,
     answers_all: Option<Protocol>,
     /// What our own script of a host says: asked, answered, windowless.
     evidence: [Option<u32>; 3],
@@ -268,12 +271,16 @@ impl Document {
         }
     }
 
-    /// A script that tells of the host: of all, our own of one that answers everything.
+    /// A script that tells of the host: of all, our own of its interface and of one that answers
+    /// everything.
     pub(super) fn script(&mut self, attributes: &Attributes) {
         if let Some(host) = &mut self.host {
             match attributes.find("id") {
                 Some("answers-all") => host.answers_all = Some(Protocol::Tcp),
                 Some("answers-all-udp") => host.answers_all = Some(Protocol::Udp),
+                Some("zone") => {
+                    host.zone = attributes.find("output").and_then(|zone| zone.parse().ok());
+                }
                 _ => {}
             }
         }
@@ -312,6 +319,10 @@ impl Document {
             ttl: host.ttl,
             at,
         }));
+        if let Some(zone) = host.zone.take().filter(|_| is_link_local(address)) {
+            self.zones
+                .push((zone, AddressSet::from_range(address, address)));
+        }
         if let Some(mac) = host.mac {
             let link = HostLink { address, mac };
             self.record.apply(&ScanEvent::HostLink(link));
@@ -459,4 +470,9 @@ fn said(service: Service, endpoint: Endpoint) -> Option<Service> {
             // A guess of ours stands for no finding, however it came to be written.
             Service::by_number(endpoint.port, endpoint.protocol).as_ref() != Some(service)
         })
+}
+
+/// Whether an address may have a zone.
+const fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -39,6 +39,8 @@ struct Outcome {
 
 fn request(addresses: AddressSet, ports: &str) -> Request {
     Request {
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         addresses,
         ports: format!("U:{ports}").parse().unwrap(),
         techniques: vec![Technique::Udp],

@@ -151,6 +151,8 @@ fn request(addresses: AddressSet, ports: &str, seed: u64) -> Request {
         seed,
         settled: BTreeMap::new(),
         shard: None,
+        zones: portolan_model::Zones::NONE,
+        searches: Vec::new(),
         sweep: None,
         payloads: crate::udp::Payloads::default(),
         from: portolan_model::event::Reached::default(),

@@ -1,6 +1,6 @@
 //! Hosts over all scans, and what happened to their ports.
 
-use std::net::IpAddr;
+use portolan_model::Zoned;
 
 use jiff::Timestamp;
 use portolan_model::{PortState, Protocol, Reason};
@@ -15,7 +15,7 @@ use super::{Scan, Service};
 pub struct KnownHost {
     /// Its address.
     #[schema(value_type = String)]
-    pub host: IpAddr,
+    pub host: Zoned,
     /// The last name it was known by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -65,7 +65,7 @@ pub struct HostDetail {
 pub struct KnownPort {
     /// The host's address.
     #[schema(value_type = String)]
-    pub host: IpAddr,
+    pub host: Zoned,
     /// `tcp` or `udp`.
     #[schema(value_type = String)]
     pub protocol: Protocol,
@@ -153,7 +153,7 @@ pub struct Change {
     pub at: Timestamp,
     /// The host's address.
     #[schema(value_type = String)]
-    pub host: IpAddr,
+    pub host: Zoned,
     /// `tcp` or `udp`.
     #[schema(value_type = String)]
     pub protocol: Protocol,

@@ -1,7 +1,7 @@
 //! What a port is, and what runs there.
 
+use portolan_model::Zoned;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use jiff::Timestamp;
 use portolan_model::{PortState, Protocol, Reason};
@@ -16,7 +16,7 @@ use super::millis;
 pub struct ResultItem {
     /// The host's address.
     #[schema(value_type = String)]
-    pub host: IpAddr,
+    pub host: Zoned,
     /// The host's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

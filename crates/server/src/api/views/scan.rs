@@ -1,6 +1,6 @@
 //! A scan, what it found of hosts, and what it left out.
 
-use std::net::IpAddr;
+use portolan_model::Zoned;
 
 use jiff::Timestamp;
 use portolan_model::event::{NameKind, Outcome};
@@ -243,7 +243,7 @@ pub struct Progress {
 pub struct ScanHost {
     /// Its address.
     #[schema(value_type = String)]
-    pub host: IpAddr,
+    pub host: Zoned,
     /// Its names, the one to show first.
     pub names: Vec<Name>,
     /// How it is known to be up.

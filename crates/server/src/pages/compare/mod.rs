@@ -1,18 +1,17 @@
 //! `/compare`: what changed from one scan to another, in the words of `portolan diff`.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use portolan_model::{PortState, Service};
+use portolan_model::{PortState, Service, Zoned};
 use portolan_report::Diff;
 use portolan_report::diff::{Change, HostChange};
 
 use super::layout::{Content, Look, Section, capital};
 use super::scans;
-use super::words::{foreign, moment, plural, product};
+use super::words::{foreign, host_address, moment, plural, product};
 use crate::api::views::{self, Scan};
 use crate::{AppState, Problem};
 
@@ -142,7 +141,7 @@ struct Line {
 }
 
 fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
-    let mut hosts: BTreeMap<IpAddr, (Option<String>, Vec<Line>)> = BTreeMap::new();
+    let mut hosts: BTreeMap<&Zoned, (Option<String>, Vec<Line>)> = BTreeMap::new();
     for port in &diff.ports {
         let state = |state: Option<PortState>| {
             state.map_or_else(|| "not open".to_owned(), |state| state.to_string())
@@ -153,7 +152,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
             Change::Changed => ("~", "tilde", "changed"),
         };
         let host = hosts
-            .entry(port.address)
+            .entry(&port.address)
             .or_insert_with(|| (port.name.clone(), Vec::new()));
         host.1.push(Line {
             sign,
@@ -169,7 +168,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
     }
     for change in &diff.services {
         let host = hosts
-            .entry(change.address)
+            .entry(&change.address)
             .or_insert_with(|| (change.name.clone(), Vec::new()));
         host.1.push(Line {
             sign: "~",
@@ -209,7 +208,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
                         @if let Some(name) = name { " " (foreign(name)) }
                         " – " (plural(lines.len() as u64, "change"))
                     }
-                    p { a.button.quiet href={ "/hosts/" (address) } { "Everything known of " (address) } }
+                    p { a.button.quiet href=(host_address(address)) { "Everything known of " (address) } }
                     table.diff {
                         tbody {
                             @for line in lines {
@@ -243,7 +242,7 @@ fn host_changes(title: &str, class: &str, sign: &str, hosts: &[HostChange]) -> M
                         tr {
                             td class=(class) { (sign) }
                             td {
-                                a.mono href={ "/hosts/" (host.address) } { (host.address) }
+                                a.mono href=(host_address(&host.address)) { (host.address) }
                                 @if let Some(name) = &host.name { " " (foreign(name)) }
                             }
                             td {

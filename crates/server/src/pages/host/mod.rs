@@ -1,6 +1,6 @@
 //! `/hosts/{host}`: everything known of a host, over all scans.
 
-use std::net::IpAddr;
+use portolan_model::Zoned;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -28,13 +28,13 @@ pub(super) struct Place {
 pub(super) async fn show(
     State(state): State<AppState>,
     look: Look,
-    Path(host): Path<IpAddr>,
+    Path(host): Path<Zoned>,
     Query(place): Query<Place>,
 ) -> Response {
     look.answer(page(&state, host, &place).await)
 }
 
-async fn page(state: &AppState, host: IpAddr, place: &Place) -> Result<Content, Problem> {
+async fn page(state: &AppState, host: Zoned, place: &Place) -> Result<Content, Problem> {
     let known = state.host(host).await?;
     let query = TimelineQuery {
         limit: Some(CHANGES),
@@ -135,7 +135,7 @@ fn card(port: &KnownPort) -> Markup {
     }
 }
 
-fn timeline(host: IpAddr, changes: &List<Change>) -> Markup {
+fn timeline(host: Zoned, changes: &List<Change>) -> Markup {
     html! {
         @if changes.items.is_empty() {
             p.soft { "Nothing changed yet." }

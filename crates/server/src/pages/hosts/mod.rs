@@ -7,7 +7,7 @@ use portolan_model::Target;
 use serde::Deserialize;
 
 use super::layout::{Content, Look, Section};
-use super::words::{address, count, foreign, moment};
+use super::words::{address, count, foreign, host_address, moment};
 use crate::{AppState, HostsQuery, Problem};
 
 /// Hosts in a page.
@@ -80,7 +80,7 @@ async fn page(state: &AppState, search: &Search) -> Result<Content, Problem> {
                             @for host in &found.items {
                                 tr {
                                     td.t-target {
-                                        a.mono href={ "/hosts/" (host.host) } { (host.host) }
+                                        a.mono href=(host_address(&host.host)) { (host.host) }
                                         @if let Some(name) = &host.name { " " span.soft { (foreign(name)) } }
                                     }
                                     td.t-state.num { b { (count(host.open)) } span.label-s { " open" } }

@@ -1,12 +1,12 @@
 //! The overview of a network: its hosts against the ports that are open on any of them.
 
+use portolan_model::Zoned;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use maud::{Markup, html};
 use portolan_model::{Protocol, services};
 
-use super::super::words::{count, foreign, plural, port_address};
+use super::super::words::{count, foreign, host_address, plural, port_address};
 use crate::api::views::{ResultItem, Scan};
 use crate::{AppState, PageQuery, Problem, ResultsQuery};
 
@@ -55,7 +55,7 @@ pub(super) async fn render(state: &AppState, scan: &Scan) -> Result<Markup, Prob
         });
     }
     let columns = columns(&open.items);
-    let cells: BTreeSet<(IpAddr, Protocol, u16)> = open
+    let cells: BTreeSet<(Zoned, Protocol, u16)> = open
         .items
         .iter()
         .map(|item| (item.host, item.protocol, item.port))
@@ -80,7 +80,7 @@ pub(super) async fn render(state: &AppState, scan: &Scan) -> Result<Markup, Prob
                         @for host in hosts.items.iter().filter(|host| host.counts.open > 0) {
                             tr {
                                 th scope="row" {
-                                    a.mono href={ "/hosts/" (host.host) } { (host.host) }
+                                    a.mono href=(host_address(&host.host)) { (host.host) }
                                     @if let Some(name) = host.names.first() { " " span.soft { (foreign(&name.name)) } }
                                 }
                                 td.num { (count(host.counts.open)) }

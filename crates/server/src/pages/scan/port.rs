@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use portolan_model::Zoned;
+
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -9,7 +11,8 @@ use portolan_model::{PortState, Protocol};
 
 use super::super::layout::{Content, Look, Section};
 use super::super::words::{
-    badge, count, foreign, moment, product, reason, round_trip, service_name, state, whole_moment,
+    badge, count, foreign, host_address, moment, product, reason, round_trip, service_name, state,
+    whole_moment,
 };
 use crate::api::views::{KnownPort, ResultItem, Service};
 use crate::{AppState, Problem, ResultsQuery};
@@ -18,14 +21,14 @@ use crate::{AppState, Problem, ResultsQuery};
 pub(in crate::pages) async fn show(
     State(state): State<AppState>,
     look: Look,
-    Path(place): Path<(i64, IpAddr, String, u16)>,
+    Path(place): Path<(i64, Zoned, String, u16)>,
 ) -> Response {
     look.answer(page(&state, place).await)
 }
 
 async fn page(
     state: &AppState,
-    (id, host, protocol, port): (i64, IpAddr, String, u16),
+    (id, host, protocol, port): (i64, Zoned, String, u16),
 ) -> Result<Content, Problem> {
     let protocol: Protocol = protocol
         .parse()
@@ -67,7 +70,7 @@ fn detail(item: &ResultItem, history: &[KnownPort]) -> Markup {
                 (state(item.state))
             }
             p.meta {
-                span { "of " a.mono href={ "/hosts/" (item.host) } { (item.host) } }
+                span { "of " a.mono href=(host_address(&item.host)) { (item.host) } }
                 @if let Some(name) = &item.name { span { (foreign(name)) } }
             }
             section.card {
@@ -125,9 +128,9 @@ fn service_facts(service: &Service) -> Markup {
 
 /// How to go and look, ready to copy.
 fn commands(item: &ResultItem) -> Markup {
-    let host = match item.host {
+    let host = match item.host.address {
         IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
+        IpAddr::V6(_) => format!("[{}]", item.host),
     };
     let (name, tls) = item
         .service
