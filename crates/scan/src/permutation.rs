@@ -14,9 +14,13 @@ mod wide;
 
 pub use wide::WidePermutation;
 
-/// How often a digit is mixed into the other. With four turns, orders of less than 2^28 numbers can
-/// be told from chance by the tests here; with six, none.
+/// How often a digit is mixed into the other where digits are short. With four turns, orders of less
+/// than 2^28 numbers can be told from chance by the tests here; with six, none.
 const TURNS: usize = 6;
+
+/// The same where the low digit has so many bits.
+const FEWER_TURNS: usize = 4;
+const LONG_DIGIT: u32 = 14;
 
 /// The largest domain: 2^63. The digits then have at most 32 and 31 bits, and all products of a
 /// digit and a base fit in 64.
@@ -128,10 +132,19 @@ impl Permutation {
 
     #[inline]
     const fn forward(&self, value: u64) -> u64 {
+        if self.bits >= LONG_DIGIT {
+            self.mixed::<FEWER_TURNS>(value)
+        } else {
+            self.mixed::<TURNS>(value)
+        }
+    }
+
+    #[inline]
+    const fn mixed<const COUNT: usize>(&self, value: u64) -> u64 {
         let mask = (1 << self.bits) - 1;
         let (mut low, mut high) = (value & mask, value >> self.bits);
         let mut turn = 0;
-        while turn < TURNS {
+        while turn < COUNT {
             high += (stir(low, self.keys[turn]) * self.high_base) >> 32;
             if high >= self.high_base {
                 high -= self.high_base;
@@ -145,7 +158,11 @@ impl Permutation {
     const fn backward(&self, value: u64) -> u64 {
         let mask = (1 << self.bits) - 1;
         let (mut low, mut high) = (value & mask, value >> self.bits);
-        let mut turn = TURNS;
+        let mut turn = if self.bits >= LONG_DIGIT {
+            FEWER_TURNS
+        } else {
+            TURNS
+        };
         while turn > 0 {
             turn -= 2;
             low ^= stir(high, self.keys[turn + 1]) & mask;
@@ -252,7 +269,14 @@ mod tests {
 
     #[test]
     fn where_a_number_falls_tells_nothing_of_the_next_ones() {
-        for len in [1 << 20, (1 << 24) + 1, 3 << 30, 1 << 48, (1 << 63) - 25] {
+        for len in [
+            1 << 20,
+            (1 << 24) + 1,
+            1 << 28,
+            3 << 30,
+            1 << 48,
+            (1 << 63) - 25,
+        ] {
             for step in [1, 2, 3, 7, 256, 4096, 65_536] {
                 for key in 0..4 {
                     let order = Permutation::new(len, mix(key)).unwrap();
