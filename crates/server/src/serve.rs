@@ -228,11 +228,11 @@ async fn converse<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let readers = Readers::default();
-    let watched = readers.clone();
+    let those = readers.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         // Over HTTP/1 one answer has the connection, and whether that is read `Patience` knows.
-        let readers = (request.version() == Version::HTTP_2).then(|| watched.clone());
+        let readers = (request.version() == Version::HTTP_2).then(|| those.clone());
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {
             let answer = answer.await?;

@@ -411,11 +411,10 @@ fn every_page_is_for_everybody_and_has_its_picture() {
     let server = Server::start(None);
     let browser = Browser::start();
     browser.device(1280, 900, Scheme::Light);
-    let open = listeners(12);
+    let mut open = listeners(12);
     let port = open[0].local_addr().expect("it is bound").port();
     let one = scan(&browser, &server, "127.0.0.1", "all", "");
     until_over(&browser);
-    let mut open = open;
     drop(open.swap_remove(3));
     let other = scan(&browser, &server, "127.0.0.1", "all", "");
     until_over(&browser);

@@ -11,10 +11,20 @@ use crate::api::views::{CoursePoint, Scan};
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 110.0;
 
+/// A scan that was over sooner, in milliseconds, has no course to speak of.
+const SHORTEST: f64 = 100.0;
+
+/// Whether there is more to see than a beginning and an end.
+fn is_line(course: &[CoursePoint]) -> bool {
+    match course {
+        [first, .., last] => last.elapsed_ms - first.elapsed_ms >= SHORTEST,
+        _ => false,
+    }
+}
+
 /// The picture; nothing for an ended scan that told of no course.
 pub(super) fn render(scan: &Scan, course: &[CoursePoint]) -> Markup {
-    let is_line = course.len() > 1;
-    if !is_line && scan.is_over() {
+    if scan.is_over() && !is_line(course) {
         return html! {};
     }
     html! {
@@ -129,6 +139,13 @@ mod tests {
         assert_eq!(lines.done, "0.0,110.0 180.0,55.0 360.0,0.0");
         assert_eq!(lines.rate, "0.0,82.5 180.0,0.0 360.0,55.0");
         assert_eq!(lines.words(), "100 % done after 1.0 s; fastest 40/s");
+    }
+
+    #[test]
+    fn a_scan_of_a_moment_has_no_course() {
+        assert!(!is_line(&[]) && !is_line(&[at(0.0, 1.0, 9.0)]));
+        assert!(!is_line(&[at(0.0, 0.0, 0.0), at(4.0, 1.0, 0.0)]));
+        assert!(is_line(&[at(0.0, 0.0, 0.0), at(400.0, 1.0, 9.0)]));
     }
 
     #[test]
