@@ -60,7 +60,7 @@ pub(crate) async fn hash_of(endpoint: &Endpoint<'_>, via: Via) -> Option<String>
 }
 
 /// The bytes of an icon in an answer that came whole; `None` for a page that says there is none.
-fn icon(answer: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn icon(answer: &[u8]) -> Option<Vec<u8>> {
     let response = Response::parse(answer)?;
     let kind = response.header("content-type").unwrap_or_default();
     let is_text = kind.to_ascii_lowercase().starts_with(b"text/");

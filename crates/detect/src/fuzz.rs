@@ -5,20 +5,25 @@ use std::sync::OnceLock;
 
 use portolan_model::Protocol;
 
-use crate::escape;
+use crate::readers::rdp;
 use crate::rules::{Answer, BANNER, RuleSet, parse};
-use crate::tls::{cert, hello};
+use crate::tls::{anonymous, cert, hello};
+use crate::{escape, favicon};
 
 /// Every reader and every rule, on an answer to each probe: fields are bounded and hold no
-/// control character.
+/// control character. And the icon of a page, which is no larger than what holds it.
 pub fn answer(bytes: &[u8]) {
+    if let Some(icon) = favicon::icon(bytes) {
+        assert!(icon.len() <= bytes.len());
+    }
     static RULES: OnceLock<RuleSet> = OnceLock::new();
     let rules = RULES.get_or_init(RuleSet::embedded);
     let probes = rules
         .probes()
         .iter()
         .map(|probe| (probe.name.as_str(), probe.protocol));
-    for (to, protocol) in probes.chain([(BANNER, Protocol::Tcp)]) {
+    let others = [(BANNER, Protocol::Tcp), (rdp::PROBE, Protocol::Tcp)];
+    for (to, protocol) in probes.chain(others) {
         let answer = Answer {
             to,
             protocol,
@@ -43,8 +48,10 @@ pub fn answer(bytes: &[u8]) {
     }
 }
 
-/// What a TLS server says in the clear, and a certificate.
+/// What a TLS server says in the clear, with a certificate or without, and a certificate.
 pub fn tls(bytes: &[u8]) {
+    // Whatever it is, it is a flight, none, or not whole.
+    let _ = anonymous::flight(bytes);
     if let Some(words) = hello::read(bytes) {
         assert!(words.version.is_some() || words.alert.is_some());
     }

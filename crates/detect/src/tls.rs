@@ -3,7 +3,7 @@
 //! What is modern is spoken by rustls, which checks nothing here, as the question is what is
 //! there. What is old is read by [`hello`]: an own greeting and the server's answer in the clear.
 
-mod anonymous;
+pub(crate) mod anonymous;
 pub(crate) mod cert;
 pub mod hello;
 mod through;

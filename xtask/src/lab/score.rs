@@ -244,7 +244,7 @@ fn table_of(truth: &[Endpoint], scores: &[Score]) -> String {
     });
 
     let mut text = format!(
-        "`cargo xtask detect-lab --score`: {} daemons of Debian 12 on loopback, {tcp} TCP and {udp} UDP ports.\n\n|",
+        "`cargo xtask detect-lab --score`: {} daemons of Debian 12 and 13 on loopback, {tcp} TCP and {udp} UDP ports.\n\n|",
         daemons.len()
     );
     for score in scores {

@@ -185,7 +185,7 @@ fn directions(suite: Suite, master: &[u8], randoms: [&[u8]; 2]) -> io::Result<[D
 
 /// What a server says before it waits for keys.
 #[derive(Debug, PartialEq, Eq)]
-struct Flight<'a> {
+pub(crate) struct Flight<'a> {
     suite: usize,
     random: &'a [u8],
     generator: &'a [u8],
@@ -194,7 +194,7 @@ struct Flight<'a> {
 
 /// Reads the server's first flight: `ServerHello`, `ServerKeyExchange`, `ServerHelloDone`.
 /// `Ok(None)` while it has not come whole.
-fn flight(messages: &[u8]) -> io::Result<Option<Flight<'_>>> {
+pub(crate) fn flight(messages: &[u8]) -> io::Result<Option<Flight<'_>>> {
     let (mut hello, mut exchange) = (None, None);
     let mut rest = Cursor(messages);
     while let (Some(kind), Some(length)) = (rest.be(1), rest.be(3)) {
