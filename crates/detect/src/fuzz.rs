@@ -13,11 +13,11 @@ use crate::{escape, favicon};
 /// Every reader and every rule, on an answer to each probe: fields are bounded and hold no
 /// control character. And the icon of a page, which is no larger than what holds it.
 pub fn answer(bytes: &[u8]) {
+    static RULES: OnceLock<RuleSet> = OnceLock::new();
+    let rules = RULES.get_or_init(RuleSet::embedded);
     if let Some(icon) = favicon::icon(bytes) {
         assert!(icon.len() <= bytes.len());
     }
-    static RULES: OnceLock<RuleSet> = OnceLock::new();
-    let rules = RULES.get_or_init(RuleSet::embedded);
     let probes = rules
         .probes()
         .iter()
