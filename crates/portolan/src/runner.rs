@@ -83,6 +83,7 @@ pub(crate) fn engine(
             let sockets = portolan_scan::connect::raise_descriptor_limit() / 2;
             let opened = Datagrams::open(clock, sockets);
             let device = opened.map_err(|error| refused(error.to_string()))?;
+            let device = device.reaching(request.zones.clone());
             portolan_scan::run_udp(request, device, clock, control, sink).map(drop)
         }
         _ => portolan_scan::run(request, control, sink).map(drop),

@@ -249,6 +249,36 @@ fn the_anycast_address_of_routers_is_no_host_in_either_way() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn datagrams_go_over_the_interface_too() {
+    let lab = TwoLinks::new();
+    let plain = [
+        "setpriv",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--reuid=1000",
+    ];
+    for before in [
+        &[][..],
+        &[&plain[..], &["--regid=1000", "--clear-groups"]].concat(),
+    ] {
+        let mut command = lab.here.command("timeout");
+        command
+            .args(["--kill-after=1", "120"])
+            .args(before)
+            .arg(PORTOLAN);
+        let args = ["-n", "-sU", "-p", "U:40001", "fe80::1%right", "--json"];
+        let scan = Scan::of(&bare(&mut command).args(args).output().unwrap());
+        assert_eq!(scan.status, 0, "{scan:?}");
+        // The other machine says that nobody listens there.
+        assert!(
+            scan.out.contains(r#""reason":"port-unreach""#),
+            "{before:?}: {scan:?}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn services_are_asked_over_the_interface_too() {
     let lab = TwoLinks::new();
     let scan = lab.scan(&["-sS", "-sV", "-p", PORTS, "fe80::1%right", "--json"]);
