@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use portolan_scan::Zones;
 use portolan_scan::clock::Clock;
 use portolan_scan::device::{
     Batch, Carries, ChecksumStatus, Device, DeviceError, Drops, Heard, Reach, Received, Route,
@@ -65,6 +66,8 @@ pub struct Datagrams<C> {
     /// How many there may be.
     most: u16,
     sources: HashMap<IpAddr, std::result::Result<IpAddr, RouteError>>,
+    /// Over which interfaces link-local addresses are reached.
+    zones: Zones,
     letter: Letter,
     packet: Vec<u8>,
 }
@@ -95,9 +98,27 @@ impl<C: Clock> Datagrams<C> {
             // One for each family.
             most: u16::try_from(sockets / 2).unwrap_or(u16::MAX).max(1),
             sources: HashMap::new(),
+            zones: Zones::NONE,
             letter: Letter::new(),
             packet: Vec::new(),
         })
+    }
+
+    /// The same, reaching link-local addresses over these interfaces.
+    #[must_use]
+    pub fn reaching(mut self, zones: Zones) -> Self {
+        self.zones = zones;
+        self
+    }
+
+    /// Where a socket sends to; a link-local address needs its interface (RFC 3493, 3.3).
+    fn name(zones: &Zones, to: SocketAddr) -> SocketAddr {
+        match (to.ip(), zones.index_of(to.ip())) {
+            (IpAddr::V6(address), Some(scope)) => {
+                SocketAddrV6::new(address, to.port(), 0, scope).into()
+            }
+            _ => to,
+        }
     }
 
     /// The place of the socket that stands for a source port.
@@ -132,6 +153,7 @@ impl<C: Clock> Datagrams<C> {
     /// Sends one datagram; `false` where the kernel takes no more now.
     fn send_one(&mut self, sent: &Sent<'_>) -> std::result::Result<bool, DeviceError> {
         let destination = sent.to.ip();
+        let to = Self::name(&self.zones, sent.to);
         let system = |source: io::Error| DeviceError::System {
             doing: "open a socket",
             source,
@@ -142,12 +164,7 @@ impl<C: Clock> Datagrams<C> {
         let socket = &self.owns[place].socket;
         let mut last = Errno::AGAIN;
         for _ in 0..PENDING {
-            match sendto(
-                socket,
-                sent.payload,
-                rustix::net::SendFlags::DONTWAIT,
-                &sent.to,
-            ) {
+            match sendto(socket, sent.payload, rustix::net::SendFlags::DONTWAIT, &to) {
                 Ok(_) => return Ok(true),
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => return Ok(false),
                 Err(Errno::INTR) => {}
@@ -180,7 +197,10 @@ impl<C: Clock> Datagrams<C> {
     }
 
     /// The source address of packets to a destination, as the kernel chooses it.
-    fn choose_source(destination: IpAddr) -> std::result::Result<IpAddr, RouteError> {
+    fn choose_source(
+        zones: &Zones,
+        destination: IpAddr,
+    ) -> std::result::Result<IpAddr, RouteError> {
         let not_a_host = destination.is_multicast() || destination.is_unspecified();
         if not_a_host || destination == IpAddr::V4(Ipv4Addr::BROADCAST) {
             return Err(RouteError::NotAHost { destination });
@@ -192,7 +212,7 @@ impl<C: Clock> Datagrams<C> {
         };
         let chosen = || -> rustix::io::Result<Option<IpAddr>> {
             let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-            connect(&socket, &SocketAddr::new(destination, 9))?;
+            connect(&socket, &Self::name(zones, SocketAddr::new(destination, 9)))?;
             let own = getsockname(&socket)?;
             Ok(SocketAddr::try_from(own).ok().map(|own| own.ip()))
         };
@@ -288,7 +308,7 @@ impl<C: Clock> Device for Datagrams<C> {
         let source = if let Some(known) = known {
             known?
         } else {
-            let chosen = Self::choose_source(destination);
+            let chosen = Self::choose_source(&self.zones, destination);
             self.sources.insert(destination, chosen.clone());
             chosen?
         };

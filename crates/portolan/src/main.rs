@@ -19,6 +19,7 @@ mod list;
 mod man;
 mod names;
 mod outputs;
+mod places;
 mod request;
 mod rules;
 mod runner;

@@ -16,20 +16,17 @@ use portolan_model::scope::OutOfScope;
 use portolan_model::spec::{Discovery, Names};
 use portolan_model::special::{Special, without_special};
 use portolan_model::target::HostName as Name;
-use portolan_model::zone::Link;
-use portolan_model::{
-    AddressSet, Protocol, ScanEvent, ScanSpec, Scope, Target, Technique, Zone, Zones,
-};
+use portolan_model::{AddressSet, Protocol, ScanEvent, ScanSpec, Scope, Target, Technique, Zone};
 use portolan_scan::clock::SystemClock;
 use portolan_scan::syn::SOURCE_PORTS;
 use portolan_scan::udp::Payloads;
-use portolan_scan::{Control, Request, Search};
+use portolan_scan::{Control, Request};
 use portolan_server::Earlier;
 
 use crate::detect::{self, Services};
 use crate::names::{self, Found, Reverse};
+use crate::places::{self, Gathered};
 use crate::search;
-use crate::zones::Links;
 
 /// How many events wait between the engine and who reads them; a full channel slows the engine.
 const ROOM: usize = 4096;
@@ -86,6 +83,7 @@ pub(crate) fn engine(
             let sockets = portolan_scan::connect::raise_descriptor_limit() / 2;
             let opened = Datagrams::open(clock, sockets);
             let device = opened.map_err(|error| refused(error.to_string()))?;
+            let device = device.reaching(request.zones.clone());
             portolan_scan::run_udp(request, device, clock, control, sink).map(drop)
         }
         _ => portolan_scan::run(request, control, sink).map(drop),
@@ -245,66 +243,25 @@ pub(crate) fn prepare(
     }
     let answers = names::forward(wanted, settings, control).ok_or(Error::Stopped)?;
 
-    let excluded = excluded(spec, &answers)?;
-    let mut places = Places::default();
-    let mut accepted: Vec<&Target> = Vec::new();
-
-    let mut addresses = AddressSetBuilder::default();
-    let mut typed: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
-    let mut problems: Vec<Problem> = Vec::new();
-    for target in &spec.targets {
-        let Target::Name(name) = target else {
-            let placed = match no_host(target).or_else(|| places.is_anycast(target)) {
-                Some(problem) => Err(problem),
-                None => places.add(target, spec, &mut addresses),
-            };
-            match placed {
-                Ok(()) => accepted.push(target),
-                Err(problem) if !problems.contains(&problem) => problems.push(problem),
-                Err(_) => {}
-            }
-            continue;
-        };
-        match answers.get(name) {
-            Some(Ok(found)) => {
-                let chosen = choose(found, spec.names);
-                for address in chosen {
-                    let target = Target::Address(address);
-                    if let Err(problem) = places.add(&target, spec, &mut addresses) {
-                        problems.push(problem);
-                        continue;
-                    }
-                    let names = typed.entry(address).or_default();
-                    if !names.contains(name) {
-                        names.push(name.clone());
-                    }
-                }
-            }
-            Some(Err(error)) => {
-                let problem = Problem {
-                    about: name.to_string(),
-                    message: error.to_string(),
-                    hint: Some(error.hint()),
-                    left_out: true,
-                };
-                if !problems.contains(&problem) {
-                    problems.push(problem);
-                }
-            }
-            None => {}
-        }
-    }
-    let all = addresses.build();
-    let mut zones = places.zones()?;
+    let excluded = places::excluded(spec, &answers)?;
+    let Gathered {
+        all,
+        accepted,
+        mut typed,
+        mut problems,
+        mut zones,
+        searches,
+    } = places::gather(spec, &answers)?;
     let excluded = excluded.over(&zones);
     let addresses = if spec.sweep.is_some() {
         ordinary(&accepted, &typed, &excluded, &mut problems)
     } else {
         all.without(&excluded)
     };
-    let searches = places.searches(&excluded);
+    let has_searches = !searches.is_empty();
+    let searches = places::without(searches, &excluded);
     if addresses.is_empty() && searches.is_empty() {
-        let is_empty = all.is_empty() && places.searches.is_empty();
+        let is_empty = all.is_empty() && !has_searches;
         let why = match (is_empty, problems.is_empty()) {
             (false, _) if spec.sweep.is_some() => {
                 "every target is excluded, or special and not named"
@@ -388,154 +345,6 @@ fn best_technique(
     }
 }
 
-/// What is to be left out, names looked up.
-fn excluded(spec: &ScanSpec, answers: &names::Forward) -> Result<Excluded, Error> {
-    let mut excluded = AddressSetBuilder::default();
-    let mut over = Vec::new();
-    for target in &spec.exclude {
-        match target {
-            Target::Name(name) => match answers.get(name) {
-                Some(Ok(addresses)) => push_all(&mut excluded, addresses),
-                Some(Err(source)) => {
-                    return Err(Error::Exclude {
-                        name: name.clone(),
-                        source: source.clone(),
-                    });
-                }
-                None => {}
-            },
-            Target::Zoned { target, zone } => {
-                over.extend(
-                    target
-                        .addresses()
-                        .map(|addresses| (addresses, zone.clone())),
-                );
-            }
-            other => push_target(&mut excluded, other),
-        }
-    }
-    Ok(Excluded {
-        anywhere: excluded.build(),
-        over,
-    })
-}
-
-/// What is left out.
-struct Excluded {
-    /// Over every interface.
-    anywhere: AddressSet,
-    /// Over one.
-    over: Vec<(AddressSet, Zone)>,
-}
-
-impl Excluded {
-    /// All of it that concerns these interfaces.
-    fn over(self, zones: &Zones) -> AddressSet {
-        let mut all = self.anywhere;
-        for (addresses, zone) in &self.over {
-            let is_meant = |link: &&Link| link.zone == *zone || zone.number() == Some(link.index);
-            for link in zones.links().filter(is_meant) {
-                let others = addresses.without(&link.addresses);
-                all = all.union(&addresses.without(&others));
-            }
-        }
-        all
-    }
-}
-
-/// Where the targets are: over which interfaces, and which of them are searched for hosts.
-#[derive(Default)]
-struct Places {
-    links: Links,
-    zones: BTreeMap<(u32, Zone), AddressSetBuilder>,
-    searches: Vec<Search>,
-}
-
-impl Places {
-    /// Adds the addresses of a target, which is no name. Of a target that cannot be asked, what
-    /// is said of it.
-    fn add(
-        &mut self,
-        target: &Target,
-        spec: &ScanSpec,
-        into: &mut AddressSetBuilder,
-    ) -> Result<(), Problem> {
-        let over = self.links.over(target)?;
-        let Some(addresses) = target.addresses() else {
-            return Ok(());
-        };
-        let searched = match spec.sweep {
-            None => self.links.searched(target, over.as_ref()),
-            Some(_) => None,
-        };
-        match searched {
-            Some(_) if spec.shard.is_some() => {
-                return Err(Problem {
-                    about: target.to_string(),
-                    message: format!(
-                        "cannot scan `{target}` in shards: its hosts are found as the scan runs"
-                    ),
-                    hint: Some("scan it without `--shard`, or name its hosts".to_owned()),
-                    left_out: true,
-                });
-            }
-            Some(interface) => self.searches.push(Search {
-                target: target.to_string(),
-                addresses: addresses.clone(),
-                interface: interface.index,
-            }),
-            None => into.push_set(&addresses),
-        }
-        if let Some(over) = over {
-            let link = self.zones.entry((over.index, over.zone)).or_default();
-            link.push_set(&addresses);
-        }
-        Ok(())
-    }
-
-    /// Which addresses are reached over which interface.
-    ///
-    /// # Errors
-    /// [`Error::TwoLinks`] for an address that is asked for over two.
-    fn zones(&mut self) -> Result<Zones, Error> {
-        let mut zones = Zones::NONE;
-        for ((index, zone), addresses) in std::mem::take(&mut self.zones) {
-            zones
-                .add(&addresses.build(), &zone, index)
-                .map_err(|(address, first)| Error::TwoLinks {
-                    address,
-                    first,
-                    second: zone.clone(),
-                })?;
-        }
-        Ok(zones)
-    }
-
-    /// What is said of an address that means all routers of a link and no host.
-    fn is_anycast(&mut self, target: &Target) -> Option<Problem> {
-        let Target::Address(address) = target.unzoned() else {
-            return None;
-        };
-        self.links.is_routers_anycast(*address).then(|| Problem {
-            about: target.to_string(),
-            message: format!(
-                "cannot scan `{target}`: this is the anycast address of the routers of its network"
-            ),
-            hint: Some("write the addresses of the routers themselves".to_owned()),
-            left_out: true,
-        })
-    }
-
-    /// What is searched, without what is excluded.
-    fn searches(&self, excluded: &AddressSet) -> Vec<Search> {
-        let left = self.searches.iter().map(|search| Search {
-            addresses: search.addresses.without(excluded),
-            ..search.clone()
-        });
-        left.filter(|search| !search.addresses.is_empty()).collect()
-    }
-}
-
 /// What a sweep of these targets asks: no special block that none of them names.
 fn ordinary(
     targets: &[&Target],
@@ -579,7 +388,7 @@ pub(crate) fn left_out(special: &[(Special, u128)]) -> Option<Problem> {
 }
 
 /// Of a name's addresses those that are scanned: all, or the first, of the family.
-fn choose(found: &[IpAddr], which: Names) -> Vec<IpAddr> {
+pub(crate) fn choose(found: &[IpAddr], which: Names) -> Vec<IpAddr> {
     use portolan_model::spec::Family;
     let of_family = found.iter().copied().filter(|address| match which.family {
         None => true,
@@ -638,13 +447,13 @@ pub(crate) fn no_host(target: &Target) -> Option<Problem> {
     })
 }
 
-fn push_all(into: &mut AddressSetBuilder, addresses: &[IpAddr]) {
+pub(crate) fn push_all(into: &mut AddressSetBuilder, addresses: &[IpAddr]) {
     for address in addresses.iter().map(IpAddr::to_canonical) {
         into.push_range(address, address);
     }
 }
 
-fn push_target(into: &mut AddressSetBuilder, target: &Target) {
+pub(crate) fn push_target(into: &mut AddressSetBuilder, target: &Target) {
     if let Some(set) = target.addresses() {
         into.push_set(&set.canonical());
     }

@@ -176,10 +176,10 @@ fn note(search: &Search, count: usize, searched: &Searched) -> Problem {
 }
 
 /// Says the notes right after the scan has started.
-pub(crate) fn telling<'a>(
+pub(crate) fn telling(
     mut notes: Vec<Problem>,
-    sink: &'a mut dyn FnMut(ScanEvent),
-) -> impl FnMut(ScanEvent) + 'a {
+    sink: &mut dyn FnMut(ScanEvent),
+) -> impl FnMut(ScanEvent) {
     move |event| {
         let is_start = matches!(event, ScanEvent::Started(_));
         sink(event);

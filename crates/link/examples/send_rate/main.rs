@@ -207,6 +207,8 @@ fn scan(clock: SystemClock, link: Link<SystemClock>) -> Result<Rate, Box<dyn Err
         seed: 1,
         settled: Settled::new(),
         shard: None,
+        zones: portolan_scan::Zones::NONE,
+        searches: Vec::new(),
         sweep: None,
         payloads: portolan_scan::udp::Payloads::default(),
         zones: portolan_model::Zones::NONE,

@@ -1,7 +1,7 @@
 //! Which way packets take to a destination: the kernel is asked once for all that it sends alike.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use portolan_scan::clock::Clock;
 use portolan_scan::device::RouteError;
@@ -24,7 +24,14 @@ impl<C: Clock> Link<C> {
             let prefixes = self.kernel.prefixes(is_v4).ok().flatten();
             self.cells.draw(is_v4, prefixes.as_deref());
         }
-        let alike = self.cells.find(destination);
+        // Neighbours in number of one that has an interface of its own may be on another link.
+        let is_apart = self.asked.zones.index_of(destination).is_some()
+            || self.is_some_routers_anycast(destination);
+        let alike = if is_apart {
+            Alike::Alone
+        } else {
+            self.cells.find(destination)
+        };
         if let Alike::Path(path) = alike {
             return Ok(self.with_mac(Way {
                 destination,
@@ -130,10 +137,7 @@ impl<C: Clock> Link<C> {
             });
         }
         let is_on_link = carrier == Carrier::Link && route.gateway.is_none();
-        if let IpAddr::V6(address) = destination
-            && is_on_link
-            && self.is_routers_anycast(interface.index, address)
-        {
+        if is_on_link && self.is_some_routers_anycast(destination) {
             return Err(RouteError::NotAHost { destination });
         }
         let source = self
@@ -155,15 +159,22 @@ impl<C: Clock> Link<C> {
         })
     }
 
-    /// Whether an address of a link means its routers. They answer neighbour discovery, and no
-    /// connection.
-    fn is_routers_anycast(&mut self, index: u32, address: Ipv6Addr) -> bool {
+    /// Whether an address means the routers of a link of this machine's. They answer neighbour
+    /// discovery, and no connection.
+    fn is_some_routers_anycast(&mut self, destination: IpAddr) -> bool {
+        let IpAddr::V6(address) = destination else {
+            return false;
+        };
+        // Asked of every packet: most are no such address for their last bits alone.
+        if address.to_bits().trailing_zeros() < 2 {
+            return false;
+        }
         // Where the kernel cannot be asked, it is a host like any other.
         let own = self
             .own
             .get_or_insert_with(|| crate::local::interfaces().unwrap_or_default());
         own.iter()
-            .any(|interface| interface.index == index && interface.is_routers_anycast(address))
+            .any(|interface| interface.is_routers_anycast(address))
     }
 
     /// An interface, which is remembered until something changes: to ask for one costs the

@@ -76,7 +76,7 @@ fn all_up(
         addresses: request.addresses.len(),
         probes: request.addresses.len(),
         seed: request.seed,
-        zones: Zones::NONE,
+        zones: portolan_model::Zones::NONE,
     }));
     for address in request.addresses.iter() {
         sink(ScanEvent::HostUp(HostUp {

@@ -39,9 +39,11 @@ impl TwoLinks {
             };
             add(&here, "fe80::a/64", own);
             add(&other, "fe80::1/64", "cable0");
+            wait_for_links(&other);
             let listeners = listen(&other, [port]);
             others.push((other, listeners));
         }
+        wait_for_links(&here);
         Self { here, others }
     }
 
@@ -54,6 +56,17 @@ impl TwoLinks {
         command.args(["--kill-after=1", "120", PORTOLAN]);
         Scan::of(&bare(&mut command).args(args).output().unwrap())
     }
+}
+
+/// Waits until the kernel has seen that the links of a machine have carriers: it takes its time,
+/// and drops packets before.
+fn wait_for_links(machine: &Namespace) {
+    let are_up = || {
+        let shown = machine.run("ip", &["-o", "link", "show"]).unwrap();
+        let mut links = shown.lines().filter(|line| line.contains("link/ether"));
+        links.all(|line| line.contains("state UP"))
+    };
+    assert!((0..2000).any(|_| are_up()));
 }
 
 const PORTS: &str = "8080-8083";
@@ -206,6 +219,8 @@ fn the_anycast_address_of_routers_is_no_host_in_either_way() {
     connect((&here, "2001:db8::1/120"), (&there, "2001:db8::2/120")).unwrap();
     // A router, which answers neighbour discovery for that address.
     set(&there, "ipv6.conf.all.forwarding", "1");
+    wait_for_links(&here);
+    wait_for_links(&there);
     let _listeners = listen(&there, [8081]);
     let lab = TwoLinks {
         here,
@@ -228,6 +243,36 @@ fn the_anycast_address_of_routers_is_no_host_in_either_way() {
         assert!(
             alone.err.contains("the anycast address of the routers"),
             "{alone:?}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn datagrams_go_over_the_interface_too() {
+    let lab = TwoLinks::new();
+    let plain = [
+        "setpriv",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--reuid=1000",
+    ];
+    for before in [
+        &[][..],
+        &[&plain[..], &["--regid=1000", "--clear-groups"]].concat(),
+    ] {
+        let mut command = lab.here.command("timeout");
+        command
+            .args(["--kill-after=1", "120"])
+            .args(before)
+            .arg(PORTOLAN);
+        let args = ["-n", "-sU", "-p", "U:40001", "fe80::1%right", "--json"];
+        let scan = Scan::of(&bare(&mut command).args(args).output().unwrap());
+        assert_eq!(scan.status, 0, "{scan:?}");
+        // The other machine says that nobody listens there.
+        assert!(
+            scan.out.contains(r#""reason":"port-unreach""#),
+            "{before:?}: {scan:?}"
         );
     }
 }
