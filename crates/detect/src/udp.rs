@@ -11,6 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use crate::explore::filled;
+use crate::found::Found;
 use crate::notes::Notes;
 use crate::options::{Options, Target};
 use crate::rules::{Answer, Probe, RuleSet};
@@ -46,8 +47,8 @@ pub(crate) async fn udp(target: &Target, options: &Options, rules: &RuleSet, not
     ask(general, target, options, rules, notes).await;
 }
 
-/// Takes what the service said when a scan asked its port; whether that says what it is. To which
-/// of the questions it was is not known: rules tell.
+/// Takes what the service said when a scan asked its port; whether that says which program it is.
+/// To which of the questions it was is not known: rules tell.
 fn take_said(target: &Target, rules: &RuleSet, notes: &Mutex<Notes>) -> bool {
     let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
     if target.said.is_empty() {
@@ -66,7 +67,10 @@ fn take_said(target: &Target, rules: &RuleSet, notes: &Mutex<Notes>) -> bool {
             },
         );
     }
-    notes.best().is_some_and(|found| !found.soft)
+    let is_whole = |found: &Found| found.version.is_some() || found.hidden;
+    notes
+        .best()
+        .is_some_and(|found| !found.soft && found.product.is_some() && is_whole(&found))
 }
 
 /// Sends probes, several at a time, until an answer is taken.

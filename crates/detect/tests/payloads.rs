@@ -98,6 +98,7 @@ const MESSAGES: &[(&str, &str, Reads)] = &[
     ("gamespy-status", "status", gamespy),
     ("gamespy-query", "type 9", gamespy),
     ("teeworlds-info", "gie3", teeworlds),
+    ("teeworlds", "a request for a token", teeworlds_token),
     ("openttd-find", "packet 0 of 3 bytes", openttd),
     ("minecraft-bedrock", "an unconnected ping", raknet),
     ("minetest", "a reliable packet of peer 0", minetest),
@@ -677,6 +678,15 @@ fn gamespy(bytes: &[u8]) -> Option<String> {
 fn teeworlds(bytes: &[u8]) -> Option<String> {
     (bytes.len() == 15 && bytes.starts_with(&[0xff; 10]) && &bytes[10..14] == b"gie3")
         .then(|| "gie3".to_owned())
+}
+
+/// A control packet of 0.7: no token of the other side's, message 5, our own token, and padding, so
+/// that the answer is shorter than the question.
+fn teeworlds_token(bytes: &[u8]) -> Option<String> {
+    let rest = bytes.strip_prefix(&[4, 0, 0, 0xff, 0xff, 0xff, 0xff, 5])?;
+    let (_, padding) = rest.split_first_chunk::<4>()?;
+    (padding.len() == 512 && padding.iter().all(|&byte| byte == 0))
+        .then(|| "a request for a token".to_owned())
 }
 
 fn openttd(bytes: &[u8]) -> Option<String> {

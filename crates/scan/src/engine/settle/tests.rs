@@ -364,3 +364,72 @@ fn loss_hides_no_port_that_answers() {
     assert!(outcome.unsettled < 8, "{}", outcome.unsettled);
     assert!(outcome.seconds < 10.0, "{}", outcome.seconds);
 }
+
+/// What a liar sends for each question: nothing of it proves to be an answer.
+fn lies(packet: &[u8]) -> Vec<(Duration, Vec<u8>)> {
+    use portolan_wire::{Addresses, Checksum, Protocol as Carried, icmpv4, ipv4, udp};
+    let Ok(view) = ipv4::Packet::new(packet) else {
+        return Vec::new();
+    };
+    let Ok(asked) = udp::Packet::new(&packet[ipv4::HEADER_LEN..]) else {
+        return Vec::new();
+    };
+    let addresses = view.addresses();
+    let Addresses::V4 { src, dst } = addresses else {
+        return Vec::new();
+    };
+    let (own, port) = (asked.source_port(), asked.destination_port());
+    let datagram = |from: u16, to: u16, checksum| {
+        let answer = udp::Repr {
+            src_port: from,
+            dst_port: to,
+            checksum,
+            payload: &[0x41; 1_400],
+        };
+        let header = ipv4::Repr::new(dst, src, Carried::UDP, answer.len());
+        let mut bytes = vec![0; ipv4::HEADER_LEN + answer.len()];
+        header.emit(&mut bytes).unwrap();
+        answer
+            .emit(&addresses.reversed(), &mut bytes[ipv4::HEADER_LEN..])
+            .unwrap();
+        bytes
+    };
+    // An error about a question to another port, from the port that none was asked from.
+    let mut quoted = packet[..28].to_vec();
+    quoted[20..22].copy_from_slice(&7_u16.to_be_bytes());
+    let message = icmpv4::Repr::new(icmpv4::Message::DestinationUnreachable {
+        code: 3,
+        next_hop_mtu: 0,
+        quoted: &quoted,
+    });
+    let header = ipv4::Repr::new(dst, src, Carried::ICMP, message.len());
+    let mut error = vec![0; ipv4::HEADER_LEN + message.len()];
+    header.emit(&mut error).unwrap();
+    message.emit(&mut error[ipv4::HEADER_LEN..]).unwrap();
+    let all = [
+        datagram(port ^ 0x4000, own ^ 0x1000, Checksum::Correct),
+        datagram(port, own, Checksum::Literal(0x1234)),
+        datagram(port, 60_999, Checksum::Correct),
+        error,
+        packet[..21].to_vec(),
+        vec![0x45; 9],
+    ];
+    all.into_iter()
+        .map(|bytes| (Duration::from_millis(20), bytes))
+        .collect()
+}
+
+#[test]
+fn what_does_not_prove_to_be_an_answer_makes_no_port_open_or_closed() {
+    use crate::device::MemoryDevice;
+    let clock = Hand::new();
+    let device = MemoryDevice::new(clock.clone(), ["192.0.2.1".parse().unwrap()], lies);
+    let mut record = ScanRecord::new("", "");
+    let request = request(one(HOST), "1-300");
+    run_udp(&request, device, clock, &Control::new(), &mut |event| {
+        record.apply(&event);
+    })
+    .unwrap();
+    assert_eq!(record.count(PortState::Open), 0);
+    assert_eq!(record.count(PortState::Closed), 0);
+}
