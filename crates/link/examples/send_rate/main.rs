@@ -34,6 +34,9 @@ const BATCH: usize = 256;
 /// How long each way sends in a round.
 const TURN: Duration = Duration::from_millis(250);
 
+/// Packets after which a scan is stopped: many, since to begin one takes some milliseconds.
+const SCANNED: u64 = 1_000_000;
+
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
@@ -133,7 +136,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             rate.wall, rate.cpu
         );
     }
-    println!("medians of {rounds} rounds of {TURN:?} each, batches of {BATCH}");
+    println!(
+        "medians of {rounds} rounds of {TURN:?} each, batches of {BATCH}; of the scan, of \
+         {SCANNED} packets each"
+    );
     Ok(())
 }
 
@@ -189,7 +195,7 @@ fn measure(
     })
 }
 
-/// Scans for a turn, as far as that comes.
+/// Scans until enough was sent.
 fn scan(clock: SystemClock, link: Link<SystemClock>) -> Result<Rate, Box<dyn Error>> {
     let request = Request {
         addresses: format!("{FAR}/16")
@@ -218,7 +224,7 @@ fn scan(clock: SystemClock, link: Link<SystemClock>) -> Result<Rate, Box<dyn Err
     let control = Control::new();
     let mut sink = |event: ScanEvent| {
         if let ScanEvent::Progress(progress) = event
-            && progress.elapsed >= TURN
+            && progress.sent >= SCANNED
         {
             control.stop();
         }
