@@ -217,8 +217,6 @@ fn scan(clock: SystemClock, link: Link<SystemClock>) -> Result<Rate, Box<dyn Err
         searches: Vec::new(),
         sweep: None,
         payloads: portolan_scan::udp::Payloads::default(),
-        zones: portolan_model::Zones::NONE,
-        searches: Vec::new(),
         from: Reached::default(),
     };
     let control = Control::new();
