@@ -60,10 +60,8 @@ refuses! {
         "error: no service is named `htpps`\nhint: did you mean `https`?\n",
     an_unknown_service_goes_by_what_people_run: ["127.0.0.1", "-p", "htpp"] =>
         "error: no service is named `htpp`\nhint: did you mean `http`?\n",
-    a_zone: ["fe80::1%lo"] =>
-        "error: `fe80::1%lo` names an interface by `%`: zones of IPv6 addresses are not supported yet\nhint: write `fe80::1` and scan by SYN packets (`--syn`): they leave by the interface that `ip route get fe80::1` names, which is to be `lo`\n",
     a_zone_of_an_address_that_needs_none: ["[2001:db8::1%eth0]"] =>
-        "error: `[2001:db8::1%eth0]` names an interface by `%`: zones of IPv6 addresses are not supported yet\nhint: write `2001:db8::1`\n",
+        "error: `[2001:db8::1%eth0]` names the interface `eth0`, which only link-local addresses (fe80::/10) need\nhint: write `2001:db8::1`: the routing table knows its interface\n",
     help_for_a_misspelt_command: ["help", "lst"] =>
         "error: there is no command `lst`\nhint: did you mean `list`?\n",
     help_for_no_command: ["help", "frobnicate"] =>
