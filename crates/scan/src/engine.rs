@@ -263,7 +263,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             hosts_up: self.counts.up,
             hosts_down: self.counts.down,
             sent: self.counts.sent,
-            loss: self.measured().measured(),
+            loss: self.told().measured(),
             expected_missed: self.counts.missed,
         }
     }
@@ -379,6 +379,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// The loss of the path: closed ports say nothing of it where they answer less than others.
     fn measured(&self) -> Loss {
         self.loss.with_closed(&self.closed_loss)
+    }
+
+    /// The loss that is told at the end. Where hosts limit what they say of closed ports, these
+    /// lose nothing on the way, however late they are told of.
+    fn told(&self) -> Loss {
+        if self.limited.count > 0 {
+            self.loss
+        } else {
+            self.measured()
+        }
     }
 
     fn passes(&self) -> u32 {

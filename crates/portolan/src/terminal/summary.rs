@@ -217,6 +217,9 @@ fn sureness(finished: &Finished, only_hosts: bool, verbose: bool) -> Option<Stri
         return shown.then(|| format!("loss measured: {:.1} %", loss * 100.0));
     }
     match finished.loss {
+        None if finished.hosts_up > 0 => {
+            Some("too little answered to measure the loss of the path".to_owned())
+        }
         None => Some("nothing answered, so the loss of the path could not be measured".to_owned()),
         Some(loss) if verbose || loss >= 0.001 || missed >= 0.01 => Some(format!(
             "loss measured: {:.1} %; open ports expected to be missing: {}",

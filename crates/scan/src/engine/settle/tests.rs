@@ -182,6 +182,9 @@ fn at_50_errors_a_second_what_answers_is_told_within_two_seconds_and_all_within_
 fn at_one_error_a_second_what_answers_is_told_within_two_seconds() {
     let outcome = scan(&scenario("udp-one-a-second"), &request(one(HOST), "1-1000"));
     assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    // What the host was slow to say was not lost.
+    let finished = outcome.record.finished.as_ref().unwrap();
+    assert!(finished.loss.is_none_or(|loss| loss < 0.02), "{finished:?}");
     assert!(outcome.all_open < 2.0, "{}", outcome.all_open);
     // What the host had no time to tell of is not guessed at.
     assert!(outcome.unsettled > 900, "{}", outcome.unsettled);
