@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use portolan_link::Limit;
@@ -26,6 +27,10 @@ use crate::runner::{self, Beside, Engine, Prepared, SilentHosts};
 use crate::server_args::{KeepArgs, ResumeArgs};
 use crate::terminal::{self, Live, Look, Shown};
 use crate::{data, detect, names, request, signals};
+
+/// How long a signal may come after the end of a reader that the same key ended: so many steps.
+const GRACE_STEPS: u32 = 20;
+const GRACE_STEP: Duration = Duration::from_millis(10);
 
 /// The version, as results carry it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -611,7 +616,14 @@ impl<'a> Sinks<'a> {
             self.stdout_error = Some(error);
         }
         if self.stdout_error.is_some() && self.keeper.is_none() && !self.writes_files() {
-            // Nobody is left to read what would be found.
+            // Nobody is left to read what would be found. Ctrl-C ends all programs of a pipe, in
+            // any order: it may have ended the reader first.
+            for _ in 0..GRACE_STEPS {
+                if control.is_stopped() {
+                    break;
+                }
+                std::thread::sleep(GRACE_STEP);
+            }
             self.reader_has_gone |= !control.is_stopped();
             control.stop();
         }
