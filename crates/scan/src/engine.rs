@@ -384,7 +384,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// The loss that is told at the end. Where hosts limit what they say of closed ports, these
     /// lose nothing on the way, however late they are told of.
     fn told(&self) -> Loss {
-        if self.limited.count > 0 {
+        // Of ICMP errors every host sends fewer than it might (RFC 1812, 4.3.2.8).
+        if self.limited.count > 0 || self.plan.protocol() == portolan_model::Protocol::Udp {
             self.loss
         } else {
             self.measured()

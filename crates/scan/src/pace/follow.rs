@@ -33,8 +33,8 @@ impl Pace {
                 self.doubt = None;
                 self.note_carried(&round);
                 self.learn_share(&round, 0.2);
+                self.learn_base_loss(&round);
                 if is_news {
-                    self.learn_base_loss(&round);
                     self.episode = None;
                     self.grow(&round, now);
                 }
@@ -176,8 +176,7 @@ impl Pace {
         }
     }
 
-    /// What sentinels lose at any rate: of rounds before a cut it is not known how much of it they
-    /// lost for the rate.
+    /// What sentinels lose at any rate.
     fn learn_base_loss(&mut self, round: &Round) {
         // Near a rate that was too much, what is lost is lost for the rate.
         let is_low = self.wall.is_none_or(|(wall, _)| round.rate <= 0.6 * wall);
