@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use portolan_model::Reason;
 use portolan_model::event::{HostUp, PathSeen, PortsFact, Progress, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
+use portolan_model::{PortState, Reason};
 
 use super::Engine;
 use super::discover::{EARLY, Heard, LOOKS};
@@ -81,7 +81,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 address,
                 protocol: self.plan.protocol(),
                 ports: state.silent_ports(host, self.plan.ports()),
-                state: self.options.silent,
+                // Only silence leaves it open whether something listens there.
+                state: if reason == Reason::NoResponse {
+                    self.options.silent
+                } else {
+                    PortState::Filtered
+                },
                 reason,
                 at: now,
             }));
