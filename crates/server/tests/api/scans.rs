@@ -377,9 +377,16 @@ async fn the_course_of_a_scan_is_kept_and_drawn_without_scripts() {
     assert!(!points.is_empty() && points.len() <= 241, "{course}");
     assert_eq!(points.last().unwrap()["share"], 1.0);
     server.get("/api/v1/scans/99/course").await.problem(404);
-    let running = server.begin("127.0.0.2", "1-5").await;
-    let page = server.get(&format!("/scans/{running}")).await.text();
-    assert!(page.contains("<progress-chart data-from="), "{page}");
     let picture = server.get(&format!("/scans/{id}/course")).await.text();
     assert!(picture.contains("100 % done after"), "{picture}");
+}
+
+#[tokio::test]
+async fn the_course_of_a_scan_that_runs_is_drawn_by_the_page() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "1-5").await;
+    let page = server.get(&format!("/scans/{id}")).await.text();
+    assert!(page.contains("<progress-chart data-from="), "{page}");
+    server.gate.open(u32::MAX);
+    server.until(id, |scan| scan["state"] == "done").await;
 }
