@@ -24,6 +24,8 @@ struct Runs {
     runs: Vec<(u128, u128)>,
     /// How many members come before each run.
     before: Vec<u128>,
+    /// How many members there are, at most `u128::MAX`.
+    len: u128,
 }
 
 impl Runs {
@@ -50,24 +52,24 @@ impl Runs {
                 here
             })
             .collect();
-        Self { runs, before }
-    }
-
-    fn len(&self) -> u128 {
-        match (self.runs.last(), self.before.last()) {
-            (Some(&(first, last)), Some(&before)) => {
-                before.saturating_add((last - first).saturating_add(1))
-            }
-            _ => 0,
+        Self {
+            runs,
+            before,
+            len: total,
         }
     }
 
+    /// A sweep asks this of every packet: a single run, as a prefix has, is not searched for.
+    #[inline]
     fn at(&self, index: u128) -> Option<u128> {
-        let run = self.before.partition_point(|&before| before <= index);
-        let run = run.checked_sub(1)?;
-        let (first, last) = *self.runs.get(run)?;
-        let value = first.checked_add(index - self.before.get(run)?)?;
-        (value <= last).then_some(value)
+        if index >= self.len {
+            return None;
+        }
+        if let [(first, _)] = *self.runs {
+            return Some(first + index);
+        }
+        let run = self.before.partition_point(|&before| before <= index) - 1;
+        Some(self.runs[run].0 + (index - self.before[run]))
     }
 
     fn index_of(&self, value: u128) -> Option<u128> {
@@ -119,7 +121,7 @@ impl AddressSet {
 
     /// How many addresses it holds, saturating at `u128::MAX` (`::/0` holds one more).
     pub fn len(&self) -> u128 {
-        self.v4.len().saturating_add(self.v6.len())
+        self.v4.len.saturating_add(self.v6.len)
     }
 
     /// Whether it holds no address at all.
@@ -133,14 +135,14 @@ impl AddressSet {
     }
 
     /// The address at `index`, counting from 0; `None` at [`len`](Self::len) and beyond.
+    #[inline]
     pub fn at(&self, index: u128) -> Option<IpAddr> {
-        let v4_len = self.v4.len();
-        if index < v4_len {
+        if index < self.v4.len {
             let bits = u32::try_from(self.v4.at(index)?).ok()?;
             return Some(Ipv4Addr::from_bits(bits).into());
         }
         self.v6
-            .at(index - v4_len)
+            .at(index - self.v4.len)
             .map(|bits| Ipv6Addr::from_bits(bits).into())
     }
 
@@ -148,7 +150,7 @@ impl AddressSet {
     pub fn index_of(&self, address: IpAddr) -> Option<u128> {
         match address {
             IpAddr::V4(v4) => self.v4.index_of(v4.to_bits().into()),
-            IpAddr::V6(v6) => Some(self.v6.index_of(v6.to_bits())? + self.v4.len()),
+            IpAddr::V6(v6) => Some(self.v6.index_of(v6.to_bits())? + self.v4.len),
         }
     }
 

@@ -48,14 +48,19 @@ pub(crate) const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// 32 bits that depend on all bits of a digit and of a key.
+/// The halves of a product of 128 bits laid over each other: each bit depends on all of `x`.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "both halves of the product are used"
 )]
+const fn fold(x: u64) -> u64 {
+    let product = x as u128 * FACTOR as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// 32 bits that depend on all bits of a digit and of a key.
 const fn stir(digit: u64, key: u64) -> u64 {
-    let product = (digit ^ key) as u128 * FACTOR as u128;
-    (product as u64 ^ (product >> 64) as u64) & 0xffff_ffff
+    fold(digit ^ key) & 0xffff_ffff
 }
 
 /// A key for each turn.

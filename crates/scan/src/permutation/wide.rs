@@ -2,10 +2,10 @@
 //!
 //! Up to 2^63 numbers are what a [`Permutation`] orders. Beyond, both digits are powers of two, and
 //! less than three numbers in four fall outside (Black and Rogaway, "Ciphers with Arbitrary Finite
-//! Domains", 2002, 4.2 and 4.3). Nothing is multiplied there but bits are mixed, so that no product
-//! can leave its type.
+//! Domains", 2002, 4.2 and 4.3). No product leaves its type there: digits
+//! have 64 bits at the most, and are multiplied into 128.
 
-use super::{Permutation, keys_of, mix};
+use super::{Permutation, fold, keys_of};
 
 /// How often each digit is mixed into the other.
 const TURNS: usize = 6;
@@ -97,6 +97,7 @@ impl Wide {
         }
     }
 
+    #[inline]
     fn at(&self, position: u128) -> u128 {
         let mut value = self.forward(self.within(position));
         while value >= self.len {
@@ -113,11 +114,12 @@ impl Wide {
         position
     }
 
+    #[inline]
     fn forward(&self, value: u128) -> u128 {
         let (mask, mut low, mut high) = halves(value, self.bits);
         for pair in self.keys.chunks_exact(2) {
-            low ^= mix(high ^ pair[0]) & mask;
-            high ^= mix(low ^ pair[1]) & mask;
+            low ^= fold(high ^ pair[0]) & mask;
+            high ^= fold(low ^ pair[1]) & mask;
         }
         (u128::from(high) << self.bits) | u128::from(low)
     }
@@ -125,8 +127,8 @@ impl Wide {
     fn backward(&self, value: u128) -> u128 {
         let (mask, mut low, mut high) = halves(value, self.bits);
         for pair in self.keys.chunks_exact(2).rev() {
-            high ^= mix(low ^ pair[1]) & mask;
-            low ^= mix(high ^ pair[0]) & mask;
+            high ^= fold(low ^ pair[1]) & mask;
+            low ^= fold(high ^ pair[0]) & mask;
         }
         (u128::from(high) << self.bits) | u128::from(low)
     }

@@ -71,14 +71,17 @@ impl Space {
     }
 
     /// The address and port at a position; `None` at the length and beyond.
+    #[inline]
     pub fn at(&self, position: u128) -> Option<Endpoint> {
         if position >= self.len {
             return None;
         }
-        let of = u128::from(self.shard.of().get());
-        let number = self
-            .order
-            .at(position * of + u128::from(self.shard.index()));
+        // A product of 128 bits costs as much as the order itself.
+        let number = self.order.at(if self.shard == Shard::WHOLE {
+            position
+        } else {
+            position * u128::from(self.shard.of().get()) + u128::from(self.shard.index())
+        });
         let (host, place) = self.split(number);
         Some(Endpoint {
             address: self.addresses.at(host)?,
@@ -98,7 +101,11 @@ impl Space {
     }
 
     /// The index of the address and the place of the port.
+    #[inline]
     fn split(&self, number: u128) -> (u128, usize) {
+        if self.ports.len() == 1 {
+            return (number, 0);
+        }
         let (host, place) = match u64::try_from(number) {
             Ok(number) if number < Divisor::END => {
                 let (host, place) = self.by_ports.divide(number);
