@@ -41,12 +41,12 @@ pub(crate) fn all(stage: &Stage, options: &Options) -> Vec<Tool> {
         stage.program("portolan").map(|program| Tool {
             name: "portolan",
             program,
-            arguments: |job, _| {
-                let Job {
-                    address,
-                    first,
-                    last,
-                } = job;
+            arguments: |Job {
+                            address,
+                            first,
+                            last,
+                        },
+                        _| {
                 words(&format!("{address} -p {first}-{last} --json"))
             },
             parse: parse::json_lines,
@@ -55,12 +55,12 @@ pub(crate) fn all(stage: &Stage, options: &Options) -> Vec<Tool> {
         on_path("nmap").map(|program| Tool {
             name: "nmap",
             program,
-            arguments: |job, _| {
-                let Job {
-                    address,
-                    first,
-                    last,
-                } = job;
+            arguments: |Job {
+                            address,
+                            first,
+                            last,
+                        },
+                        _| {
                 words(&format!("-sT -Pn -n -p{first}-{last} -oG - {address}"))
             },
             parse: parse::grepable,
@@ -69,12 +69,12 @@ pub(crate) fn all(stage: &Stage, options: &Options) -> Vec<Tool> {
         stage.program("rustscan").map(|program| Tool {
             name: "rustscan",
             program,
-            arguments: |job, _| {
-                let Job {
-                    address,
-                    first,
-                    last,
-                } = job;
+            arguments: |Job {
+                            address,
+                            first,
+                            last,
+                        },
+                        _| {
                 words(&format!(
                     "--no-config --no-banner -g -r {first}-{last} -a {address}"
                 ))

@@ -21,7 +21,7 @@ pub struct AddressSet {
 #[derive(Clone, PartialEq, Eq, Default)]
 struct Runs {
     /// First and last member of each run.
-    runs: Vec<(u128, u128)>,
+    bounds: Vec<(u128, u128)>,
     /// How many members come before each run.
     before: Vec<u128>,
     /// How many members there are, at most `u128::MAX`.
@@ -53,7 +53,7 @@ impl Runs {
             })
             .collect();
         Self {
-            runs,
+            bounds: runs,
             before,
             len: total,
         }
@@ -65,24 +65,24 @@ impl Runs {
         if index >= self.len {
             return None;
         }
-        if let [(first, _)] = *self.runs {
+        if let [(first, _)] = *self.bounds {
             return Some(first + index);
         }
         let run = self.before.partition_point(|&before| before <= index) - 1;
-        Some(self.runs[run].0 + (index - self.before[run]))
+        Some(self.bounds[run].0 + (index - self.before[run]))
     }
 
     fn index_of(&self, value: u128) -> Option<u128> {
-        let run = self.runs.partition_point(|&(first, _)| first <= value);
+        let run = self.bounds.partition_point(|&(first, _)| first <= value);
         let run = run.checked_sub(1)?;
-        let (first, last) = *self.runs.get(run)?;
+        let (first, last) = *self.bounds.get(run)?;
         (value <= last).then(|| self.before[run] + (value - first))
     }
 
     fn without(&self, other: &Self) -> Self {
-        let mut left = Vec::with_capacity(self.runs.len());
-        let mut cuts = other.runs.iter().peekable();
-        for &(mut first, last) in &self.runs {
+        let mut left = Vec::with_capacity(self.bounds.len());
+        let mut cuts = other.bounds.iter().peekable();
+        for &(mut first, last) in &self.bounds {
             while cuts.next_if(|&&(_, cut_last)| cut_last < first).is_some() {}
             let mut covered = false;
             // A cut may reach into the next run, so it is looked at, not taken.
@@ -126,12 +126,12 @@ impl AddressSet {
 
     /// Whether it holds no address at all.
     pub fn is_empty(&self) -> bool {
-        self.v4.runs.is_empty() && self.v6.runs.is_empty()
+        self.v4.bounds.is_empty() && self.v6.bounds.is_empty()
     }
 
     /// How many separate runs it is made of.
     pub fn runs(&self) -> usize {
-        self.v4.runs.len() + self.v6.runs.len()
+        self.v4.bounds.len() + self.v6.bounds.len()
     }
 
     /// The address at `index`, counting from 0; `None` at [`len`](Self::len) and beyond.
@@ -186,7 +186,7 @@ impl AddressSet {
         let is_mapped = |bits: u128| MAPPED.contains(&bits);
         if !self
             .v6
-            .runs
+            .bounds
             .iter()
             .any(|&(first, last)| first <= *MAPPED.end() && last >= *MAPPED.start())
         {
@@ -212,12 +212,12 @@ impl AddressSet {
 
     /// Every run, as its first and last address.
     pub fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> + '_ {
-        let v4 = self.v4.runs.iter().filter_map(|&(first, last)| {
+        let v4 = self.v4.bounds.iter().filter_map(|&(first, last)| {
             let first = Ipv4Addr::from_bits(u32::try_from(first).ok()?);
             let last = Ipv4Addr::from_bits(u32::try_from(last).ok()?);
             Some((first.into(), last.into()))
         });
-        let v6 = self.v6.runs.iter().map(|&(first, last)| {
+        let v6 = self.v6.bounds.iter().map(|&(first, last)| {
             (
                 Ipv6Addr::from_bits(first).into(),
                 Ipv6Addr::from_bits(last).into(),
@@ -291,8 +291,8 @@ impl AddressSetBuilder {
         }
         let gathered = self.v4.len() + self.v6.len();
         if gathered >= self.joined_at.max(1 << 16) {
-            self.v4 = Runs::new(std::mem::take(&mut self.v4)).runs;
-            self.v6 = Runs::new(std::mem::take(&mut self.v6)).runs;
+            self.v4 = Runs::new(std::mem::take(&mut self.v4)).bounds;
+            self.v6 = Runs::new(std::mem::take(&mut self.v6)).bounds;
             self.joined_at = 2 * (self.v4.len() + self.v6.len());
         }
     }

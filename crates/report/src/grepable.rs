@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use portolan_model::ScanRecord;
 
-use crate::escape::{grepable, visible};
+use crate::escape::grepable;
 use crate::format::WriteOptions;
 use crate::view;
 
@@ -13,13 +13,7 @@ pub(crate) fn write(
     options: &WriteOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    writeln!(
-        out,
-        "# Portolan {} scan initiated {} as: {}",
-        visible(&record.version),
-        view::ctime(view::start(record), &options.time_zone),
-        visible(&record.args),
-    )?;
+    writeln!(out, "{}", view::initiated(record, options))?;
     for (&address, host) in &record.hosts {
         let address = record.zoned(address);
         // Brackets end the name for whoever reads it.

@@ -13,13 +13,7 @@ pub(crate) fn write(
     options: &WriteOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    writeln!(
-        out,
-        "# Portolan {} scan initiated {} as: {}",
-        visible(&record.version),
-        view::ctime(view::start(record), &options.time_zone),
-        visible(&record.args),
-    )?;
+    writeln!(out, "{}", view::initiated(record, options))?;
     for (&address, host) in &record.hosts {
         let title = view::title(record, address, host);
         writeln!(out, "Portolan scan report for {}", visible(&title))?;

@@ -12,7 +12,8 @@ use portolan_model::{
     HostRecord, PortRecord, PortSet, PortState, Protocol, Reason, ScanRecord, Service,
 };
 
-use crate::escape::thousands;
+use crate::escape::{thousands, visible};
+use crate::format::WriteOptions;
 
 /// More ports than this of one state are counted, not listed; nmap's own threshold.
 pub(crate) const LISTED: usize = 25;
@@ -261,6 +262,16 @@ pub(crate) fn hosts(record: &ScanRecord) -> (u64, u128, u128) {
     };
     let total = asked.max(listed).max(u128::from(up));
     (up, total - u128::from(up), total)
+}
+
+/// The first line of nmap's formats that people read: what ran, when and how it was called.
+pub(crate) fn initiated(record: &ScanRecord, options: &WriteOptions) -> String {
+    format!(
+        "# Portolan {} scan initiated {} as: {}",
+        visible(&record.version),
+        ctime(start(record), &options.time_zone),
+        visible(&record.args),
+    )
 }
 
 /// `1 IP address (1 host up) scanned in 0.41 seconds`.

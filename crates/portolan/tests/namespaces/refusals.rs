@@ -66,13 +66,19 @@ answers! {
         THERE_V6, "tcp reset" => Closed, ConnRefused;
 }
 
+/// A namespace whose route to 198.51.100.0/24 is of that kind.
+fn routed(route: &str) -> Namespace {
+    let namespace = Namespace::new().unwrap();
+    let words = ["route", "add", route, "198.51.100.0/24"];
+    namespace.run("ip", &words).unwrap();
+    namespace
+}
+
 /// Asks an address that the own machine's routes turn away, beside one that answers: by
 /// connections and by packets, which must say the same.
 fn turned_away(route: &str) -> [Scan; 2] {
     ["-sT", "-sS"].map(|technique| {
-        let namespace = Namespace::new().unwrap();
-        let words = ["route", "add", route, "198.51.100.0/24"];
-        namespace.run("ip", &words).unwrap();
+        let namespace = routed(route);
         let mut command = namespace.command("timeout");
         command.args(["--kill-after=1", "60", PORTOLAN, technique]);
         let targets = ["198.51.100.7", "127.0.0.1", "-p80", "-n", "--json"];
@@ -99,9 +105,7 @@ fn what_the_own_routes_prohibit_is_filtered_and_said_to_be_prohibited() {
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
 fn a_connection_without_permission_is_told_word_for_word() {
-    let namespace = Namespace::new().unwrap();
-    let words = ["route", "add", "prohibit", "198.51.100.0/24"];
-    namespace.run("ip", &words).unwrap();
+    let namespace = routed("prohibit");
     // The system refuses it with EACCES before a packet leaves.
     let scan = scan(&namespace, &["198.51.100.7", "-p80", "-n"]);
     assert_eq!(scan.status, 0, "{scan:?}");
@@ -120,9 +124,7 @@ fn a_connection_without_permission_is_told_word_for_word() {
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
 fn a_host_that_routes_refuse_is_down_in_every_output() {
-    let namespace = Namespace::new().unwrap();
-    let words = ["route", "add", "prohibit", "198.51.100.0/24"];
-    namespace.run("ip", &words).unwrap();
+    let namespace = routed("prohibit");
     for technique in ["-sT", "-sS"] {
         let shown = |format: &str| {
             let mut command = namespace.command("timeout");

@@ -605,7 +605,8 @@ impl From<ServiceFields> for Service {
     }
 }
 
-fn words(words: &[&str]) -> Schema {
+fn words(words: impl IntoIterator<Item = &'static str>) -> Schema {
+    let words: Vec<_> = words.into_iter().collect();
     json_schema!({ "type": "string", "enum": words })
 }
 
@@ -618,37 +619,22 @@ fn time_schema(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn protocol_schema(_: &mut SchemaGenerator) -> Schema {
-    words(
-        &Protocol::ALL
-            .iter()
-            .map(|word| word.as_str())
-            .collect::<Vec<_>>(),
-    )
+    words(Protocol::ALL.iter().map(|word| word.as_str()))
 }
 
 fn state_schema(_: &mut SchemaGenerator) -> Schema {
-    words(
-        &PortState::ALL
-            .iter()
-            .map(|word| word.as_str())
-            .collect::<Vec<_>>(),
-    )
+    words(PortState::ALL.iter().map(|word| word.as_str()))
 }
 
 fn reason_schema(_: &mut SchemaGenerator) -> Schema {
-    words(
-        &Reason::ALL
-            .iter()
-            .map(|word| word.as_str())
-            .collect::<Vec<_>>(),
-    )
+    words(Reason::ALL.iter().map(|word| word.as_str()))
 }
 
 fn method_schema(_: &mut SchemaGenerator) -> Schema {
-    words(&["table", "probed"])
+    words(["table", "probed"])
 }
 
 fn techniques_schema(_: &mut SchemaGenerator) -> Schema {
-    let known: Vec<_> = Technique::ALL.iter().map(|word| word.as_str()).collect();
-    json_schema!({ "type": "array", "items": words(&known) })
+    let known = words(Technique::ALL.iter().map(|word| word.as_str()));
+    json_schema!({ "type": "array", "items": known })
 }
