@@ -279,9 +279,9 @@ pub struct Progress {
     pub rtt: Option<Duration>,
     /// The share of probes or answers that the path loses, 0 to 1, as measured.
     pub loss: f64,
-    /// Time since the start.
+    /// Time that the scan, or this part of one that goes on, has run, without pauses.
     pub elapsed: Duration,
-    /// Estimated time left.
+    /// Estimated time left, if it goes on as fast as this part has been.
     pub left: Option<Duration>,
 }
 

@@ -33,6 +33,7 @@ use crate::unreached::Unreached;
 
 use asked_out::AskedOut;
 use discover::{Found, LOOKS};
+use earlier::Taken;
 use limited::Limited;
 pub(crate) use settle::Settling;
 use settle::{Slows, Told};
@@ -43,6 +44,7 @@ mod answers;
 mod asked_out;
 mod discover;
 mod doubt;
+mod earlier;
 mod give_up;
 mod limited;
 mod report;
@@ -156,6 +158,10 @@ pub(crate) struct Engine<'a, T, C> {
     pass_shown: u32,
     /// Pairs done, as last shown: it never goes back.
     done_shown: u128,
+    /// What of that an earlier part of the scan did, as far as it is known.
+    taken: Taken,
+    /// Time that the scan was told to wait.
+    idle: Duration,
     /// Whether hosts are being looked for.
     looking: bool,
     found: Found,
@@ -212,6 +218,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             limited: Limited::default(),
             pass_shown: 1,
             done_shown: 0,
+            taken: Taken::default(),
+            idle: Duration::ZERO,
             looking: false,
             found: Found::default(),
             suspects: Suspects::none(),
@@ -226,6 +234,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     pub(crate) fn run(&mut self) -> Finished {
         let first = u64::try_from(self.from.step).unwrap_or(u64::MAX);
         self.reached.1 = self.from;
+        self.pass_over(first);
         for number in first..self.plan.blocks() {
             if self.control.is_stopped() || self.lost_contact {
                 break;
@@ -259,7 +268,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             } else {
                 Outcome::Complete
             },
-            elapsed: now.saturating_sub(self.started),
+            elapsed: self.ran(now),
             hosts_up: self.counts.up,
             hosts_down: self.counts.down,
             sent: self.counts.sent,
@@ -321,6 +330,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Of a host that was not done, what is known has answered: silent ports are told at its end.
     /// Some of it is asked again, so that this part soon knows what the path bears and loses.
     fn take_up(&mut self, state: &mut State<'a>) {
+        let is_begun = self.from.pass > 0;
         for (&address, ports) in self.settled {
             let Some(host) = state.block.host_of(address) else {
                 continue;
@@ -343,6 +353,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.sentinels.offer(endpoint, PortState::Closed);
             }
         }
+        self.taken.begin(state.settled_count.into(), is_begun);
     }
 
     fn is_over(&self) -> bool {

@@ -176,6 +176,14 @@ impl Plan {
         self.host_count.div_ceil(self.block_hosts)
     }
 
+    /// The number of the block that an address is in; `None` for one that is not in the plan.
+    pub fn block_of(&self, address: IpAddr) -> Option<u64> {
+        let index = u64::try_from(self.addresses.index_of(address)?).ok()?;
+        let place = self.hosts.position_of(index);
+        let is_dealt = place % self.stride == self.first_host;
+        is_dealt.then_some(place / self.stride / self.block_hosts)
+    }
+
     /// One block, by its number.
     pub fn block(&self, number: u64) -> Block<'_> {
         let first = (number * self.block_hosts).min(self.host_count);
@@ -387,6 +395,7 @@ mod tests {
                 let block = plan.block(number);
                 let pair = block.pair_at(position % block.pairs());
                 let endpoint = block.endpoint(pair).unwrap();
+                prop_assert_eq!(plan.block_of(endpoint.address), Some(number));
                 let host = block.host_of(endpoint.address).unwrap();
                 prop_assert_eq!(block.pair(host, endpoint.port), Some(pair));
             }

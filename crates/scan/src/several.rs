@@ -33,6 +33,7 @@ pub fn run_several(
     let parts = request.techniques.len();
     let first = usize::try_from(request.from.step >> PART).unwrap_or(usize::MAX);
     let first = first.min(parts.saturating_sub(1));
+    whole.pass_over(first);
     for (number, &technique) in request.techniques.iter().enumerate().skip(first) {
         if control.is_stopped() && whole.has_started {
             break;
@@ -109,6 +110,18 @@ impl<'a> Whole<'a> {
             progress: Progress::default(),
             before: Progress::default(),
         }
+    }
+
+    /// Counts the techniques before `first`: an earlier part of the scan is done with them.
+    fn pass_over(&mut self, first: usize) {
+        let hosts = self.request.addresses.len();
+        let techniques = self.request.techniques.iter().take(first);
+        let ports =
+            techniques.map(|technique| self.request.ports.of(technique.protocol()).len() as u128);
+        let pairs: u128 = ports.map(|ports| ports.saturating_mul(hosts)).sum();
+        (self.before.done, self.before.total) = (pairs, pairs);
+        // They are not told of again.
+        self.up.extend(self.request.settled.keys());
     }
 
     /// The event as the whole scan says it; `None` where it said so before or says it later.

@@ -217,6 +217,8 @@ struct Running<'a, T, C> {
     no_route: Option<IpAddr>,
     failed: Option<(Endpoint, String)>,
     started: Duration,
+    /// Time that the sweep was told to wait.
+    idle: Duration,
     reported: Duration,
     recent: VecDeque<(Duration, u64)>,
     raised: Duration,
@@ -260,6 +262,7 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             no_route: None,
             failed: None,
             started: now,
+            idle: Duration::ZERO,
             reported: now,
             recent: VecDeque::new(),
             raised: now,
@@ -744,7 +747,7 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             } else {
                 Outcome::Complete
             },
-            elapsed: now.saturating_sub(self.started),
+            elapsed: self.ran(now),
             hosts_up: self.counts.up,
             hosts_down: 0,
             sent: self.counts.sent,

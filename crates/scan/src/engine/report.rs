@@ -31,7 +31,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let lists_silent = self.lists_silent() && !discovered;
         if !self.is_over() {
             self.counts.done += u128::from(state.settled_count + state.unsettled);
-            self.done_shown = self.done_shown.max(self.counts.done);
+            self.taken.end();
+            self.come_to(self.counts.done);
         }
         let now = self.clock.timestamp(self.clock.now());
         let asked = u32::try_from(self.plan.ports().len()).unwrap_or(u32::MAX);
@@ -122,12 +123,19 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 Walk::Found => (self.found.walked(), state.pairs_asked()),
                 Walk::Hosts | Walk::Pairs => (pass.next, pass.end),
             };
-            let walked = u128::from(walked.min(length));
-            let behind = u128::from(pass.number - 1) * u128::from(length) + walked;
-            let all = (passes * u128::from(length)).max(1);
-            let silent = u128::from(state.unsettled) * behind / all;
+            let walked = walked.min(length);
+            let unsettled = u128::from(state.unsettled);
+            // Of the first pass it is known how many were asked and kept silent: most pairs that
+            // are not settled were not asked yet.
+            let silent = if pass.number == 1 {
+                let silent = walked.saturating_sub(state.settled_count);
+                u128::from(silent).min(unsettled) / passes
+            } else {
+                let behind = u128::from(pass.number - 1) * u128::from(length) + u128::from(walked);
+                unsettled * behind / (passes * u128::from(length)).max(1)
+            };
             let done = self.counts.done + u128::from(state.settled_count) + silent;
-            self.done_shown = self.done_shown.max(done);
+            self.come_to(done);
         }
         self.report_progress(now);
     }
@@ -162,6 +170,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     #[expect(clippy::cast_precision_loss, reason = "a rate to show")]
     pub(super) fn report_progress(&mut self, now: Duration) {
+        if self.control.is_paused() {
+            self.idle += now.saturating_sub(self.reported);
+        }
         self.reported = now;
         self.recent.push_back((now, self.counts.sent));
         while self.recent.len() > 21 {
@@ -176,10 +187,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         };
         let total = u128::from(self.plan.len()).saturating_sub(self.counts.skipped);
         let done = self.done_shown.min(total);
-        let elapsed = now.saturating_sub(self.started);
-        let left = (done > 0 && done < total).then(|| {
-            let share = done as f64 / total as f64;
-            elapsed.mul_f64((1.0 / share - 1.0).min(1e6))
+        let elapsed = self.ran(now);
+        // As fast as this part of the scan has been: what an earlier one did took none of its time.
+        let gained = done.saturating_sub(self.taken.pairs());
+        let left = (gained > 0 && done < total).then(|| {
+            let rest = (total - done) as f64 / gained as f64;
+            elapsed.mul_f64(rest.min(1e6))
         });
         let loss = self.measured().measured().unwrap_or(0.0);
         (self.sink)(ScanEvent::Progress(Progress {

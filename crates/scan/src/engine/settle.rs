@@ -371,7 +371,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         )]
         let silent = (state.unsettled as f64 * share) as u128;
         let done = self.counts.done + u128::from(state.settled_count) + silent;
-        self.done_shown = self.done_shown.max(done);
+        self.come_to(done);
         self.report_progress(now);
     }
 }

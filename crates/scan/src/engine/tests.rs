@@ -76,7 +76,10 @@ fn run_until(path: Path, request: &Request, mut each: impl FnMut(&ScanEvent, &Co
         events.push(event);
     };
     let settled = &request.settled;
-    let finished = Engine::new(&plan, sim, clock, &control, &mut sink, options, settled).run();
+    let mut engine = Engine::new(&plan, sim, clock, &control, &mut sink, options, settled);
+    engine.from = request.from;
+    let finished = engine.run();
+    drop(engine);
     let problems = record
         .problems
         .iter()
@@ -544,4 +547,106 @@ fn addresses_of_a_set_are_all_reported() {
     let run = run(Path::new(5, [22]), &request);
     assert_eq!(run.record.hosts.len(), 2);
     assert_eq!(run.record.count(PortState::Open), 2);
+}
+
+/// 10,000 closed ports of a host, a thousand a second.
+fn slow_request() -> Request {
+    let mut request = request("192.0.2.1", "1-10000");
+    request.pace.max_rate = NonZeroU64::new(1_000);
+    request
+}
+
+fn progress_of(run: &Run) -> Vec<portolan_model::event::Progress> {
+    let progress = |event: &ScanEvent| match event {
+        ScanEvent::Progress(progress) => Some(*progress),
+        _ => None,
+    };
+    run.events.iter().filter_map(progress).collect()
+}
+
+/// Holds that from the first second on, the time left was about what it then took.
+fn assert_time_left_was_right(run: &Run) {
+    let all = run.seconds();
+    let mut seen = 0;
+    for progress in progress_of(run) {
+        let elapsed = progress.elapsed.as_secs_f64();
+        if let Some(left) = progress.left.filter(|_| elapsed > 1.0) {
+            let said = elapsed + left.as_secs_f64();
+            assert!((said - all).abs() < all / 4.0, "{progress:?}: {all} in all");
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "the time left was told {seen} times only");
+}
+
+#[test]
+fn the_time_left_of_a_scan_that_goes_on_is_by_what_this_part_does() {
+    let mut request = slow_request();
+    request
+        .settled
+        .insert("192.0.2.1".parse().unwrap(), "1-7000".parse().unwrap());
+    let run = run(Path::new(10, []), &request);
+    assert!(run.seconds() < 4.0, "{}", run.seconds());
+    assert_time_left_was_right(&run);
+    assert_eq!(progress_of(&run).last().unwrap().done, 10_000);
+}
+
+#[test]
+fn a_pause_is_no_time_that_a_scan_took() {
+    let plain = run(Path::new(10, []), &slow_request());
+    let mut told = 0;
+    let paused = run_until(Path::new(10, []), &slow_request(), |event, control| {
+        if let ScanEvent::Progress(_) = event {
+            told += 1;
+            match told {
+                30 => control.pause(),
+                300 => control.resume(),
+                _ => {}
+            }
+        }
+    });
+    assert!(told > 300, "it was over before the pause was");
+    assert!(
+        (paused.seconds() - plain.seconds()).abs() < 1.0,
+        "{} and {}",
+        paused.seconds(),
+        plain.seconds()
+    );
+    assert_time_left_was_right(&paused);
+}
+
+#[test]
+fn blocks_that_an_earlier_part_is_done_with_count_as_done() {
+    let mut request = request("192.0.2.0-65", "1-65535");
+    let plan = Plan::new(
+        request.addresses.clone(),
+        portolan_model::Protocol::Tcp,
+        request.ports.tcp(),
+        request.seed,
+    );
+    let plan = plan.unwrap();
+    assert_eq!(plan.blocks(), 2);
+    let first = plan.block(0);
+    for host in 0..first.hosts() {
+        let ports = request.ports.clone();
+        request.settled.insert(first.address(host).unwrap(), ports);
+    }
+    request.from.step = 1;
+    let run = run(Path::new(1, [80]), &request);
+    let last = *progress_of(&run).last().unwrap();
+    assert_eq!(last.total, 66 * 65_535);
+    assert_eq!(last.done, last.total);
+    assert_eq!(run.finished.hosts_up, 66);
+    assert!(progress_of(&run)[0].done >= 64 * 65_535);
+}
+
+#[test]
+fn ports_that_were_not_asked_are_not_called_done() {
+    let run = run(Path::new(10, []), &slow_request());
+    let told = progress_of(&run);
+    assert!(told.len() > 50);
+    for progress in told {
+        let asked = u128::from(progress.sent);
+        assert!(progress.done <= asked, "{progress:?}");
+    }
 }

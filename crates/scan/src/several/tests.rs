@@ -179,3 +179,35 @@ fn what_was_found_stands_where_a_later_technique_cannot_start() {
         Some(ScanEvent::Finished(finished)) if finished.outcome == Outcome::Incomplete
     ));
 }
+
+#[test]
+fn what_an_earlier_part_is_done_with_counts_as_done_and_its_hosts_as_found() {
+    let mut request = request(Reached {
+        step: 1 << PART,
+        ..Reached::default()
+    });
+    request
+        .settled
+        .insert(address(1), "T:80,443".parse().unwrap());
+    let script = |technique| {
+        assert_eq!(technique, Technique::Udp);
+        let progress = ScanEvent::Progress(Progress {
+            done: 1,
+            total: 2,
+            ..Progress::default()
+        });
+        vec![progress, finished(Outcome::Complete, 2)]
+    };
+    let told = told(&request, &script);
+    let progress = told.iter().find_map(|event| match event {
+        ScanEvent::Progress(progress) => Some(progress),
+        _ => None,
+    });
+    let progress = progress.unwrap();
+    assert_eq!((progress.done, progress.total), (5, 6));
+    let hosts = told.iter().find_map(|event| match event {
+        ScanEvent::Finished(finished) => Some(finished.hosts_up),
+        _ => None,
+    });
+    assert_eq!(hosts, Some(1));
+}

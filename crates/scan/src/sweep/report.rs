@@ -11,6 +11,9 @@ use crate::transport::Transport;
 impl<T: Transport, C: Clock> Running<'_, T, C> {
     #[expect(clippy::cast_precision_loss, reason = "figures to show")]
     pub(super) fn report_progress(&mut self, now: Duration) {
+        if self.given.control.is_paused() {
+            self.idle += now.saturating_sub(self.reported);
+        }
         self.reported = now;
         self.recent.push_back((now, self.counts.sent));
         while self.recent.len() > 21 {
@@ -29,7 +32,7 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
         // Scaled so that the product fits whatever the space.
         let scale = (total >> 64).max(1);
         let done = (step / scale) * (total / scale) / (end / scale).max(1) * scale;
-        let elapsed = now.saturating_sub(self.started);
+        let elapsed = self.ran(now);
         let left = (rate > 0.0 && step < end).then(|| {
             let steps = (end - step) as f64;
             Duration::try_from_secs_f64(steps / rate).unwrap_or(Duration::MAX)
@@ -50,6 +53,11 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
             elapsed,
             left,
         }));
+    }
+
+    /// How long this part of the sweep has run, without the time that it was told to wait.
+    pub(super) fn ran(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.started).saturating_sub(self.idle)
     }
 
     pub(super) fn tell_what_is_left_out(&mut self) {
