@@ -17,7 +17,6 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use portolan_model::Scope;
-use portolan_model::event::Progress;
 use portolan_scan::Control;
 use portolan_store::{NewScan, Queued, Said, ScanId, ScanState, ScanWriter, Store};
 use serde_json::json;
@@ -67,7 +66,7 @@ struct Running {
     suspended: Arc<AtomicBool>,
     /// Set once the store has been told of its start.
     writer: Option<ScanWriter>,
-    progress: Option<Progress>,
+    progress: Option<views::Progress>,
 }
 
 #[derive(Debug, Default)]
@@ -397,7 +396,14 @@ impl Manager {
         let id = ScanId(scan.id);
         let state = self.state();
         if let Some(running) = state.running.get(&id) {
-            scan.progress = running.progress.as_ref().map(views::Progress::from);
+            // What is counted is as it is in the history, where the results are.
+            scan.progress = running.progress.map(|progress| views::Progress {
+                done: scan.done,
+                settled: scan.settled,
+                total: scan.total,
+                open: scan.counts.open,
+                ..progress
+            });
             let word = if running.paused {
                 ScanState::Paused
             } else {

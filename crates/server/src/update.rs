@@ -163,7 +163,6 @@ impl Update {
                     service: fact.service.clone().into(),
                 }),
                 ScanEvent::Problem(problem) => update.problems.push(problem.clone().into()),
-                ScanEvent::Progress(progress) => update.progress = Some(progress.into()),
                 _ => {}
             }
         }
@@ -279,6 +278,6 @@ mod tests {
             &Zones::NONE,
             &none,
         );
-        assert!(update.is_moment() && update.progress.is_some());
+        assert!(update.is_moment());
     }
 }

@@ -263,7 +263,9 @@ fn write_scan(writer: &mut Writer, scan: ScanId, pending: &PendingScan) -> Resul
         .prepare_cached(
             "UPDATE scan SET hosts = hosts + ?2, open = open + ?3, closed = closed + ?4,
                  filtered = filtered + ?5, unsure = unsure + ?6,
-                 done = coalesce(?7, done), total = coalesce(?8, total)
+                 done = coalesce(?7, done), total = coalesce(?8, total),
+                 elapsed = coalesce(coalesce(elapsed_before, 0) + ?9, elapsed),
+                 sent = coalesce(coalesce(sent_before, 0) + ?10, sent)
              WHERE id = ?1",
         )?
         .execute(params![
@@ -275,6 +277,10 @@ fn write_scan(writer: &mut Writer, scan: ScanId, pending: &PendingScan) -> Resul
             unsure,
             pending.progress.map(|progress| progress.done.to_string()),
             pending.progress.map(|progress| progress.total.to_string()),
+            pending
+                .progress
+                .map(|progress| span_micros(progress.elapsed)),
+            pending.progress.map(|progress| progress.sent.cast_signed()),
         ])?;
     for problem in &pending.problems {
         connection
@@ -582,8 +588,10 @@ fn finish(writer: &mut Writer, scan: ScanId, finished: &Finished) -> Result<()> 
         Outcome::Interrupted => ScanState::Cancelled,
     };
     connection.execute(
-        "UPDATE scan SET outcome = ?2, elapsed = ?3, hosts_up = ?4, hosts_down = ?5, sent = ?6,
-             loss = ?7, missed = ?8, done = iif(?9, total, done)
+        // An engine that gave up no longer knows what it did: then what was told last counts.
+        "UPDATE scan SET outcome = ?2, hosts_up = ?4, hosts_down = ?5,
+             elapsed = max(coalesce(elapsed, 0), coalesce(elapsed_before, 0) + ?3),
+             sent = max(coalesce(sent, 0), coalesce(sent_before, 0) + ?6), loss = ?7, missed = ?8, done = iif(?9, total, done)
          WHERE id = ?1",
         params![
             scan,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{Finished, Outcome, Started};
@@ -198,6 +199,13 @@ pub struct Counts {
     pub problems: u64,
 }
 
+impl Counts {
+    /// Ports in any state.
+    pub const fn ports(&self) -> u64 {
+        self.open + self.closed + self.filtered + self.unsure
+    }
+}
+
 /// A scan in a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanSummary {
@@ -227,9 +235,14 @@ pub struct ScanSummary {
     pub total: u128,
     /// What it found so far.
     pub counts: Counts,
+    /// How long it has run so far, all its parts together and pauses left out, as last told.
+    pub elapsed: Option<Duration>,
+    /// Probes that all its parts have sent so far, as last told.
+    pub sent: Option<u64>,
     /// When it ended.
     pub ended: Option<Timestamp>,
-    /// How the engine ended it; `None` for one that runs or was cut off.
+    /// How the engine ended it, with the time and the probes of all its parts; `None` for one that
+    /// runs or was cut off.
     pub finished: Option<Finished>,
     /// The scan of the same targets before it.
     pub previous: Option<ScanId>,

@@ -242,8 +242,9 @@ impl Store {
 fn run(writer: &mut crate::writer::Writer, id: ScanId, running: Running) -> Result<()> {
     writer.connection.execute(
         "UPDATE scan SET state = 'running', owner = ?2, finished = NULL, outcome = NULL,
-             elapsed = NULL, hosts_up = NULL, hosts_down = NULL, sent = NULL, loss = NULL,
-             missed = NULL, changes = NULL WHERE id = ?1",
+             elapsed_before = coalesce(elapsed, 0), sent_before = coalesce(sent, 0),
+             hosts_up = NULL, hosts_down = NULL, loss = NULL, missed = NULL, changes = NULL
+         WHERE id = ?1",
         params![id, writer.owner],
     )?;
     writer.running.insert(id, running);
@@ -387,6 +388,8 @@ fn read(row: &Row<'_>) -> Result<ScanSummary> {
         ended: finished.map(timestamp).transpose()?,
         finished: finish(row)?,
         previous: row.get("previous")?,
+        elapsed: row.get::<_, Option<i64>>("elapsed")?.map(span),
+        sent: row.get::<_, Option<i64>>("sent")?.map(i64::cast_unsigned),
         changes: row
             .get::<_, Option<i64>>("changes")?
             .map(i64::cast_unsigned),

@@ -13,6 +13,7 @@ pub(crate) const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0002-course-and-messages.sql")),
     M::up(include_str!("migrations/0003-mac.sql")),
     M::up(include_str!("migrations/0004-zones.sql")),
+    M::up(include_str!("migrations/0005-parts.sql")),
 ];
 
 /// Which schema a database has: the number of steps taken.

@@ -369,7 +369,10 @@ customElements.define("live-scan", class extends HTMLElement {
     if (bar) bar.value = share;
     const figure = (name, text) => setText(this.querySelector(`[data-figure="${name}"]`), text);
     figure("done", percent(share));
-    figure("probes", `${count(progress.done)} of ${count(progress.total)}`);
+    // Of a scan of ports, what is settled is in the table; what is silent will be.
+    const ofPorts = this.querySelector('[data-figure="silent"]') !== null;
+    figure("probes", `${count(ofPorts ? progress.settled : progress.done)} of ${count(progress.total)}`);
+    figure("silent", count(progress.done - progress.settled));
     figure("rate", perSecond(progress.rate));
     figure("left", progress.left_ms === undefined || progress.left_ms === null ? "…" : duration(progress.left_ms));
     figure("open", count(progress.open));

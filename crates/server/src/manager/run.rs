@@ -7,14 +7,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portolan_model::event::{Finished, Outcome, Problem, Reached};
-use portolan_model::{ScanEvent, Zones};
+use portolan_model::event::{Finished, Outcome, Problem, Progress, Reached};
+use portolan_model::{PortState, ScanEvent, Zones};
 use portolan_scan::Control;
 use portolan_scan::clock::{Clock as _, SystemClock};
 use portolan_store::{ScanId, ScanWriter};
 use serde_json::json;
 
 use super::{Begin, Manager, said};
+use crate::api::views;
 use crate::live::{Log, Worth};
 use crate::runner::{CannotStart, Earlier, Job};
 use crate::update::{Update, open_in};
@@ -97,7 +98,12 @@ impl Manager {
             log: &log,
             writer: &writer,
             suspended,
-            open_before: scan.counts.open,
+            told: Told {
+                open: scan.counts.open,
+                settled: scan.counts.ports(),
+                elapsed_ms: views::millis(scan.elapsed.unwrap_or_default()),
+                sent: scan.sent.unwrap_or_default(),
+            },
             seed,
             place,
             lost: false,
@@ -142,6 +148,44 @@ impl Manager {
     }
 }
 
+/// What was told of a scan: ports so far, time and probes up to this part of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    open: u64,
+    settled: u64,
+    elapsed_ms: f64,
+    sent: u64,
+}
+
+impl Told {
+    fn count(&mut self, batch: &[ScanEvent]) {
+        for event in batch {
+            let (state, ports) = match event {
+                ScanEvent::Port(fact) => (fact.state, 1),
+                ScanEvent::Ports(fact) => (fact.state, fact.ports.len() as u64),
+                _ => continue,
+            };
+            self.settled += ports;
+            if state == PortState::Open {
+                self.open += ports;
+            }
+        }
+    }
+
+    /// The progress of the scan as a whole: what it calls settled and open has been told.
+    fn whole(&self, part: &Progress) -> views::Progress {
+        let progress = views::Progress::from(part);
+        views::Progress {
+            done: progress.done.max(self.settled.min(progress.total)),
+            settled: self.settled,
+            open: self.open,
+            elapsed_ms: self.elapsed_ms + progress.elapsed_ms,
+            sent: self.sent + progress.sent,
+            ..progress
+        }
+    }
+}
+
 /// Takes events from the engine to the store and to the log.
 struct Pump<'a> {
     manager: &'a Manager,
@@ -149,8 +193,8 @@ struct Pump<'a> {
     log: &'a Log,
     writer: &'a ScanWriter,
     suspended: &'a AtomicBool,
-    /// Open ports that an earlier part of the scan found.
-    open_before: u64,
+    /// What this part and those before it have told.
+    told: Told,
     /// What decides the order, until the engine has said so itself.
     seed: u64,
     /// Where this part of the scan begins.
@@ -233,13 +277,11 @@ impl Pump<'_> {
         }
     }
 
-    /// Takes from a batch how far the engine has come, and adds to its progress what was found
-    /// before.
+    /// Takes from a batch how far the engine has come.
     fn place_of(&mut self, batch: &mut Vec<ScanEvent>) -> Option<Reached> {
         let mut place = None;
         batch.retain_mut(|event| {
             match event {
-                ScanEvent::Progress(progress) => progress.open += self.open_before,
                 ScanEvent::Started(started) => {
                     self.seed = started.seed;
                     self.zones = started.zones.clone();
@@ -259,7 +301,12 @@ impl Pump<'_> {
 
     /// Hands a batch to the store and to who listens.
     fn tell(&mut self, batch: Vec<ScanEvent>) -> portolan_store::Result<()> {
-        let state = self.note_progress(&batch);
+        self.told.count(&batch);
+        let progress = batch.iter().rev().find_map(|event| match event {
+            ScanEvent::Progress(progress) => Some(self.told.whole(progress)),
+            _ => None,
+        });
+        let state = self.note_progress(progress);
         // Where the history cannot say, nothing is called new; the results say it later.
         let new = self
             .manager
@@ -267,13 +314,16 @@ impl Pump<'_> {
             .store
             .new_ports(self.id, &open_in(&batch, &self.zones));
         let new = new.unwrap_or_default().into_iter().collect();
-        let update = Update::gather(
-            format!("scan:{}", self.id),
-            state,
-            &batch,
-            &self.zones,
-            &new,
-        );
+        let update = Update {
+            progress,
+            ..Update::gather(
+                format!("scan:{}", self.id),
+                state,
+                &batch,
+                &self.zones,
+                &new,
+            )
+        };
         let data = update.to_json();
         let worth = if update.is_moment() {
             Worth::Moment
@@ -287,16 +337,12 @@ impl Pump<'_> {
     }
 
     /// Keeps the last progress for who asks; returns the scan's state.
-    fn note_progress(&self, batch: &[ScanEvent]) -> String {
+    fn note_progress(&self, progress: Option<views::Progress>) -> String {
         let mut state = self.manager.state();
         let Some(running) = state.running.get_mut(&self.id) else {
             return "running".to_owned();
         };
-        for event in batch {
-            if let ScanEvent::Progress(progress) = event {
-                running.progress = Some(*progress);
-            }
-        }
+        running.progress = progress.or(running.progress);
         if running.paused { "paused" } else { "running" }.to_owned()
     }
 

@@ -118,7 +118,7 @@ impl Runner for Script {
             seed: job.seed,
             zones: portolan_model::Zones::NONE,
         }));
-        let (mut done, mut open) = (0, 0);
+        let (mut done, mut open, mut sent) = (0, 0, 0_u64);
         let mut stopped = false;
         'all: for &address in &addresses {
             sink(ScanEvent::HostUp(HostUp {
@@ -138,6 +138,7 @@ impl Runner for Script {
                     stopped = true;
                     break 'all;
                 }
+                sent += 1;
                 let is_open = OPEN.contains(&port);
                 open += u64::from(is_open);
                 let endpoint = Endpoint {
@@ -171,6 +172,9 @@ impl Runner for Script {
                     done,
                     total,
                     open,
+                    sent,
+                    // A probe takes a second.
+                    elapsed: Duration::from_secs(sent),
                     ..Progress::default()
                 }));
                 sink(ScanEvent::Reached(Reached {
@@ -187,10 +191,10 @@ impl Runner for Script {
             } else {
                 Outcome::Complete
             },
-            elapsed: Duration::from_millis(5),
+            elapsed: Duration::from_secs(sent),
             hosts_up: addresses.len() as u64,
             hosts_down: 0,
-            sent: u64::try_from(done).unwrap(),
+            sent,
             loss: Some(0.0),
             expected_missed: 0.0,
         }));

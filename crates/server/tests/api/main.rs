@@ -13,6 +13,7 @@ mod attacks;
 mod common;
 mod contract;
 mod events;
+mod figures;
 mod results;
 mod scans;
 mod socket;

@@ -81,11 +81,14 @@ pub struct Scan {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// How long it took, as the engine counted it.
+    /// How long it has run, pauses left out; that of a scan that went on is of all its parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<f64>,
-    /// Pairs of address and port that are settled.
+    /// Pairs of address and port that are done with: the settled ones, and of those that were
+    /// silent so far the share of the times that they are asked.
     pub done: u64,
+    /// Pairs that are settled: each is a result.
+    pub settled: u64,
     /// Pairs in all.
     pub total: u64,
     /// What it found.
@@ -93,7 +96,7 @@ pub struct Scan {
     /// Addresses without an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosts_down: Option<u64>,
-    /// Probes sent.
+    /// Probes sent so far, by all its parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
     /// The share of probes or answers that the path lost, 0 to 1.
@@ -131,6 +134,7 @@ impl From<store::ScanSummary> for Scan {
         let is_over = scan.state.is_over();
         let kind = Kind::of(&scan.spec);
         Self {
+        let settled = scan.counts.ports();
             id: scan.id.0,
             kind,
             queue_place: None,
@@ -154,12 +158,14 @@ impl From<store::ScanSummary> for Scan {
             created: scan.created,
             started: scan.started.as_ref().map(|started| started.at),
             ended: scan.ended.filter(|_| is_over),
-            elapsed_ms: finished.map(|finished| millis(finished.elapsed)),
-            done: saturate(scan.done),
+            elapsed_ms: scan.elapsed.map(millis),
+            // What is settled is done with, also where that was told a moment later.
+            done: saturate(scan.done).max(settled.min(saturate(scan.total))),
+            settled,
             total: saturate(scan.total),
             counts: scan.counts.into(),
             hosts_down: finished.map(|finished| saturate(finished.hosts_down)),
-            sent: finished.map(|finished| finished.sent),
+            sent: scan.sent,
             loss: finished.and_then(|finished| finished.loss),
             expected_missed: finished
                 .filter(|finished| finished.outcome != Outcome::Interrupted)
@@ -210,15 +216,18 @@ impl From<store::Counts> for Counts {
 /// How far a scan is, and what its controller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Progress {
-    /// Pairs of address and port that are settled.
+    /// Pairs of address and port that are done with: the settled ones, and of those that were
+    /// silent so far the share of the times that they are asked.
     pub done: u64,
     /// Pairs in all, as far as is known.
+    /// Pairs that are settled: each is a result.
+    pub settled: u64,
     pub total: u64,
     /// Open ports so far.
     pub open: u64,
     /// Hosts up so far.
     pub hosts_up: u64,
-    /// Probes sent so far.
+    /// Probes sent so far, by all parts of the scan.
     pub sent: u64,
     /// Probes sent a second, over the last moments.
     pub rate: f64,
@@ -231,9 +240,9 @@ pub struct Progress {
     pub rtt_ms: Option<f64>,
     /// The share of probes or answers that the path loses, 0 to 1.
     pub loss: f64,
-    /// Time since the start.
+    /// How long the scan has run, all its parts together and pauses left out.
     pub elapsed_ms: f64,
-    /// Estimated time left.
+    /// Estimated time left, if it goes on as fast as since it began or went on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_ms: Option<f64>,
 }
@@ -323,6 +332,7 @@ impl From<&portolan_model::event::Progress> for Progress {
         Self {
             done: saturate(progress.done),
             total: saturate(progress.total),
+            settled: 0,
             open: progress.open,
             hosts_up: progress.hosts_up,
             sent: progress.sent,

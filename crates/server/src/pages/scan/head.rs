@@ -172,7 +172,15 @@ fn figures(scan: &Scan) -> Markup {
             } @else {
                 @let progress = scan.progress.as_ref();
                 (figure("done", "Done", &percent(share(scan.done, scan.total))))
-                (figure("probes", if scan.kind == Kind::Hosts { "Addresses settled" } else { "Ports settled" }, &format!("{} of {}", count(scan.done), count(scan.total))))
+                @match scan.kind {
+                    Kind::Hosts => (figure("probes", "Addresses settled", &format!("{} of {}", count(scan.done), count(scan.total)))),
+                    Kind::Sweep => (figure("probes", "Ports asked", &format!("{} of {}", count(scan.done), count(scan.total)))),
+                    Kind::Scan => {
+                        // Each settled port is a result; a silent one is a result once its silence is proven.
+                        (figure("probes", "Ports settled", &format!("{} of {}", count(scan.settled), count(scan.total))))
+                        (figure("silent", "Silent so far", &count(scan.done.saturating_sub(scan.settled))))
+                    }
+                }
                 @if scan.kind != Kind::Hosts { (figure("open", "Open", &count(counts.open))) }
                 (figure("hosts", "Hosts up", &count(counts.hosts)))
                 (figure("rate", "Rate", &progress.map_or_else(|| "–".to_owned(), |now| format!("{:.0}/s", now.rate))))

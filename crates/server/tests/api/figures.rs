@@ -1,0 +1,99 @@
+//! The numbers of a scan: they agree with each other, with the results, and with its whole.
+
+use serde_json::{Value, json};
+
+use crate::common::{Server, settings};
+
+fn number(json: &Value) -> u64 {
+    json.as_u64()
+        .unwrap_or_else(|| panic!("{json} is no number"))
+}
+
+/// Lets a scan of port 1 to 200 begin and waits until 50 of them are settled.
+async fn half_way(server: &Server) -> i64 {
+    let id = server.begin("127.0.0.1", "1-200").await;
+    server.gate.open(50);
+    server
+        .until(id, |scan| scan["settled"].as_u64() == Some(50))
+        .await;
+    id
+}
+
+#[tokio::test]
+async fn what_is_called_settled_is_a_result() {
+    let server = Server::with(settings());
+    let id = half_way(&server).await;
+    let scan = server.get(&format!("/api/v1/scans/{id}")).await.json();
+    let results = format!("/api/v1/scans/{id}/results?count=true&limit=1");
+    let results = server.get(&results).await.json();
+    assert_eq!(results["total"], 50);
+    let counts = &scan["counts"];
+    let states = ["open", "closed", "filtered", "open_filtered"];
+    assert_eq!(
+        states
+            .map(|state| number(&counts[state]))
+            .iter()
+            .sum::<u64>(),
+        50
+    );
+    let progress = &scan["progress"];
+    for of in [&scan, progress] {
+        assert_eq!(
+            (number(&of["settled"]), number(&of["done"])),
+            (50, 50),
+            "{of}"
+        );
+    }
+    assert_eq!(progress["open"], counts["open"]);
+    let page = server.get(&format!("/scans/{id}")).await.text();
+    assert!(page.contains(">50 of 200<") && page.contains("Silent so far"));
+    server.gate.open(u32::MAX);
+}
+
+#[tokio::test]
+async fn time_and_probes_of_a_scan_that_went_on_are_those_of_all_its_parts() {
+    let server = Server::with(settings());
+    let id = half_way(&server).await;
+    let server = server.restart().await;
+    let scan = server.get(&format!("/api/v1/scans/{id}")).await.json();
+    assert_eq!(
+        (&scan["sent"], &scan["elapsed_ms"]),
+        (&json!(50), &json!(50e3))
+    );
+    server
+        .post(&format!("/api/v1/scans/{id}/resume"), &json!({}))
+        .await;
+    server.gate.open(50);
+    let running = server
+        .until(id, |scan| scan["settled"].as_u64() == Some(100))
+        .await;
+    assert_eq!(running["progress"]["sent"], 100);
+    assert_eq!(running["progress"]["elapsed_ms"], 100e3);
+    server.gate.open(u32::MAX);
+    let done = server.until(id, |scan| scan["state"] == "done").await;
+    assert_eq!(
+        (&done["sent"], &done["elapsed_ms"]),
+        (&json!(200), &json!(200e3))
+    );
+    let page = server.get(&format!("/scans/{id}")).await.text();
+    for figure in [
+        "<dd data-figure=\"sent\">200</dd>",
+        "<dd data-figure=\"elapsed\">3 min 20 s</dd>",
+    ] {
+        assert!(page.contains(figure), "{figure} is not in {page}");
+    }
+    let lines = server
+        .get(&format!("/api/v1/scans/{id}/export?format=jsonl"))
+        .await
+        .text();
+    let end = lines
+        .lines()
+        .find(|line| line.contains("scan.done"))
+        .unwrap();
+    assert!(end.contains("200"), "{end}");
+    let xml = server
+        .get(&format!("/api/v1/scans/{id}/export?format=xml"))
+        .await
+        .text();
+    assert!(xml.contains("elapsed=\"200.00\""), "{xml}");
+}

@@ -1,0 +1,71 @@
+//! A scan of several parts: cut off, cancelled, taken up again.
+
+mod common;
+
+use std::time::Duration;
+
+use portolan_model::ScanEvent;
+use portolan_model::event::{Finished, Outcome, Progress};
+use portolan_store::{Mode, ScanState, Store};
+
+use common::{at, finished, new_scan, open_store, started};
+
+fn progress(seconds: u64, sent: u64) -> ScanEvent {
+    ScanEvent::Progress(Progress {
+        done: 1,
+        total: 1000,
+        sent,
+        elapsed: Duration::from_secs(seconds),
+        ..Progress::default()
+    })
+}
+
+#[test]
+fn time_and_probes_are_those_of_all_parts() {
+    let (dir, store) = open_store();
+    let writer = store.begin(new_scan("10.0.0.1", 0)).unwrap();
+    let id = writer.id();
+    writer
+        .send(vec![started(0), progress(1, 60), progress(2, 100)])
+        .unwrap();
+    writer.flush().unwrap();
+    drop((writer, store));
+
+    // Cut off: what was told last is what is known.
+    let store = Store::open(dir.path(), Mode::Write).unwrap();
+    let scan = store.scan(id).unwrap();
+    assert_eq!(scan.state, ScanState::Interrupted);
+    assert_eq!(scan.elapsed, Some(Duration::from_secs(2)));
+    assert_eq!(scan.sent, Some(100));
+
+    let (writer, _) = store.resume(id).unwrap();
+    let stopped = ScanEvent::Finished(Finished {
+        at: at(10),
+        outcome: Outcome::Interrupted,
+        elapsed: Duration::from_secs(3),
+        hosts_up: 0,
+        hosts_down: 0,
+        sent: 50,
+        loss: None,
+        expected_missed: 0.0,
+    });
+    writer.send(vec![progress(1, 20), stopped]).unwrap();
+    writer.flush().unwrap();
+    let scan = store.scan(id).unwrap();
+    assert_eq!(scan.state, ScanState::Cancelled);
+    assert_eq!(scan.elapsed, Some(Duration::from_secs(5)));
+    assert_eq!(scan.sent, Some(150));
+
+    let (writer, _) = store.resume(id).unwrap();
+    assert_eq!(store.scan(id).unwrap().sent, Some(150));
+    writer.send(vec![finished(20)]).unwrap();
+    writer.flush().unwrap();
+    let scan = store.scan(id).unwrap();
+    assert_eq!(scan.elapsed, Some(Duration::from_millis(6500)));
+    assert_eq!(scan.sent, Some(4150));
+    // Reports say the same.
+    let record = store.record(id).unwrap();
+    let told = record.finished.unwrap();
+    assert_eq!(told.elapsed, Duration::from_millis(6500));
+    assert_eq!(told.sent, 4150);
+}
