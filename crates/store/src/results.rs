@@ -118,7 +118,8 @@ pub struct ResultRow {
     pub rtt: Option<Duration>,
     /// The TTL or hop limit of the answer, where that was kept.
     pub ttl: Option<u8>,
-    /// When; for closed and filtered ports, when the host was last heard of.
+    /// When; for closed and filtered ports, when the host was first heard of: that stays while
+    /// the scan runs, and so does the place of a row in the order of time.
     pub at: Timestamp,
     /// What runs there, by what it said.
     pub service: Option<Service>,
@@ -334,32 +335,6 @@ impl Store {
     }
 }
 
-/// Whether a port was not known to be open before a scan.
-fn is_new(
-    connection: &Connection,
-    id: ScanId,
-    address: Zoned,
-    protocol: Protocol,
-    port: u16,
-) -> Result<bool> {
-    // Both while the scan runs and once its own finds are in these intervals.
-    Ok(connection
-        .prepare_cached(
-            "SELECT NOT EXISTS (SELECT 1 FROM port_state
-                 WHERE address = ?2 AND protocol = ?3 AND port = ?4 AND first_scan < ?1
-                     AND (end_scan IS NULL OR end_scan >= ?1) AND (code - 1) / 16 = 0)",
-        )?
-        .query_row(
-            params![
-                id,
-                address_in(connection, id, address)?,
-                protocol_number(protocol),
-                port
-            ],
-            |row| row.get(0),
-        )?)
-}
-
 /// Where the results of a query come from.
 struct Source<'a> {
     connection: &'a Connection,
@@ -550,7 +525,7 @@ impl<'a> Source<'a> {
             Order::Descending => "DESC",
         };
         let mut hosts = self.connection.prepare_cached(&format!(
-            "SELECT address, last, names FROM scan_host
+            "SELECT address, first, names FROM scan_host
              WHERE scan = ?1 AND address BETWEEN ?2 AND ?3 ORDER BY address {direction}"
         ))?;
         let mut rows = hosts.query(params![self.id, low, high])?;
@@ -559,7 +534,7 @@ impl<'a> Source<'a> {
             let host = HostOf {
                 key: row.get(0)?,
                 address: address_of(row.get_ref(0)?.as_blob().unwrap_or_default())?,
-                last: timestamp(row.get(1)?)?,
+                first: timestamp(row.get(1)?)?,
                 names: row
                     .get::<_, Option<String>>(2)?
                     .as_deref()
@@ -592,7 +567,7 @@ impl<'a> Source<'a> {
                 port,
                 code,
                 service: service.as_ref(),
-                at: known.map_or(crate::time::micros(host.last), |known| known.at),
+                at: known.map_or(crate::time::micros(host.first), |known| known.at),
                 now: self.now,
                 is_new: self.is_new(host.address, protocol, port, code)?,
             };
@@ -610,7 +585,7 @@ impl<'a> Source<'a> {
                     .and_then(|known| known.rtt)
                     .map(|rtt| span(rtt.cast_signed())),
                 ttl: known.and_then(|known| known.ttl),
-                at: known.map_or(Ok(host.last), |known| timestamp(known.at))?,
+                at: known.map_or(Ok(host.first), |known| timestamp(known.at))?,
                 service,
                 is_new: false,
             })
@@ -647,6 +622,6 @@ impl<'a> Source<'a> {
 struct HostOf {
     key: Vec<u8>,
     address: Zoned,
-    last: Timestamp,
+    first: Timestamp,
     names: Vec<(String, NameKind)>,
 }

@@ -181,7 +181,7 @@ customElements.define("live-scan", class extends HTMLElement {
       for (let job = jobs.pop(); job; job = jobs.pop()) {
         const { host, protocol } = job;
         const response = await api(`/scans/${this.scan}/hosts/${encodeURIComponent(host.host)}/ports.bin?protocol=${protocol}`);
-        this.rows.addBytes(host.host, protocol, new Uint8Array(await response.arrayBuffer()), Date.parse(host.last));
+        this.rows.addBytes(host.host, protocol, new Uint8Array(await response.arrayBuffer()), Date.parse(host.first));
       }
     };
     await Promise.all([work(), work(), work(), work()]);

@@ -60,8 +60,8 @@ pub struct ResultsQuery {
     /// The same as `product:` in `q`.
     pub product: Option<String>,
     /// `host`, `port`, `protocol`, `state`, `reason`, `service`, `product`, `time` or `rtt`.
-    /// While a scan runs, a page by `time` may repeat a closed port: it has the time at which its host
-    /// was last heard of.
+    /// Of results that are there when the first page is read, none comes twice and none is missed, also
+    /// while the scan runs; by `service` and `product` one may move while services are asked for.
     pub sort: Option<String>,
     /// `asc` or `desc`.
     pub order: Option<String>,

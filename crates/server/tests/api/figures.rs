@@ -1,5 +1,7 @@
 //! The numbers of a scan: they agree with each other, with the results, and with its whole.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::common::{Server, settings};
@@ -96,4 +98,40 @@ async fn time_and_probes_of_a_scan_that_went_on_are_those_of_all_its_parts() {
         .await
         .text();
     assert!(xml.contains("elapsed=\"200.00\""), "{xml}");
+}
+
+#[tokio::test]
+async fn pages_by_time_repeat_and_miss_nothing_while_the_scan_runs() {
+    for order in ["asc", "desc"] {
+        let server = Server::with(settings());
+        let id = half_way(&server).await;
+        let mut seen = Vec::new();
+        let mut next = String::new();
+        loop {
+            let path = format!("/api/v1/scans/{id}/results?sort=time&order={order}&limit=7{next}");
+            let page = server.get(&path).await.json();
+            let rows = page["items"].as_array().unwrap();
+            seen.extend(rows.iter().map(|row| number(&row["port"])));
+            let Some(cursor) = page["next"].as_str() else {
+                break;
+            };
+            next = format!("&cursor={cursor}");
+            // More is found between two pages.
+            let settled = server.get(&format!("/api/v1/scans/{id}")).await.json();
+            let settled = number(&settled["settled"]);
+            if settled < 150 {
+                server.gate.open(5);
+                server
+                    .until(id, |scan| number(&scan["settled"]) > settled)
+                    .await;
+            }
+        }
+        let once: BTreeSet<u64> = seen.iter().copied().collect();
+        assert_eq!(once.len(), seen.len(), "{order}: {seen:?}");
+        assert!(
+            (1..=50).all(|port| once.contains(&port)),
+            "{order}: {seen:?}"
+        );
+        server.gate.open(u32::MAX);
+    }
 }

@@ -37,7 +37,7 @@ pub struct ResultItem {
     /// The TTL or hop limit of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u8>,
-    /// When it was found.
+    /// When it was found; for closed and filtered ports, when their host was first heard of.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// Whether it is open and was not known to be before this scan; missing where not.
