@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use portolan_model::ScanRecord;
-use portolan_report::diff::{diff, has_end};
+use portolan_model::{Reach, ScanRecord};
+use portolan_report::diff::{self, has_end};
 use portolan_store::{Mode, ScanId};
 
 use crate::data;
@@ -39,8 +39,12 @@ pub(crate) fn compare(
             Failure::new("standard input cannot be both results").hint("give one of them a file")
         );
     }
-    let (before, after) = (read(old, data, stdin)?, read(new, data, stdin)?);
-    let found = diff(&before, &after);
+    let (asked_before, before) = read(old, data, stdin)?;
+    let (asked_after, after) = read(new, data, stdin)?;
+    let found = diff::compare(
+        (&before, asked_before.as_ref()),
+        (&after, asked_after.as_ref()),
+    );
     let warnings: Vec<Failure> = [(old, &before), (new, &after)]
         .into_iter()
         .filter(|(_, record)| !has_end(record))
@@ -77,11 +81,17 @@ fn shown(file: &Path) -> String {
 }
 
 /// A result from a file, from standard input, or from the history where a number names no file.
-fn read(file: &Path, data: &DataArgs, stdin: &mut dyn BufRead) -> Result<ScanRecord> {
+/// The history also knows which hosts the scan was to ask.
+fn read(
+    file: &Path,
+    data: &DataArgs,
+    stdin: &mut dyn BufRead,
+) -> Result<(Option<Reach>, ScanRecord)> {
     let number = file.to_str().and_then(|text| text.parse::<ScanId>().ok());
     if let Some(id) = number.filter(|_| !file.exists()) {
         let store = data::open(data, Mode::Read)?;
-        return store.record(id).map_err(data::failure);
+        let (reach, record) = store.asked_and_found(id).map_err(data::failure)?;
+        return Ok((Some(reach), record));
     }
     let unread = |error: &io::Error| {
         Failure::new(format!("cannot read {}: {}", shown(file), io_reason(error)))
@@ -92,7 +102,7 @@ fn read(file: &Path, data: &DataArgs, stdin: &mut dyn BufRead) -> Result<ScanRec
         let opened = File::open(file).map_err(|error| unread(&error))?;
         portolan_report::read(&mut BufReader::new(opened))
     };
-    result.map_err(|error| {
+    let record = result.map_err(|error| {
         match &error {
             portolan_report::ReadError::Io(source) => unread(source),
             _ => Failure::new(format!(
@@ -102,5 +112,6 @@ fn read(file: &Path, data: &DataArgs, stdin: &mut dyn BufRead) -> Result<ScanRec
             )),
         }
         .hint("give two results in XML (`-oX`) or JSON lines (`-oJ`)")
-    })
+    })?;
+    Ok((None, record))
 }

@@ -6,9 +6,9 @@
 
 mod render;
 
-use portolan_model::event::Outcome;
+use portolan_model::event::{NameKind, Outcome, Started};
 use portolan_model::{
-    HostRecord, PortSet, PortState, Protocol, Reason, ScanRecord, Service, Technique, Zoned,
+    HostRecord, PortSet, PortState, Protocol, Reach, Reason, ScanRecord, Service, Technique, Zoned,
 };
 use serde::Serialize;
 
@@ -25,6 +25,12 @@ pub struct Diff {
     pub services: Vec<ServiceChange>,
     /// What could not be compared, and why: a line each.
     pub not_compared: Vec<String>,
+    /// Hosts that only one of the results has, and of which it is not known whether they came or
+    /// went, since the other was not to ask them, or did not come to it.
+    pub hosts_not_compared: usize,
+    /// Open ports that only one of the results has, and the other did not ask, or did not come to;
+    /// those of such hosts among them.
+    pub ports_not_compared: usize,
 }
 
 /// A host that came or went.
@@ -137,10 +143,12 @@ struct Side<'a> {
     record: &'a ScanRecord,
     is_whole: bool,
     asked: [PortSet; 2],
+    /// The hosts that it was to ask, where that is known.
+    reach: Option<&'a Reach>,
 }
 
 impl<'a> Side<'a> {
-    fn new(record: &'a ScanRecord) -> Self {
+    fn new(record: &'a ScanRecord, reach: Option<&'a Reach>) -> Self {
         let mut asked = [PortSet::EMPTY, PortSet::EMPTY];
         if let Some(started) = &record.started {
             for technique in &started.techniques {
@@ -152,45 +160,116 @@ impl<'a> Side<'a> {
             record,
             is_whole: record.outcome() == Outcome::Complete,
             asked,
+            reach,
         }
+    }
+
+    fn asked(&self, protocol: Protocol, port: u16) -> bool {
+        self.asked[protocol as usize].contains(port)
+    }
+
+    /// Whether it looked for hosts and asked no port.
+    fn looks_for_hosts_only(&self) -> bool {
+        let started = self.record.started.as_ref();
+        started.is_some_and(Started::looks_for_hosts_only)
+    }
+
+    /// Whether a host that the other result has was to be asked; unless that is known, it was.
+    fn may_have_asked(&self, address: &Zoned, host: &HostRecord) -> bool {
+        let Some(reach) = self.reach else {
+            return true;
+        };
+        if reach.has(address.address) {
+            // Over another interface it is another host.
+            return self.record.zoned(address.address) == *address && reach.shard().is_none();
+        }
+        // A name may lead elsewhere by now: then this address was not asked.
+        let mut typed = host
+            .names
+            .iter()
+            .filter(|(_, kind)| *kind == NameKind::User);
+        typed.any(|(name, _)| {
+            let known = |host: &HostRecord| host.names.iter().any(|(known, _)| known == name);
+            reach.names(name) && !self.record.hosts.values().any(known)
+        })
+    }
+
+    /// Whether a host would have been found that answers as this one did: a port was asked that
+    /// answered, or none answered and it was found otherwise.
+    fn would_have_heard(&self, host: &HostRecord) -> bool {
+        if self.looks_for_hosts_only() {
+            return true;
+        }
+        let alone = host.ports.keys().copied();
+        let mut has_answered = false;
+        for (protocol, port) in alone {
+            has_answered = true;
+            if self.asked(protocol, port) {
+                return true;
+            }
+        }
+        for &protocol in Protocol::ALL {
+            let closed = host.rest_of(protocol, PortState::Closed);
+            has_answered |= !closed.is_empty();
+            let asked = &self.asked[protocol as usize];
+            if closed.without(asked) != closed {
+                return true;
+            }
+        }
+        !has_answered
+    }
+
+    /// Whether it asked a part of its ports or hosts alone.
+    fn is_shard(&self) -> bool {
+        self.reach.is_some_and(|reach| reach.shard().is_some())
     }
 
     fn known(&self, host: &HostRecord, protocol: Protocol, port: u16) -> Known {
         match host.state_of(protocol, port) {
             Some((state, _)) => Known::State(state),
-            None if self.is_whole && self.asked[protocol as usize].contains(port) => Known::NotOpen,
+            None if self.is_whole && self.asked(protocol, port) && !self.is_shard() => {
+                Known::NotOpen
+            }
             None => Known::Nothing,
         }
     }
 }
 
-/// Compares an earlier result with a later one.
+/// Compares an earlier result with a later one, of which nothing more is known than they say.
 pub fn diff(old: &ScanRecord, new: &ScanRecord) -> Diff {
-    let (old, new) = (Side::new(old), Side::new(new));
+    compare((old, None), (new, None))
+}
+
+/// Compares an earlier result with a later one, each with the hosts that it was to ask, where
+/// that is known: a host that the other was not to ask has neither come nor gone.
+pub fn compare(
+    (old, old_reach): (&ScanRecord, Option<&Reach>),
+    (new, new_reach): (&ScanRecord, Option<&Reach>),
+) -> Diff {
+    let (old, new) = (Side::new(old, old_reach), Side::new(new, new_reach));
     let mut diff = Diff::default();
+    let mut missing = Missing::default();
     asked_alike(&old, &new, &mut diff);
-    let mut unsure = [0usize; 2];
-    for (&address, host) in &old.record.hosts {
-        let (place, address) = (address, old.record.zoned(address));
+    for (&place, host) in &old.record.hosts {
+        let address = old.record.zoned(place);
         // Over another interface it is another host.
         let is_same = new.record.zoned(place) == address;
         match new.record.hosts.get(&place).filter(|_| is_same) {
-            Some(now) => host_changes(&address, (&old, host), (&new, now), &mut diff),
+            Some(now) => host_changes(&address, (&old, host), (&new, now), &mut diff, &mut missing),
             // It is not there in either.
             None if !host.is_up() => {}
-            None if new.is_whole => diff.gone.push(HostChange::new(address, host)),
-            None => unsure[0] += 1,
+            None => {
+                let only = only_in(&address, host, &old, &new, &mut missing.old);
+                diff.gone.extend(only);
+            }
         }
     }
-    for (&address, host) in &new.record.hosts {
-        let (place, address) = (address, new.record.zoned(address));
+    for (&place, host) in &new.record.hosts {
+        let address = new.record.zoned(place);
         let was_known = old.record.hosts.contains_key(&place) && old.record.zoned(place) == address;
         if host.is_up() && !was_known {
-            if old.is_whole {
-                diff.come.push(HostChange::new(address, host));
-            } else {
-                unsure[1] += 1;
-            }
+            let only = only_in(&address, host, &new, &old, &mut missing.new);
+            diff.come.extend(only);
         }
     }
     for (side, which) in [(&old, "old"), (&new, "new")] {
@@ -200,14 +279,126 @@ pub fn diff(old: &ScanRecord, new: &ScanRecord) -> Diff {
             ));
         }
     }
-    for (count, has, lacks) in [(unsure[0], "old", "new"), (unsure[1], "new", "old")] {
-        if count > 0 {
-            diff.not_compared.push(format!(
-                "hosts that only the {has} scan found: {count}; the {lacks} one did not finish"
-            ));
+    missing.tell(&mut diff);
+    diff
+}
+
+/// A host that only one result has: that it came or went, unless the other cannot know.
+fn only_in(
+    address: &Zoned,
+    host: &HostRecord,
+    has: &Side<'_>,
+    lacks: &Side<'_>,
+    missing: &mut MissingOf,
+) -> Option<HostChange> {
+    let mut change = HostChange::new(*address, host);
+    let count = if !lacks.may_have_asked(address, host) {
+        &mut missing.not_to_ask
+    } else if !lacks.is_whole {
+        &mut missing.not_finished
+    } else if !lacks.would_have_heard(host) && !has.looks_for_hosts_only() {
+        &mut missing.other_ports
+    } else {
+        let all = change.open.len();
+        change
+            .open
+            .retain(|port| lacks.asked(port.protocol, port.port));
+        missing.ports.add(all - change.open.len());
+        return Some(change);
+    };
+    count.hosts += 1;
+    count.ports += change.open.len();
+    None
+}
+
+/// Hosts, and open ports, that could not be compared.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    hosts: usize,
+    ports: usize,
+}
+
+impl Count {
+    /// Counts the ports of one host, if there are any.
+    fn add(&mut self, ports: usize) {
+        self.hosts += usize::from(ports > 0);
+        self.ports += ports;
+    }
+}
+
+/// What one of the two results has, and the other cannot say anything of.
+#[derive(Debug, Clone, Copy, Default)]
+struct MissingOf {
+    /// Hosts that the other was not to ask.
+    not_to_ask: Count,
+    /// Hosts that the other may not have come to.
+    not_finished: Count,
+    /// Hosts of which the other asked none of the ports that answered.
+    other_ports: Count,
+    /// Ports that the other did not ask, of hosts that both know.
+    ports: Count,
+    /// The same, where it was to ask them and did not come to it.
+    not_come_to: Count,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Missing {
+    old: MissingOf,
+    new: MissingOf,
+}
+
+impl Missing {
+    fn tell(&self, diff: &mut Diff) {
+        for (of, has, lacks) in [(self.old, "old", "new"), (self.new, "new", "old")] {
+            let hosts = [
+                (
+                    of.not_to_ask,
+                    format!("hosts that only the {has} scan was to ask"),
+                    String::new(),
+                ),
+                (
+                    of.not_finished,
+                    format!("hosts that only the {has} scan found"),
+                    format!("; the {lacks} one did not finish"),
+                ),
+                (
+                    of.other_ports,
+                    format!("hosts that only the {has} scan found"),
+                    format!("; the {lacks} one asked none of the ports that answered"),
+                ),
+            ];
+            for (count, what, why) in hosts.into_iter().filter(|(count, ..)| count.hosts > 0) {
+                let ports = match count.ports {
+                    0 => String::new(),
+                    1 => ", with 1 open port".to_owned(),
+                    ports => format!(", with {ports} open ports"),
+                };
+                diff.not_compared
+                    .push(format!("{what}: {}{ports}{why}", count.hosts));
+                diff.hosts_not_compared += count.hosts;
+                diff.ports_not_compared += count.ports;
+            }
+            let ports = [
+                (
+                    of.ports,
+                    format!("open ports that only the {has} scan asked"),
+                ),
+                (
+                    of.not_come_to,
+                    format!("open ports that the {lacks} scan did not come to"),
+                ),
+            ];
+            for (count, what) in ports.into_iter().filter(|(count, _)| count.ports > 0) {
+                let hosts = match count.hosts {
+                    1 => "1 host".to_owned(),
+                    hosts => format!("{hosts} hosts"),
+                };
+                diff.not_compared
+                    .push(format!("{what}: {}, of {hosts}", count.ports));
+                diff.ports_not_compared += count.ports;
+            }
         }
     }
-    diff
 }
 
 /// Whether a scan came to its end: it was neither interrupted nor cut off, and does not run yet.
@@ -236,6 +427,7 @@ fn asked_alike(old: &Side<'_>, new: &Side<'_>, diff: &mut Diff) {
         }
     }
     if let (Some(before), Some(after)) = (&old.record.started, &new.record.started)
+        && (old.reach.is_none() || new.reach.is_none())
         && before.addresses != after.addresses
     {
         diff.not_compared.push(format!(
@@ -252,9 +444,12 @@ fn host_changes(
     (old, before): (&Side<'_>, &HostRecord),
     (new, after): (&Side<'_>, &HostRecord),
     diff: &mut Diff,
+    missing: &mut Missing,
 ) {
     let name = after.name().or_else(|| before.name()).map(str::to_owned);
-    let mut lost = 0usize;
+    // Of open ports that only the one or the other knows: those that the other did not ask, and
+    // those that it did not come to.
+    let mut lost = [[0usize; 2]; 2];
     for &protocol in Protocol::ALL {
         let ports = differing(before, after, protocol);
         for port in ports.iter() {
@@ -263,7 +458,10 @@ fn host_changes(
                 new.known(after, protocol, port),
             );
             if was == Known::Nothing || is == Known::Nothing {
-                lost += usize::from(was.is_open() || is.is_open());
+                for (side, (known, other)) in [(was, new), (is, old)].into_iter().enumerate() {
+                    let why = usize::from(other.asked(protocol, port));
+                    lost[side][why] += usize::from(known.is_open());
+                }
                 continue;
             }
             let found = |host: &HostRecord| host.ports.get(&(protocol, port)).cloned();
@@ -308,10 +506,9 @@ fn host_changes(
             });
         }
     }
-    if lost > 0 {
-        diff.not_compared.push(format!(
-            "open ports of {address} that only one of the scans asked: {lost}"
-        ));
+    for (of, [ports, not_come_to]) in [&mut missing.old, &mut missing.new].into_iter().zip(lost) {
+        of.ports.add(ports);
+        of.not_come_to.add(not_come_to);
     }
 }
 

@@ -436,7 +436,7 @@ fn what_an_interrupted_scan_did_not_reach_is_no_change() {
         changes.not_compared,
         [
             "what the new scan did not come to: it did not finish",
-            "hosts that only the old scan found: 1; the new one did not finish"
+            "hosts that only the old scan found: 1, with 3 open ports; the new one did not finish"
         ]
     );
     assert!(
@@ -466,7 +466,7 @@ fn ports_that_only_one_scan_asked_are_not_compared() {
         changes.not_compared,
         [
             "tcp ports that only the old scan asked: 22",
-            "open ports of 192.0.2.1 that only one of the scans asked: 1"
+            "open ports that only the old scan asked: 1, of 1 host"
         ]
     );
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use portolan_model::{PortState, Protocol, Reason, Service, Zoned};
 use rusqlite::{Connection, Row, params};
 
+use crate::asked::Asked;
 use crate::codec::{
     Code, Notable, Picture, address_bytes, address_of, protocol_number, protocol_of,
 };
@@ -101,6 +102,7 @@ impl Store {
                 after: id,
                 is_done: scan.state == ScanState::Done,
                 found: scan.ended.unwrap_or(scan.created),
+                asked: [Asked::of(connection, previous)?, Asked::of(connection, id)?],
             };
             let mut changes = Vec::new();
             let mut services = Services::default();
@@ -266,6 +268,7 @@ pub(crate) fn count(connection: &Connection, id: ScanId) -> Result<Option<i64>> 
         after: id,
         is_done: scan.state == ScanState::Done,
         found: scan.created,
+        asked: [Asked::of(connection, previous)?, Asked::of(connection, id)?],
     }
     .each(&mut |_| {
         count += 1;
@@ -335,6 +338,8 @@ struct Comparison<'a> {
     is_done: bool,
     /// When the later one ended, for hosts that it did not find.
     found: Timestamp,
+    /// What each of them asked.
+    asked: [Asked; 2],
 }
 
 impl Comparison<'_> {
@@ -388,6 +393,8 @@ impl Comparison<'_> {
         let mut places: Vec<_> = was.keys().chain(is.keys()).copied().collect();
         places.sort_unstable();
         places.dedup();
+        // What one of the two did not ask has not changed, as far as is known.
+        places.retain(|&(protocol, port)| self.asked.iter().all(|one| one.has(protocol, port)));
         for place in places {
             let value = |picture: Option<&Picture>, known: Option<&Notable>| {
                 let code = picture?.code(place.0, place.1)?;

@@ -24,12 +24,13 @@
 //! never wait for it. Read in this order: `store` (opening, locks), [`scan`] (what is known of
 //! a scan), `writer` and `ingest` (how events become rows), `codec` (the compact picture of a
 //! host's ports), `fold` (the end of a host: its picture, and spans of time over scans),
-//! [`query`] (the language of filters), [`results`], [`hosts`], [`changes`] (questions),
+//! `asked` (which ports two scans both asked), [`query`] (the language of filters), [`results`], [`hosts`], [`changes`] (questions),
 //! `course` (how a scan went), `messages` (what was told of it), `retention`, [`accounts`]. The tables are described in `docs/schema.md`.
 
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+mod asked;
 pub mod changes;
 mod codec;
 mod course;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use portolan_model::event::Problem;
-use portolan_model::{HostRecord, Mac, PortRecord, ScanRecord, Service};
+use portolan_model::{HostRecord, Mac, PortRecord, Reach, ScanRecord, Service};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::codec::{Picture, address_of, reason_of};
@@ -52,12 +52,29 @@ impl Store {
         self.read(|connection| record(connection, id))
     }
 
+    /// The same with the hosts that the scan was to ask, to be compared with another.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScan`].
+    pub fn asked_and_found(&self, id: ScanId) -> Result<(Reach, ScanRecord)> {
+        self.read(|connection| asked_and_found(connection, id))
+    }
+
     /// Two scans as wholes, of one moment, to be compared.
     ///
     /// # Errors
     /// [`Error::NoSuchScan`].
-    pub fn compare(&self, from: ScanId, to: ScanId) -> Result<(ScanRecord, ScanRecord)> {
-        self.read(|connection| Ok((record(connection, from)?, record(connection, to)?)))
+    pub fn compare(
+        &self,
+        from: ScanId,
+        to: ScanId,
+    ) -> Result<((Reach, ScanRecord), (Reach, ScanRecord))> {
+        self.read(|connection| {
+            Ok((
+                asked_and_found(connection, from)?,
+                asked_and_found(connection, to)?,
+            ))
+        })
     }
 
     /// What a scan left out, and what one must know to read it right.
@@ -70,6 +87,11 @@ impl Store {
             problems(connection, id)
         })
     }
+}
+
+fn asked_and_found(connection: &Connection, id: ScanId) -> Result<(Reach, ScanRecord)> {
+    let reach = Reach::of(&summary(connection, id)?.spec);
+    Ok((reach, record(connection, id)?))
 }
 
 fn record(connection: &Connection, id: ScanId) -> Result<ScanRecord> {

@@ -3,6 +3,7 @@
 //! Open ports of the latest scan of each target are rows with indexes. All else is read from
 //! the pictures of hosts, one host after the other, and never held as a whole.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 
+use crate::asked::Before;
 use crate::codec::{
     Code, address_bytes, address_in, address_of, last_address_bytes, protocol_number, protocol_of,
 };
@@ -123,7 +125,7 @@ pub struct ResultRow {
     pub at: Timestamp,
     /// What runs there, by what it said.
     pub service: Option<Service>,
-    /// Whether it is open and was not known to be before this scan.
+    /// Whether it is open, and an earlier scan asked it and did not find it so.
     pub is_new: bool,
 }
 
@@ -260,11 +262,12 @@ impl Store {
                 row.name = names.into_iter().next().map(|(name, _)| name);
                 Ok(())
             };
+            let mut before = Before::new(connection, id);
             let mut page = Page::cut(found, request.limit, |(position, _)| position.clone());
             for (_, row) in &mut page.items {
                 names(row)?;
                 row.is_new = row.state == PortState::Open
-                    && is_new(connection, id, row.address, row.protocol, row.port)?;
+                    && before.is_new(row.address, row.protocol, row.port)?;
             }
             Ok(Page {
                 items: page.items.into_iter().map(|(_, row)| row).collect(),
@@ -273,7 +276,7 @@ impl Store {
         })
     }
 
-    /// Which of these ports, found open by a scan, were not known to be open before it.
+    /// Which of these ports, found open by a scan, were asked before it and not open then.
     ///
     /// # Errors
     /// When the history cannot be read.
@@ -284,8 +287,9 @@ impl Store {
     ) -> Result<Vec<(Zoned, Protocol, u16)>> {
         self.read(|connection| {
             let mut new = Vec::new();
+            let mut before = Before::new(connection, id);
             for &(address, protocol, port) in open {
-                if is_new(connection, id, address, protocol, port)? {
+                if before.is_new(address, protocol, port)? {
                     new.push((address, protocol, port));
                 }
             }
@@ -346,8 +350,8 @@ struct Source<'a> {
     indexed: bool,
     /// Whether the query asks for names of hosts.
     asks_names: bool,
-    /// Whether the query asks what was known before.
-    asks_new: bool,
+    /// What was known before, where the query asks for that.
+    before: Option<RefCell<Before<'a>>>,
     /// When it was asked.
     now: i64,
 }
@@ -377,7 +381,9 @@ impl<'a> Source<'a> {
             after,
             indexed: indexed && query.is_notable_only(),
             asks_names,
-            asks_new: query.asks_new(),
+            before: query
+                .asks_new()
+                .then(|| RefCell::new(Before::new(connection, id))),
             now: crate::time::micros(Timestamp::now()),
         })
     }
@@ -495,10 +501,12 @@ impl<'a> Source<'a> {
 
     /// Whether a port is new, where the query asks for that.
     fn is_new(&self, address: Zoned, protocol: Protocol, port: u16, code: Code) -> Result<bool> {
-        if !self.asks_new || code.state() != PortState::Open {
-            return Ok(false);
+        match &self.before {
+            Some(before) if code.state() == PortState::Open => {
+                before.borrow_mut().is_new(address, protocol, port)
+            }
+            _ => Ok(false),
         }
-        is_new(self.connection, self.id, address, protocol, port)
     }
 
     fn each_picture(&self, take: &mut dyn FnMut(ResultRow) -> Result<Next>) -> Result<()> {

@@ -244,7 +244,8 @@ pub struct ScanSummary {
     /// How the engine ended it, with the time and the probes of all its parts; `None` for one that
     /// runs or was cut off.
     pub finished: Option<Finished>,
-    /// The scan of the same targets before it.
+    /// The latest scan of the same targets before it that asked all its ports, else the latest that
+    /// asked some of them.
     pub previous: Option<ScanId>,
     /// How many ports differ from that one, once ended; `None` where there is none.
     pub changes: Option<u64>,

@@ -6,6 +6,7 @@ use portolan_model::{PortSet, PortSpec, ScanSpec};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
+use crate::asked;
 use crate::error::{Error, Result};
 use crate::ingest::{self, Running};
 use crate::page::{Cursor, Page};
@@ -263,22 +264,24 @@ fn insert(connection: &Connection, new: &NewScan) -> Result<Queued> {
     }
     let spec =
         serde_json::to_string(&new.spec).map_err(|error| Error::damaged("a request", error))?;
+    let targets = targets_in_words(&new.spec);
+    let previous = asked::previous(connection, &targets, &new.spec)?;
     connection
         .prepare_cached(
             "INSERT INTO scan (state, spec, targets, args, version, who, detect, request_key,
                  created, previous)
-             VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
-                 (SELECT max(id) FROM scan WHERE targets = ?2 AND state IN ('done', 'incomplete')))",
+             VALUES ('queued', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             spec,
-            targets_in_words(&new.spec),
+            targets,
             new.args,
             new.version,
             new.who,
             new.detect,
             new.request_key,
             micros(new.created),
+            previous,
         ])?;
     Ok(Queued::New(ScanId(connection.last_insert_rowid())))
 }
@@ -385,11 +388,11 @@ fn read(row: &Row<'_>) -> Result<ScanSummary> {
             unsure: count("unsure")?,
             problems: count("problems")?,
         },
+        elapsed: row.get::<_, Option<i64>>("elapsed")?.map(span),
+        sent: row.get::<_, Option<i64>>("sent")?.map(i64::cast_unsigned),
         ended: finished.map(timestamp).transpose()?,
         finished: finish(row)?,
         previous: row.get("previous")?,
-        elapsed: row.get::<_, Option<i64>>("elapsed")?.map(span),
-        sent: row.get::<_, Option<i64>>("sent")?.map(i64::cast_unsigned),
         changes: row
             .get::<_, Option<i64>>("changes")?
             .map(i64::cast_unsigned),

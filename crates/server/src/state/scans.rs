@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::spec::Discovery;
-use portolan_model::{Protocol, ScanRecord, ScanSpec, Target, Technique, Zoned};
+use portolan_model::{Protocol, ScanSpec, Target, Technique, Zoned};
 use portolan_store::{
     Cursor, HostFilter, NewScan, Order, Query, Queued, ResultsRequest, ScanFilter, ScanId, Sort,
     SortKey, hosts::WithOpen,
@@ -315,11 +315,14 @@ impl AppState {
     /// # Errors
     /// 404 where one is not known.
     pub async fn diff(&self, from: i64, to: i64) -> Result<portolan_report::Diff> {
-        let (old, new): (ScanRecord, ScanRecord) = self
+        let ((old_reach, old), (new_reach, new)) = self
             .ask(move |store| store.compare(ScanId(from), ScanId(to)))
             .await?;
-        self.off_thread(move || Ok(portolan_report::diff(&old, &new)))
-            .await
+        self.off_thread(move || {
+            let (old, new) = ((&old, Some(&old_reach)), (&new, Some(&new_reach)));
+            Ok(portolan_report::diff::compare(old, new))
+        })
+        .await
     }
 
     /// The audit log, the latest first.

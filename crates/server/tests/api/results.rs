@@ -172,13 +172,23 @@ async fn two_scans_are_compared() {
     let after = server.scan("127.0.0.0/31", "22,23").await;
     let path = format!("/api/v1/diff?from={before}&to={after}");
     let diff = server.get(&path).await.json();
-    assert_eq!(diff["come"][0]["address"], "127.0.0.0");
-    let text = server.get(&format!("{path}&format=text")).await;
-    assert!(
-        text.text().starts_with("+ host 127.0.0.0"),
-        "{}",
-        text.text()
+    assert_eq!(diff["come"], json!([]));
+    assert_eq!(diff["hosts_not_compared"], 1);
+    assert_eq!(diff["ports_not_compared"], 1);
+    // The same words in the API, on the page and in the shell.
+    let words = "hosts that only the new scan was to ask: 1, with 1 open port";
+    assert_eq!(diff["not_compared"], json!([words]));
+    let text = server.get(&format!("{path}&format=text")).await.text();
+    assert_eq!(
+        text,
+        format!("no changes in what can be compared\nnot compared: {words}\n")
     );
+    let page = server
+        .get(&format!("/compare?from={before}&to={after}"))
+        .await
+        .text();
+    assert!(page.contains(words) && page.contains("Not compared: 1 host, 1 open port"));
+    assert!(!page.contains("New hosts"));
     server.get(&format!("{path}&format=pdf")).await.problem(400);
     server.get("/api/v1/diff?from=1").await.problem(400);
     server.get("/api/v1/diff?from=1&to=99").await.problem(404);
@@ -230,7 +240,41 @@ async fn hosts_are_known_over_all_scans() {
 #[tokio::test]
 async fn ports_that_were_not_open_before_are_marked_and_can_be_asked_for() {
     let server = Server::new();
-    let first = server.scan("127.0.0.1", "1-50").await;
+    // Nobody was there: port 80 was asked and was not open; port 22 was not asked.
+    let ports: portolan_model::PortSpec = "79-80".parse().unwrap();
+    let spec = portolan_model::ScanSpec::new(vec!["127.0.0.1".parse().unwrap()], ports.clone());
+    let now = jiff::Timestamp::now();
+    let store = server.state.store();
+    let writer = store
+        .begin(portolan_store::NewScan::new(spec, now))
+        .unwrap();
+    let started = portolan_model::event::Started {
+        at: now,
+        techniques: vec![portolan_model::Technique::Connect],
+        ports,
+        addresses: 1,
+        probes: 2,
+        seed: 0,
+        zones: portolan_model::Zones::NONE,
+    };
+    let finished = portolan_model::event::Finished {
+        at: now,
+        outcome: portolan_model::event::Outcome::Complete,
+        elapsed: std::time::Duration::ZERO,
+        hosts_up: 0,
+        hosts_down: 1,
+        sent: 2,
+        loss: None,
+        expected_missed: 0.0,
+    };
+    writer
+        .send(vec![
+            portolan_model::ScanEvent::Started(started),
+            portolan_model::ScanEvent::Finished(finished),
+        ])
+        .unwrap();
+    writer.flush().unwrap();
+    let first = writer.id();
     let page = server.get(&format!("/scans/{first}")).await.text();
     assert!(!page.contains("data-field=\"new\""));
     let second = server.scan("127.0.0.1", "1-100").await;

@@ -40,7 +40,7 @@ pub struct ResultItem {
     /// When it was found; for closed and filtered ports, when their host was first heard of.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// Whether it is open and was not known to be before this scan; missing where not.
+    /// Whether it is open, and an earlier scan asked it and did not find it so; missing where not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub new: bool,

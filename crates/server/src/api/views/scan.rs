@@ -105,7 +105,8 @@ pub struct Scan {
     /// How many open ports are expected to be missing from the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_missed: Option<f64>,
-    /// The scan of the same targets before it.
+    /// The latest scan of the same targets before it that asked all its ports, else the latest that
+    /// asked some of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<i64>,
     /// How many ports differ from that one.
@@ -133,8 +134,8 @@ impl From<store::ScanSummary> for Scan {
         let finished = scan.finished.as_ref();
         let is_over = scan.state.is_over();
         let kind = Kind::of(&scan.spec);
-        Self {
         let settled = scan.counts.ports();
+        Self {
             id: scan.id.0,
             kind,
             queue_place: None,
@@ -219,9 +220,9 @@ pub struct Progress {
     /// Pairs of address and port that are done with: the settled ones, and of those that were
     /// silent so far the share of the times that they are asked.
     pub done: u64,
-    /// Pairs in all, as far as is known.
     /// Pairs that are settled: each is a result.
     pub settled: u64,
+    /// Pairs in all, as far as is known.
     pub total: u64,
     /// Open ports so far.
     pub open: u64,
@@ -331,8 +332,8 @@ impl From<&portolan_model::event::Progress> for Progress {
     fn from(progress: &portolan_model::event::Progress) -> Self {
         Self {
             done: saturate(progress.done),
-            total: saturate(progress.total),
             settled: 0,
+            total: saturate(progress.total),
             open: progress.open,
             hosts_up: progress.hosts_up,
             sent: progress.sent,

@@ -132,6 +132,21 @@ fn summary(diff: &Diff) -> String {
     }
 }
 
+/// How much is in only one of the scans and says nothing: ": 3 hosts, 12 open ports".
+fn uncompared(diff: &Diff) -> String {
+    let parts = [
+        (diff.hosts_not_compared as u64, "host"),
+        (diff.ports_not_compared as u64, "open port"),
+    ];
+    let said = parts.iter().filter(|(number, _)| *number > 0);
+    let said: Vec<String> = said.map(|(number, what)| plural(*number, what)).collect();
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", said.join(", "))
+    }
+}
+
 /// One change of a port, as it is shown.
 struct Line {
     sign: &'static str,
@@ -225,7 +240,7 @@ fn changes(old: &Scan, new: &Scan, diff: &Diff) -> Markup {
             (host_changes("New hosts", "plus", "+", &diff.come))
             (host_changes("Hosts gone", "minus", "−", &diff.gone))
             @if !diff.not_compared.is_empty() {
-                h3.label { "Not compared" }
+                h3.label { "Not compared" (uncompared(diff)) }
                 ul.soft { @for line in &diff.not_compared { li { (foreign(line)) } } }
             }
         }
