@@ -260,10 +260,25 @@ customElements.define("live-scan", class extends HTMLElement {
     box.parentElement.classList.toggle("waits", shown === 0 && running);
     if (shown > 0) return;
     const all = this.rows.length;
-    setText(box.querySelector("h2"), all ? `Nothing matches ${this.query}` : running ? "Nothing found yet" : "Nothing was found");
-    setText(box.querySelector("p"), all ? `${plural(all, "result")} without this filter.`
-      : running ? "Ports appear here as soon as they answer." : "No port of these targets answered.");
+    const [title, text] = this.nothing(all, running);
+    setText(box.querySelector("h2"), title);
+    setText(box.querySelector("p"), text);
     box.querySelector("[data-clear]").hidden = !all;
+  }
+
+  /** What stands in the place of an empty table. The server says the same. */
+  nothing(all, running) {
+    if (all && this.query !== this.dataset.query) {
+      return [`Nothing matches ${this.query}`, `${plural(all, "result")} without this filter.`];
+    }
+    const partly = ["cancelled", "interrupted"].includes(this.dataset.state);
+    const title = running ? "No open port yet" : partly ? "No open port in what was asked" : "No open port";
+    if (!all) return [title, running ? "Ports appear here as soon as they answer." : "No port of these targets answered."];
+    const [, closed, filtered] = this.rows.counts;
+    const states = [[closed, "closed"], [filtered, "filtered"]].filter(([number]) => number)
+      .map(([number, state]) => `${count(number)} ${state}`).join(", ");
+    return [title, running ? `${plural(all, "port")} settled so far: ${states}.`
+      : `Looked at ${plural(all, "port")} of ${plural(this.rows.hosts.length, "host")}: ${states}.`];
   }
 
   filter(text, push) {

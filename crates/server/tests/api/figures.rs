@@ -135,3 +135,31 @@ async fn pages_by_time_repeat_and_miss_nothing_while_the_scan_runs() {
         server.gate.open(u32::MAX);
     }
 }
+
+#[tokio::test]
+async fn an_empty_table_says_whether_it_will_stay_so() {
+    let server = Server::with(settings());
+    let id = server.begin("127.0.0.1", "100-139").await;
+    let page = server.get(&format!("/scans/{id}")).await.text();
+    assert!(page.contains("<h2>No open port yet</h2>"), "{page}");
+    server.gate.open(20);
+    server
+        .until(id, |scan| scan["settled"].as_u64() == Some(20))
+        .await;
+    let page = server.get(&format!("/scans/{id}")).await.text();
+    assert!(page.contains("<h2>No open port yet</h2>"), "{page}");
+    assert!(
+        page.contains("20 ports settled so far: 20 closed."),
+        "{page}"
+    );
+    server.gate.open(u32::MAX);
+    server.until(id, |scan| scan["state"] == "done").await;
+    let page = server.get(&format!("/scans/{id}")).await.text();
+    assert!(page.contains("<h2>No open port</h2>"), "{page}");
+    assert!(
+        page.contains("Looked at 40 ports of 1 host: 40 closed."),
+        "{page}"
+    );
+    let page = server.get(&format!("/scans/{id}?q=port:7")).await.text();
+    assert!(page.contains("<h2>Nothing matches port:7</h2>"), "{page}");
+}

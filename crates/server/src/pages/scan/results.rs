@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::words::{
     address, count, foreign, plural, port_address, product, service_name, state_class,
 };
-use super::View;
+use super::{DEFAULT_QUERY, View};
 use crate::api::views::{List, ResultItem, Scan};
 use crate::{AppState, Problem, ResultsQuery};
 
@@ -80,16 +80,9 @@ fn section(scan: &Scan, view: &View, found: &List<ResultItem>, wrong: Option<&st
                 }
             }
             div #nothing.empty hidden[!found.items.is_empty()] {
-                h2 {
-                    @if known > 0 { "Nothing matches " (foreign(view.query())) }
-                    @else if scan.is_over() { "Nothing was found" }
-                    @else { "Nothing found yet" }
-                }
-                p {
-                    @if known > 0 { (plural(known, "result")) " without this filter." }
-                    @else if scan.is_over() { "No port of these targets answered." }
-                    @else { "Ports appear here as soon as they answer." }
-                }
+                @let (title, text) = nothing(scan, view);
+                h2 { (title) }
+                p { (text) }
                 a.button href=(format!("{path}?q=")) data-clear="" hidden[known == 0] { "Show all results" }
             }
             div.bottom {
@@ -112,6 +105,44 @@ fn section(scan: &Scan, view: &View, found: &List<ResultItem>, wrong: Option<&st
             }
         }
     }
+}
+
+/// What stands in the place of an empty table: a title and a sentence. Scripts say the same.
+fn nothing(scan: &Scan, view: &View) -> (String, String) {
+    let (counts, known) = (&scan.counts, known(scan));
+    let is_over = scan.is_over();
+    if known > 0 && view.query() != DEFAULT_QUERY {
+        return (
+            format!("Nothing matches {}", foreign(view.query())),
+            format!("{} without this filter.", plural(known, "result")),
+        );
+    }
+    let title = match scan.state.as_str() {
+        "cancelled" | "interrupted" => "No open port in what was asked",
+        _ if is_over => "No open port",
+        _ => "No open port yet",
+    };
+    let states = [(counts.closed, "closed"), (counts.filtered, "filtered")];
+    let states = states.iter().filter(|(number, _)| *number > 0);
+    let states: Vec<_> = states
+        .map(|(number, state)| format!("{} {state}", count(*number)))
+        .collect();
+    let text = match (known, is_over) {
+        (0, true) => "No port of these targets answered.".to_owned(),
+        (0, false) => "Ports appear here as soon as they answer.".to_owned(),
+        (_, true) => format!(
+            "Looked at {} of {}: {}.",
+            plural(known, "port"),
+            plural(counts.hosts, "host"),
+            states.join(", ")
+        ),
+        (_, false) => format!(
+            "{} settled so far: {}.",
+            plural(known, "port"),
+            states.join(", ")
+        ),
+    };
+    (title.to_owned(), text)
 }
 
 /// How many results there are without a filter.
@@ -230,7 +261,6 @@ fn row(scan: i64, item: &ResultItem) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::DEFAULT_QUERY;
     use super::*;
 
     #[test]
