@@ -480,7 +480,7 @@ async fn a_scan_is_shown_with_its_open_ports_first_and_says_so_in_the_filter() {
     assert_eq!(page.texts("td.c-port"), ["8080"]);
     let nothing = site.get("/scans/1").await;
     assert!(
-        nothing.texts("#nothing")[0].contains("301 results without this filter"),
+        nothing.texts("#nothing")[0].contains("Looked at 301 ports: 301 closed"),
         "{:?}",
         nothing.texts("#nothing")
     );

@@ -173,8 +173,8 @@ impl Runner for Script {
                     total,
                     open,
                     sent,
-                    // A probe takes a second.
-                    elapsed: Duration::from_secs(sent),
+                    // A probe takes 50 ms.
+                    elapsed: Duration::from_millis(50 * sent),
                     ..Progress::default()
                 }));
                 sink(ScanEvent::Reached(Reached {
@@ -191,7 +191,7 @@ impl Runner for Script {
             } else {
                 Outcome::Complete
             },
-            elapsed: Duration::from_secs(sent),
+            elapsed: Duration::from_millis(50 * sent),
             hosts_up: addresses.len() as u64,
             hosts_down: 0,
             sent,

@@ -16,32 +16,31 @@ const SHORTEST: f64 = 100.0;
 
 /// Whether there is more to see than a beginning and an end.
 fn is_line(course: &[CoursePoint]) -> bool {
-    match course {
-        [first, .., last] => last.elapsed_ms - first.elapsed_ms >= SHORTEST,
-        _ => false,
-    }
+    course
+        .last()
+        .is_some_and(|last| last.elapsed_ms >= SHORTEST)
 }
 
-/// The picture; nothing for an ended scan that told of no course.
+/// The picture with its title; nothing for an ended scan that told of no course.
 pub(super) fn render(scan: &Scan, course: &[CoursePoint]) -> Markup {
-    if scan.is_over() && !is_line(course) {
+    if scan.is_over() && course.is_empty() {
         return html! {};
     }
     html! {
         section.card aria-labelledby="chart-title" {
             h2 #chart-title { "Progress over time" }
-            (picture(scan.id, course))
-            p.soft.small { "Line: done. Dashes: rate." }
+            (picture(scan, course))
         }
     }
 }
 
-/// The picture alone.
-pub(super) fn picture(id: i64, course: &[CoursePoint]) -> Markup {
+/// The picture alone, or in words why there is none.
+pub(super) fn picture(scan: &Scan, course: &[CoursePoint]) -> Markup {
     let lines = Lines::of(course);
     let words = lines.words();
     html! {
-            progress-chart data-from=(format!("/scans/{id}/course")) {
+        progress-chart data-from=(format!("/scans/{}/course", scan.id)) {
+            @if is_line(course) {
                 svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" role="img"
                     aria-label=(format!("The course of the scan: {words}")) {
                     polygon.chart-area points=(lines.area()) {}
@@ -49,7 +48,20 @@ pub(super) fn picture(id: i64, course: &[CoursePoint]) -> Markup {
                     polyline.chart-done points=(lines.done) {}
                 }
                 p.small.soft.nowrap { (words) }
+                p.soft.small { "Line: done. Dashes: rate." }
+            } @else {
+                p.small.soft { (too_short(scan)) }
             }
+        }
+    }
+}
+
+/// What stands in the place of a line.
+fn too_short(scan: &Scan) -> String {
+    match scan.elapsed_ms.filter(|_| scan.is_over()) {
+        Some(ms) => format!("It took {}: too short for a line.", span(ms)),
+        None if scan.is_over() => "It was too short for a line.".to_owned(),
+        None => "The line begins once the scan has run for a moment.".to_owned(),
     }
 }
 
@@ -64,14 +76,21 @@ struct Lines {
 
 impl Lines {
     fn of(course: &[CoursePoint]) -> Self {
-        let (Some(first), Some(&last)) = (course.first(), course.last()) else {
+        let (Some(&first), Some(&last)) = (course.first(), course.last()) else {
             return Self::default();
         };
-        let span = (last.elapsed_ms - first.elapsed_ms).max(1.0);
+        let span = last.elapsed_ms.max(1.0);
         let peak = course.iter().map(|point| point.rate).fold(0.0, f64::max);
         let line = |height: fn(&CoursePoint, f64) -> f64| {
-            let places = course.iter().map(|point| {
-                let x = (point.elapsed_ms - first.elapsed_ms) / span * WIDTH;
+            // The first progress is told when the scan has run for a moment.
+            let begin = CoursePoint {
+                elapsed_ms: 0.0,
+                share: 0.0,
+                ..first
+            };
+            let begin = (first.elapsed_ms > 0.0).then_some(&begin);
+            let places = begin.into_iter().chain(course).map(|point| {
+                let x = point.elapsed_ms / span * WIDTH;
                 let y = (1.0 - height(point, peak)) * HEIGHT;
                 format!("{x:.1},{y:.1}")
             });
@@ -96,12 +115,15 @@ impl Lines {
         self.last.map_or_else(
             || "nothing yet".to_owned(),
             |last| {
-                format!(
-                    "{} done after {}; fastest {}/s",
+                let done = format!(
+                    "{} done after {}",
                     percent(last.share),
-                    span(last.elapsed_ms),
-                    count(whole(self.peak))
-                )
+                    span(last.elapsed_ms)
+                );
+                match whole(self.peak) {
+                    0 => done,
+                    peak => format!("{done}; fastest {}/s", count(peak)),
+                }
             },
         )
     }
@@ -139,6 +161,15 @@ mod tests {
         assert_eq!(lines.done, "0.0,110.0 180.0,55.0 360.0,0.0");
         assert_eq!(lines.rate, "0.0,82.5 180.0,0.0 360.0,55.0");
         assert_eq!(lines.words(), "100 % done after 1.0 s; fastest 40/s");
+    }
+
+    #[test]
+    fn a_course_of_one_point_is_a_line_from_the_beginning() {
+        let course = [at(400.0, 1.0, 9.0)];
+        assert!(is_line(&course));
+        let lines = Lines::of(&course);
+        assert_eq!(lines.done, "0.0,110.0 360.0,0.0");
+        assert_eq!(lines.rate, "0.0,0.0 360.0,0.0");
     }
 
     #[test]

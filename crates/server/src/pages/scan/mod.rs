@@ -62,8 +62,9 @@ pub(super) async fn course(
     State(state): State<AppState>,
     Path(id): Path<i64>,
 ) -> Result<Html<String>, Problem> {
+    let scan = state.scan(id).await?;
     let course = state.course(id).await?;
-    Ok(Html(course::picture(id, &course).into_string()))
+    Ok(Html(course::picture(&scan, &course).into_string()))
 }
 
 /// `POST /scans/{id}/cancel`, `…/pause`, `…/resume`, `…/skip` and `…/delete`
