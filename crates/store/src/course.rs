@@ -142,6 +142,17 @@ impl Course {
         }
     }
 
+    /// The scan has come to its end, whatever its last progress said: of addresses at which nobody
+    /// is, no port counts.
+    pub(crate) fn complete(connection: &Connection, scan: ScanId) -> Result<()> {
+        let mut course = Self::load(connection, scan)?;
+        let Some(last) = course.moments.last_mut() else {
+            return Ok(());
+        };
+        last.share = 1.0;
+        course.save(connection, scan)
+    }
+
     /// The least time between points of a scan that has run for so long.
     fn step(elapsed: Duration) -> Duration {
         STEP.max(elapsed / u32::try_from(MOST).unwrap_or(u32::MAX))

@@ -161,14 +161,16 @@ pub(crate) fn settle_all(connection: &Connection, scan: ScanId) -> Result<()> {
 pub(crate) fn recount(connection: &Connection, scan: ScanId) -> Result<()> {
     let mut counts = [0u64; 4];
     let mut hosts = 0i64;
-    let mut shapes = connection.prepare(
-        "SELECT shape.data, count(*) FROM scan_host LEFT JOIN shape ON shape.id = scan_host.shape
-         WHERE scan = ?1 GROUP BY shape.id",
-    )?;
+    let mut shapes = connection.prepare(&format!(
+        "SELECT shape.data, count(*), sum({}) FROM scan_host
+                 LEFT JOIN shape ON shape.id = scan_host.shape
+             WHERE scan = ?1 GROUP BY shape.id",
+        crate::ingest::IS_UP
+    ))?;
     let mut rows = shapes.query([scan])?;
     while let Some(row) = rows.next()? {
         let times: i64 = row.get(1)?;
-        hosts += times;
+        hosts += row.get::<_, i64>(2)?;
         if let Some(shape) = row.get_ref(0)?.as_blob_or_null().unwrap_or_default() {
             for (sum, count) in counts
                 .iter_mut()

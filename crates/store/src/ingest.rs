@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+#[cfg(doc)]
+use portolan_model::HostRecord;
 use portolan_model::event::{Finished, NameKind, Outcome, Problem, Progress, Started};
 use portolan_model::{Mac, PortState, Protocol, Reason, ScanEvent, Service, Zones};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -366,7 +368,11 @@ fn zones_of(writer: &mut Writer, scan: ScanId) -> Result<&Zones> {
     Ok(running.zones.get_or_insert_default())
 }
 
-/// Writes what is new of a host; returns 1 when the host itself is new, else 0.
+/// Whether a row of `scan_host` is a host that is up, as [`HostRecord::is_up`] has it: others stayed
+/// silent, or only others spoke of them.
+pub(crate) const IS_UP: &str = "(rtt IS NOT NULL OR reason NOT IN (3, 5, 6, 7))";
+
+/// Writes what is new of a host; returns 1 when it was not known to be up before, else 0.
 fn write_host(
     writer: &mut Writer,
     scan: ScanId,
@@ -374,11 +380,15 @@ fn write_host(
     host: &PendingHost,
 ) -> Result<i64> {
     let key = address_bytes(zones_of(writer, scan)?.zoned(address));
-    let before: Option<Option<String>> = writer
+    let before: Option<(Option<String>, bool)> = writer
         .connection
-        .prepare_cached("SELECT names FROM scan_host WHERE scan = ?1 AND address = ?2")?
-        .query_row(params![scan, key], |row| row.get(0))
+        .prepare_cached(&format!(
+            "SELECT names, {IS_UP} FROM scan_host WHERE scan = ?1 AND address = ?2"
+        ))?
+        .query_row(params![scan, key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
+    let was_up = before.as_ref().is_some_and(|(_, is_up)| *is_up);
+    let before = before.map(|(names, _)| names);
     let Some((reason, first)) = host
         .known
         // A name, a service or an end of a host that was never heard of says nothing of it.
@@ -395,9 +405,9 @@ fn write_host(
         facts.push(Fact::Service(*protocol, *port, number));
     }
     let names = merge_names(before.as_ref().and_then(Option::as_deref), &host.names)?;
-    writer
+    let is_up: bool = writer
         .connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "INSERT INTO scan_host
                  (scan, address, reason, rtt, ttl, first, last, names, mac, settled)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ?6), ?8, ?10, 0)
@@ -407,20 +417,24 @@ fn write_host(
                  first = iif(?9, min(first, excluded.first), first),
                  last = max(last, coalesce(?7, last)),
                  names = coalesce(excluded.names, names),
-                 mac = coalesce(excluded.mac, mac), settled = 0",
-        )?
-        .execute(params![
-            scan,
-            key,
-            reason_number(reason),
-            host.rtt,
-            host.ttl,
-            first,
-            host.last,
-            names,
-            host.up,
-            host.mac.map(|mac| mac.0),
-        ])?;
+                 mac = coalesce(excluded.mac, mac), settled = 0
+             RETURNING {IS_UP}",
+        ))?
+        .query_row(
+            params![
+                scan,
+                key,
+                reason_number(reason),
+                host.rtt,
+                host.ttl,
+                first,
+                host.last,
+                names,
+                host.up,
+                host.mac.map(|mac| mac.0),
+            ],
+            |row| row.get(0),
+        )?;
     write_open(&writer.connection, scan, &key, &facts)?;
     let running = writer.running.entry(scan).or_default();
     if host.done {
@@ -442,7 +456,7 @@ fn write_host(
                 .execute(params![scan, key, running.place, encode_facts(&facts)])?;
         }
     }
-    Ok(i64::from(before.is_none()))
+    Ok(i64::from(is_up && !was_up))
 }
 
 fn write_open(connection: &Connection, scan: ScanId, key: &[u8], facts: &[Fact]) -> Result<()> {
@@ -605,6 +619,9 @@ fn finish(writer: &mut Writer, scan: ScanId, finished: &Finished) -> Result<()> 
             finished.outcome == Outcome::Complete,
         ],
     )?;
+    if finished.outcome == Outcome::Complete {
+        Course::complete(connection, scan)?;
+    }
     end(writer, scan, state, Some(micros(finished.at)))
 }
 
@@ -676,4 +693,31 @@ pub(crate) fn set_state(writer: &Writer, scan: ScanId, state: ScanState) -> Resu
         params![scan, state],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use portolan_model::HostRecord;
+
+    use super::*;
+
+    #[test]
+    fn a_host_is_up_in_the_tables_as_it_is_in_a_record() {
+        let connection = Connection::open_in_memory().unwrap();
+        for &reason in Reason::ALL {
+            for rtt in [None, Some(7)] {
+                let mut host = HostRecord::new(reason, Timestamp::UNIX_EPOCH);
+                host.rtt = rtt.map(std::time::Duration::from_micros);
+                let is_up: bool = connection
+                    .query_row(
+                        &format!("SELECT {IS_UP} FROM (SELECT ?1 AS rtt, ?2 AS reason)"),
+                        params![rtt.map(u64::cast_signed), reason_number(reason)],
+                        |row| row.get(0),
+                    )
+                    .unwrap();
+                assert_eq!(is_up, host.is_up(), "{reason} {rtt:?}");
+            }
+        }
+    }
 }

@@ -185,7 +185,7 @@ pub(crate) fn targets_in_words(spec: &ScanSpec) -> String {
 /// How many ports and hosts a scan has found so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Hosts.
+    /// Hosts that are up.
     pub hosts: u64,
     /// Open ports.
     pub open: u64,

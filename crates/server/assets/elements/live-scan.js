@@ -275,10 +275,11 @@ customElements.define("live-scan", class extends HTMLElement {
     const title = running ? "No open port yet" : partly ? "No open port in what was asked" : "No open port";
     if (!all) return [title, running ? "Ports appear here as soon as they answer." : "No port of these targets answered."];
     const [, closed, filtered] = this.rows.counts;
+    const hosts = Number(this.querySelector('[data-figure="hosts"]')?.textContent.replace(/\D/g, "") ?? 0);
     const states = [[closed, "closed"], [filtered, "filtered"]].filter(([number]) => number)
       .map(([number, state]) => `${count(number)} ${state}`).join(", ");
     return [title, running ? `${plural(all, "port")} settled so far: ${states}.`
-      : `Looked at ${plural(all, "port")} of ${plural(this.rows.hosts.length, "host")}: ${states}.`];
+      : `Looked at ${plural(all, "port")}${hosts > 1 ? ` of ${plural(hosts, "host")}` : ""}: ${states}.`];
   }
 
   filter(text, push) {

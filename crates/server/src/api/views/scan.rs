@@ -187,7 +187,7 @@ impl From<store::ScanSummary> for Scan {
 /// How many ports and hosts were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Counts {
-    /// Hosts.
+    /// Hosts that are up.
     pub hosts: u64,
     /// Open ports.
     pub open: u64,

@@ -130,12 +130,14 @@ fn nothing(scan: &Scan, view: &View) -> (String, String) {
     let text = match (known, is_over) {
         (0, true) => "No port of these targets answered.".to_owned(),
         (0, false) => "Ports appear here as soon as they answer.".to_owned(),
-        (_, true) => format!(
-            "Looked at {} of {}: {}.",
-            plural(known, "port"),
-            plural(counts.hosts, "host"),
-            states.join(", ")
-        ),
+        (_, true) => {
+            let hosts = match counts.hosts {
+                0 | 1 => String::new(),
+                hosts => format!(" of {}", plural(hosts, "host")),
+            };
+            let ports = plural(known, "port");
+            format!("Looked at {ports}{hosts}: {}.", states.join(", "))
+        }
         (_, false) => format!(
             "{} settled so far: {}.",
             plural(known, "port"),
