@@ -15,16 +15,19 @@ export function theme() {
   }
 }
 
-/** Moments as "5 min ago" with the whole in the tip, in the reader's zone. */
-export function times(root = document) {
+/** Moments as "5 min ago" with the whole in the tip, in the reader's zone; on paper the whole. */
+export function times(root = document, printed = false) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const then = new Date(time.dateTime);
     if (isNaN(+then)) continue;
     const whole = then.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
     time.title = `${whole} (${time.dateTime})`;
-    setText(time, time.dataset.whole === undefined ? ago(+then, Date.now()) : whole);
+    setText(time, !printed && time.dataset.whole === undefined ? ago(+then, Date.now()) : whole);
   }
 }
+
+addEventListener("beforeprint", () => times(document, true));
+addEventListener("afterprint", () => times());
 
 const PLACES = { s: "/scans", h: "/hosts", c: "/compare", n: "/" };
 

@@ -67,7 +67,7 @@ async fn page(state: &AppState, query: &str) -> Result<Content, Problem> {
         div.stack {
             h1 { "Compare" }
             @if count == 1 || count > 2 { p.note.warn { "Pick two scans: " (count) " were picked." } }
-            form.card method="get" action="/compare" {
+            form.card.no-print method="get" action="/compare" {
                 div.grid3 {
                     (choice("from", "Earlier scan", from, &known.items))
                     (choice("to", "Later scan", to, &known.items))
@@ -101,7 +101,7 @@ fn choice(name: &str, label: &str, chosen: Option<i64>, known: &[Scan]) -> Marku
                 @if let Some(id) = chosen.filter(|_| !is_listed) { option value=(id) selected { "#" (id) } }
                 @for scan in known {
                     option value=(scan.id) selected[Some(scan.id) == chosen] {
-                        "#" (scan.id) " · " (foreign(&scans::shorten(&scan.targets))) " · " (scan.created.strftime("%Y-%m-%d %H:%M").to_string())
+                        "#" (scan.id) " · " (foreign(&scans::shorten(&scan.targets))) " · " (foreign(&scans::shorten(&scan.ports))) " · " (scan.created.strftime("%Y-%m-%d %H:%M").to_string())
                     }
                 }
             }
