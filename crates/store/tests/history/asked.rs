@@ -1,12 +1,10 @@
 //! What two scans did not both ask is no change: other protocols, other ports.
 
-mod common;
-
 use portolan_model::event::{Endpoint, Finished, Outcome, PortFact, PortsFact, Started};
 use portolan_model::{PortSet, PortSpec, PortState, Reason, ScanEvent, ScanSpec, Technique, Zones};
 use portolan_store::{NewScan, ResultsRequest, ScanId, Store};
 
-use common::{at, done, finished, host, open_store, up};
+use crate::common::{at, done, finished, host, open_store, up};
 
 /// Keeps a scan of 10.0.0.1 that asked these ports; with the host where any is open.
 fn keep(store: &Store, seconds: i64, ports: &str, technique: Technique, open: &[u16]) -> ScanId {

@@ -1,14 +1,12 @@
 //! A scan of several parts: cut off, cancelled, taken up again.
 
-mod common;
-
 use std::time::Duration;
 
 use portolan_model::ScanEvent;
 use portolan_model::event::{Finished, Outcome, Progress};
 use portolan_store::{Mode, ScanState, Store};
 
-use common::{at, finished, new_scan, open_store, started};
+use crate::common::{at, finished, new_scan, open_store, started};
 
 fn progress(seconds: u64, sent: u64) -> ScanEvent {
     ScanEvent::Progress(Progress {

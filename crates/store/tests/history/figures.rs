@@ -1,14 +1,12 @@
 //! The numbers of a scan at whose address nobody is.
 
-mod common;
-
 use std::time::Duration;
 
 use portolan_model::event::{PortsFact, Progress};
 use portolan_model::{PortSet, PortState, Protocol, Reason, ScanEvent};
 use portolan_store::ScanState;
 
-use common::{at, done, finished, host, new_scan, open_store, started, up};
+use crate::common::{at, done, finished, host, new_scan, open_store, started, up};
 
 fn silent(address: std::net::IpAddr) -> ScanEvent {
     ScanEvent::Ports(PortsFact {
