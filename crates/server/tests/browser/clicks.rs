@@ -344,3 +344,34 @@ fn a_page_with_everything_it_loads_is_under_150_kilobytes() {
         );
     }
 }
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn an_empty_table_says_whether_it_will_stay_so() {
+    let server = Server::start(None);
+    let browser = Browser::start();
+    // Nothing listens there.
+    let id = scan(&browser, &server, "127.0.0.77", "61000-61399", "200");
+    let says = |title: &str, text: &str| {
+        browser.until(&format!(
+            "document.querySelector('#nothing h2').textContent === {title:?} \
+             && /^{text}$/.test(document.querySelector('#nothing p').textContent)"
+        ));
+    };
+    says(
+        "No open port yet",
+        r"\d+ ports? settled so far: \d+ closed\.",
+    );
+    until_over(&browser);
+    let whole = r"Looked at 400 ports: 400 closed\.";
+    says("No open port", whole);
+    browser.fill("#query", "port:7");
+    says(
+        "Nothing matches port:7",
+        r"400 results without this filter\.",
+    );
+    // The server says the same.
+    browser.go(&server.at(&format!("/scans/{id}?plain=1")));
+    says("No open port", whole);
+    no_complaints(&browser);
+}
