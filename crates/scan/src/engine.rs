@@ -251,7 +251,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             }
         }
         let (protocol, silent) = (self.plan.protocol(), self.options.silent);
-        let mut problems = self.limited.notes(protocol, silent);
+        let budget = self.options.settling.and_then(|of| of.budget);
+        let mut problems = self.limited.notes(protocol, silent, budget);
         problems.extend(self.unreached.problems(self.plan));
         for problem in problems {
             (self.sink)(ScanEvent::Problem(problem));

@@ -9,7 +9,7 @@ mod way;
 
 pub(crate) use bottleneck::Queue;
 pub(crate) use firewall::Wall;
-pub(crate) use limit::Bucket;
+pub(crate) use limit::{Bucket, Credit};
 pub(crate) use loss::Losses;
 pub(crate) use nat::{Flow, Table};
 pub(crate) use way::Direction;

@@ -12,7 +12,7 @@ use crate::Medium;
 use crate::answer::{self, Icmp};
 use crate::connections::{Connections, Ends, Listener, Reaction};
 use crate::counters::Counters;
-use crate::element::{Bucket, Direction, Flow, Table, Wall};
+use crate::element::{Bucket, Credit, Direction, Flow, Table, Wall};
 use crate::opened::{Unopened, open, ports, quoted_flow};
 use crate::rng::Rng;
 use crate::scenario::{Closed, Hosts, Kind, Ping, Scenario};
@@ -23,6 +23,7 @@ mod stream {
     pub(super) const FORWARD: u64 = 1;
     pub(super) const BACK: u64 = 2;
     pub(super) const GARBAGE: u64 = 3;
+    pub(super) const ICMP_CREDIT: u64 = 4;
 }
 
 /// A simulated network that speaks IP packets.
@@ -55,7 +56,9 @@ pub struct Network {
 #[derive(Debug)]
 struct HostState {
     rst: Option<Bucket>,
-    icmp: Option<Bucket>,
+    /// Of each address that it sends errors to.
+    icmp: HashMap<IpAddr, Bucket>,
+    icmp_all: Option<Credit>,
     firewall: Option<Wall>,
 }
 
@@ -248,9 +251,13 @@ impl Network {
     }
 
     fn state(&mut self, host: IpAddr, hosts: &Hosts) -> &mut HostState {
+        let seed = self.seed;
         self.hosts.entry(host).or_insert_with(|| HostState {
             rst: hosts.rst_limit.map(Bucket::new),
-            icmp: hosts.icmp_limit.map(Bucket::new),
+            icmp: HashMap::new(),
+            icmp_all: hosts
+                .icmp_limit_all
+                .map(|limit| Credit::new(limit, Rng::new(seed, stream::ICMP_CREDIT))),
             firewall: hosts.firewall.as_ref().map(Wall::new),
         })
     }
@@ -511,10 +518,7 @@ impl Network {
     }
 
     fn send_unreachable(&mut self, arrival: &Arrival<'_>, hosts: &Hosts, closed: Closed) {
-        if hosts.icmp_limit.is_some()
-            && let Some(bucket) = &mut self.state(arrival.host, hosts).icmp
-            && !bucket.take(arrival.at)
-        {
+        if !self.may_send_error(arrival, hosts) {
             self.counters.icmp_errors_limited += 1;
             return;
         }
@@ -524,6 +528,31 @@ impl Network {
         self.send(arrival.at, |out| {
             answer::icmp(out, &addresses, ttl, message)
         });
+    }
+
+    /// Whether the limits of the host let an ICMP error out, which they then count: what one
+    /// address may not be sent costs the others nothing.
+    fn may_send_error(&mut self, arrival: &Arrival<'_>, hosts: &Hosts) -> bool {
+        if hosts.icmp_limit.is_none() && hosts.icmp_limit_all.is_none() {
+            return true;
+        }
+        let (at, peer) = (arrival.at, arrival.addresses.src());
+        let state = self.state(arrival.host, hosts);
+        if let Some(all) = &mut state.icmp_all
+            && !all.allows(at)
+        {
+            return false;
+        }
+        if let Some(limit) = hosts.icmp_limit {
+            let bucket = state.icmp.entry(peer);
+            if !bucket.or_insert_with(|| Bucket::new(limit)).take(at) {
+                return false;
+            }
+        }
+        if let Some(all) = &mut state.icmp_all {
+            all.spend();
+        }
+        true
     }
 
     fn icmp(&mut self, arrival: &Arrival<'_>, hosts: &Hosts) {

@@ -202,8 +202,12 @@ pub struct Hosts {
     pub udp: Udp,
     /// How many RSTs each sends.
     pub rst_limit: Option<Limit>,
-    /// How many ICMP errors each sends.
+    /// How many ICMP errors each sends to one address: `{ rate = 1, burst = 6 }` is what Linux
+    /// does by itself.
     pub icmp_limit: Option<Limit>,
+    /// How many it sends to all addresses together, as Linux does: `{ rate = 1000, burst = 50 }`
+    /// by itself.
+    pub icmp_limit_all: Option<Limit>,
     /// A firewall before each.
     pub firewall: Option<Firewall>,
 }
@@ -301,6 +305,7 @@ impl Default for Hosts {
             udp: Udp::default(),
             rst_limit: None,
             icmp_limit: None,
+            icmp_limit_all: None,
             firewall: None,
         }
     }

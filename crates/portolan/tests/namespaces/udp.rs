@@ -159,6 +159,60 @@ fn the_limit_of_a_real_kernel_is_met_and_every_port_is_settled() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn a_kernel_at_its_defaults_tells_of_all_that_it_may_within_the_time() {
+    let lab = Lab::new();
+    // The defaults of Linux, whatever this machine says: one error a second, six at once.
+    set(&lab.there, "ipv4.icmp_ratelimit", "1000");
+    let root = vec![PORTOLAN.to_owned()];
+    let args = [THERE, "--udp", "-p", "5000-5039", "--json"];
+    let hurried = scan(
+        &lab.here,
+        &root,
+        &[&args[..], &["--udp-budget", "5s"]].concat(),
+    );
+    assert_eq!(hurried.status, 0);
+    let record = hurried.record();
+    let told = record.count(PortState::Closed);
+    assert!((9..=13).contains(&told), "{told}");
+    let wanted = format!(
+        "most of its {} open|filtered ports are likely closed",
+        40 - told
+    );
+    assert!(hurried.err.contains(&wanted), "{}", hurried.err);
+    assert!(
+        hurried.err.contains("`--udp-certain` (about"),
+        "{}",
+        hurried.err
+    );
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_silent_service_of_a_kernel_at_its_defaults_is_told_from_closed_ports() {
+    let lab = Lab::new();
+    set(&lab.there, "ipv4.icmp_ratelimit", "1000");
+    let silent = lab
+        .there
+        .enter(|| UdpSocket::bind(("::", 5_003)).unwrap())
+        .unwrap();
+    let root = vec![PORTOLAN.to_owned()];
+    let scan = scan(
+        &lab.here,
+        &root,
+        &[THERE, "--udp", "-p", "5000-5009", "--json", "--udp-certain"],
+    );
+    assert_eq!((scan.status, scan.complaints().as_str()), (0, ""));
+    let record = scan.record();
+    assert_eq!(record.count(PortState::Closed), 9);
+    assert_eq!(
+        udp(&record, THERE, &[5_003]),
+        BTreeMap::from([(5_003, (PortState::OpenFiltered, Reason::NoResponse))])
+    );
+    drop(silent);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn with_20_descriptors_no_port_is_lost() {
     let lab = Lab::new();
     let _services = Services::start(&lab.there, [5_000]);

@@ -1,7 +1,9 @@
 //! Hosts that hold back what they say of closed ports: a system that sends so many resets a second
-//! and no more leaves most of its closed ports silent, and no firewall is there.
+//! and no more leaves most of its closed ports silent, and no firewall is there. Of UDP ports, the
+//! hosts for which the time was too short to tell of them all.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use portolan_model::event::Problem;
 use portolan_model::{PortState, Protocol, Zoned};
@@ -25,15 +27,35 @@ pub(super) struct Limited {
     late: HashMap<u32, u32>,
     /// Those of all blocks: how many, and the first of them with the ports that stayed silent.
     pub(super) count: u64,
-    named: Vec<(Zoned, u32, Option<f64>)>,
-    /// Of hosts of the block: how many answers a second they were seen to send at the most.
-    pub(super) rates: HashMap<u32, f64>,
+    named: Vec<Named>,
+    /// Hosts of the block that were not asked until it was sure what their UDP ports are, and how
+    /// many errors a second they were seen to send.
+    cut: HashMap<u32, Option<f64>>,
+    /// The longest that one of all hosts would take to tell of the rest.
+    longest: Option<Duration>,
+}
+
+/// A host that has a note.
+#[derive(Debug)]
+struct Named {
+    host: Zoned,
+    /// Its silent ports.
+    left: u32,
+    /// Answers a second.
+    rate: Option<f64>,
+    /// Whether it is the host that holds answers back.
+    is_limited: bool,
 }
 
 impl Limited {
     /// A closed port answered that had been silent in an earlier pass.
     pub(super) fn answered_late(&mut self, host: u32) {
         *self.late.entry(host).or_default() += 1;
+    }
+
+    /// The time was over, or the host fell silent, before it was sure what its UDP ports are.
+    pub(super) fn cut_short(&mut self, host: u32, rate: Option<f64>) {
+        self.cut.insert(host, rate);
     }
 
     /// Whether so many closed ports of the host answered late that loss does not explain it.
@@ -44,44 +66,59 @@ impl Limited {
     }
 
     /// The notes for whoever reads the result: what was silent is not to be taken for filtered.
-    pub(super) fn notes(&self, protocol: Protocol, silent: PortState) -> Vec<Problem> {
+    /// `budget` is the time in which UDP ports were told apart.
+    pub(super) fn notes(
+        &self,
+        protocol: Protocol,
+        silent: PortState,
+        budget: Option<Duration>,
+    ) -> Vec<Problem> {
         let answers = match protocol {
             Protocol::Tcp => "resets",
             Protocol::Udp => "ICMP errors",
         };
         let hint = match protocol {
-            Protocol::Tcp => {
-                "a firewall need not be there; to tell closed ports from others, \
+            Protocol::Tcp => "a firewall need not be there; to tell closed ports from others, \
                  scan again with `--max-rate 100`"
-            }
-            Protocol::Udp => "to wait until it has told of all of them, scan with `--udp-certain`",
+                .to_owned(),
+            Protocol::Udp => self.more_time(budget),
         };
         let note = |about: String, message: String| Problem {
             about,
             message,
-            hint: Some(hint.to_owned()),
+            hint: Some(hint.clone()),
             left_out: false,
         };
         if self.count <= NAMED as u64 {
-            let one = |(address, ports, rate): &(Zoned, u32, Option<f64>)| {
-                let rate = rate.map_or(String::new(), |rate| {
+            let one = |named: &Named| {
+                let Named { host, left, .. } = named;
+                let rate = named.rate.map_or(String::new(), |rate| {
                     let decimals = usize::from(rate < 5.0);
                     format!(", to about {rate:.decimals$} a second")
                 });
-                note(
-                    address.to_string(),
-                    format!(
-                        "{address} limits how many {answers} it sends{rate}: \
-                         most of its {ports} {silent} ports are likely closed"
+                let ports = if *left == 1 { "port" } else { "ports" };
+                let message = match (named.is_limited, left) {
+                    (true, 1) => format!(
+                        "{host} limits how many {answers} it sends{rate}: its {silent} port is \
+                         likely closed"
                     ),
-                )
+                    (true, _) => format!(
+                        "{host} limits how many {answers} it sends{rate}: most of its {left} \
+                         {silent} ports are likely closed"
+                    ),
+                    (false, _) => format!(
+                        "the time was too short for {host} to tell of all closed ports: {left} \
+                         {ports} of it may be open or closed"
+                    ),
+                };
+                note(host.to_string(), message)
             };
             return self.named.iter().map(one).collect();
         }
         let names: Vec<String> = self
             .named
             .iter()
-            .map(|(host, ..)| host.to_string())
+            .map(|named| named.host.to_string())
             .collect();
         vec![note(
             names.join(", "),
@@ -93,37 +130,80 @@ impl Limited {
             ),
         )]
     }
+
+    /// How closed UDP ports are told from others after all, and how long that takes.
+    fn more_time(&self, budget: Option<Duration>) -> String {
+        let Some(longest) = self.longest else {
+            return "to wait until it is sure what they are, scan with `--udp-certain`".to_owned();
+        };
+        let more = longest.as_secs() + 1;
+        match budget {
+            Some(budget) => format!(
+                "to wait until all closed ports are told of, scan with `--udp-certain` (about {} \
+                 more), or with a longer time, as in `--udp-budget {}s`",
+                time(more),
+                (budget.as_secs() + more).div_ceil(10) * 10
+            ),
+            None => format!("all of them would take about {} more", time(more)),
+        }
+    }
+}
+
+/// A time in seconds or minutes, to read.
+fn time(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        ..120 => (seconds, "second"),
+        120..7_200 => (seconds.div_ceil(60), "minute"),
+        _ => (seconds.div_ceil(3_600), "hour"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Looks which hosts of the block limited their answers; what they leave silent is noted.
     pub(super) fn close_limited(&mut self, state: &State<'a>) {
+        let is_udp = self.plan.protocol() == Protocol::Udp;
         // Where one host alone is asked, what the pace saw was that host's doing.
         let is_sure = self.pace.is_limited() && state.block.hosts() == 1 && self.counts.up == 1;
         if is_sure {
             self.limited.late.entry(0).or_default();
         }
         let ports = u32::try_from(self.plan.ports().len()).unwrap_or(u32::MAX);
-        let mut hosts: Vec<u32> = self.limited.late.keys().copied().collect();
+        // What a host was asked of its UDP ports until it was sure is what they are.
+        let mut hosts: Vec<u32> = if is_udp {
+            self.limited.cut.keys().copied().collect()
+        } else {
+            self.limited.late.keys().copied().collect()
+        };
         hosts.sort_unstable();
         for host in hosts {
             let left = state.left.get(host as usize).copied().unwrap_or(0);
             let answered = ports.saturating_sub(left);
-            let is_limited = is_sure || self.limited.shows(host, answered, &self.loss);
-            if !is_limited || left == 0 || state.host(host) != Host::Up {
+            let rate = self.limited.cut.get(&host).copied().flatten();
+            // One whose UDP ports were told of one by one until the end holds the others back.
+            let is_limited =
+                is_sure || rate.is_some() || self.limited.shows(host, answered, &self.loss);
+            if !(is_limited || is_udp) || left == 0 || state.host(host) != Host::Up {
                 continue;
             }
             self.limited.count += 1;
+            if let Some(rate) = rate {
+                let takes = Duration::from_secs_f64((f64::from(left) / rate.max(1e-3)).min(1e6));
+                self.limited.longest = self.limited.longest.max(Some(takes));
+            }
             if let Some(address) = state.block.address(host)
                 && self.limited.named.len() < NAMED
             {
-                let rate = self.limited.rates.get(&host).copied();
-                let host = self.plan.zoned(address);
-                self.limited.named.push((host, left, rate));
+                self.limited.named.push(Named {
+                    host: self.plan.zoned(address),
+                    left,
+                    rate,
+                    is_limited,
+                });
             }
         }
         self.limited.late.clear();
-        self.limited.rates.clear();
+        self.limited.cut.clear();
     }
 }
 
@@ -149,17 +229,58 @@ mod tests {
         assert!(!limited.shows(8, 1_000, &loss));
     }
 
+    fn named(number: u8, left: u32, rate: Option<f64>) -> Named {
+        Named {
+            host: Zoned::from(IpAddr::from([192, 0, 2, number])),
+            left,
+            rate,
+            is_limited: true,
+        }
+    }
+
+    #[test]
+    fn one_port_is_told_of_as_one_and_the_hint_says_how_long_the_rest_takes() {
+        let limited = Limited {
+            count: 2,
+            named: vec![
+                named(1, 1, Some(1.0)),
+                Named {
+                    is_limited: false,
+                    ..named(2, 300, None)
+                },
+            ],
+            longest: Some(Duration::from_mins(5)),
+            ..Limited::default()
+        };
+        let budget = Some(Duration::from_secs(30));
+        let notes = limited.notes(Protocol::Udp, PortState::OpenFiltered, budget);
+        assert_eq!(
+            notes[0].message,
+            "192.0.2.1 limits how many ICMP errors it sends, to about 1.0 a second: its \
+             open|filtered port is likely closed"
+        );
+        assert_eq!(
+            notes[1].message,
+            "the time was too short for 192.0.2.2 to tell of all closed ports: 300 ports of it \
+             may be open or closed"
+        );
+        assert_eq!(
+            notes[0].hint.as_deref(),
+            Some(
+                "to wait until all closed ports are told of, scan with `--udp-certain` (about 6 \
+                 minutes more), or with a longer time, as in `--udp-budget 340s`"
+            )
+        );
+    }
+
     #[test]
     fn many_hosts_that_limit_their_resets_are_one_note() {
         let mut limited = Limited {
             count: 2,
-            named: vec![
-                (Zoned::from(IpAddr::from([192, 0, 2, 1])), 980, None),
-                (Zoned::from(IpAddr::from([192, 0, 2, 2])), 970, Some(1.04)),
-            ],
+            named: vec![named(1, 980, None), named(2, 970, Some(1.04))],
             ..Limited::default()
         };
-        let notes = limited.notes(Protocol::Tcp, PortState::Filtered);
+        let notes = limited.notes(Protocol::Tcp, PortState::Filtered, None);
         assert_eq!(notes.len(), 2);
         assert_eq!(
             notes[0].message,
@@ -173,7 +294,7 @@ mod tests {
              filtered ports are likely closed"
         );
         limited.count = 50;
-        let notes = limited.notes(Protocol::Udp, PortState::OpenFiltered);
+        let notes = limited.notes(Protocol::Udp, PortState::OpenFiltered, None);
         assert_eq!(
             notes[0].message,
             "50 hosts limit how many ICMP errors they send (192.0.2.1, 192.0.2.2, …): most of \

@@ -2,10 +2,17 @@
 //!
 //! In the first phase every port was asked, as fast as the path carries, and what answers is
 //! known. Most closed ports are silent too, for their host sends few ICMP errors a second. So each
-//! host that sent any is asked on at the [pace](crate::pace::host) of its own limit, all of them
-//! side by side, until a round over its silent ports brings nothing new although the host still
-//! tells of a port that is known to be closed; or until the time for this is over. What stays
-//! silent is `open|filtered`.
+//! host is asked on at the [pace](crate::pace::host) of its own limit, all of them
+//! side by side, until it is sure that those left are silent, or until the time for this is over.
+//! What stays silent is `open|filtered`.
+//!
+//! That a closed port is silent means that the host may not tell just then: Linux tells one
+//! address of one port a second, after six at once, and saves up what it does not tell. Whoever
+//! tells of `n` ports within a time can tell of one again after that time divided by `n - 1`. Once
+//! it was not asked to tell of anything for twice as long, it tells of the first closed port that
+//! it is asked: so a whole round after such a rest that brings nothing proves silence. A host
+//! that tells of no silent port is asked about one that is known to be closed, to learn how soon
+//! it tells again; not before it is needed, since each such answer is one less about another port.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -26,10 +33,24 @@ use crate::transport::{Answer, Finding, Job, Questions, Transport};
 /// With less loss than this, one round without an answer proves silence, else two do.
 const LITTLE_LOSS: f64 = 0.005;
 
-/// A host that does not tell of a closed port any more is asked about it again after this, then
-/// after twice the time, and so on.
-const PROVED_AGAIN: Duration = Duration::from_millis(500);
+/// A host that told of nothing for this long is asked about a port that is known to be closed:
+/// longer than what Linux needs from one error to the next.
+const PATIENCE: Duration = Duration::from_millis(1_250);
+
+/// So many times at once, since a host without a limit tells so much by that.
+const AT_ONCE: u32 = 8;
+
+/// Then again after this, then after twice the time, and so on, until so many were not answered.
+const PROVED_AGAIN: Duration = Duration::from_millis(250);
 const PROVED_AT_LAST: Duration = Duration::from_secs(8);
+const PROVED_UNTIL: u32 = 12;
+
+/// So many tellings show how soon a host tells again, which is no sooner than this.
+const TELLINGS: u32 = 3;
+const SHORTEST_REST: Duration = Duration::from_millis(100);
+
+/// Time between two questions of a round that is to prove silence.
+const CONFIRMED_EVERY: Duration = Duration::from_millis(1);
 
 /// How the second phase is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +72,13 @@ pub(super) struct Told {
 /// What is done with a host now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Its silent ports are asked, the next from this place in the order on.
-    Asking(usize),
+    /// Its silent ports are asked, the next from this place in the order on, and from there as
+    /// many places as are left.
+    Asking { place: usize, left: usize },
     /// All were asked, and the last answers are waited for.
     Hearing(Duration),
-    /// A port that is known to be closed was asked, so many times, to see whether it still tells.
+    /// A port that is known to be closed was asked, so many times without an answer, to see how
+    /// soon it tells again; the last answer is waited for.
     Proving(u32, Duration),
 }
 
@@ -67,10 +90,46 @@ struct Slow {
     /// Which round over its silent ports this is, and what it brought.
     round: u32,
     answered: u32,
-    /// Rounds without an answer, one after another.
+    /// Whether this round began after a rest, so that it proves silence.
+    confirms: bool,
+    /// Such rounds without an answer, one after another.
     quiet: u32,
-    /// The port that is known to be closed has answered.
-    is_proved: bool,
+    /// How many ports it told of in this phase, when the last, and when the last before it.
+    told: u32,
+    heard: Duration,
+    since: Duration,
+}
+
+impl Slow {
+    /// In what time at the most it can tell of another port, once it told of one. When it told of
+    /// the last port of the first phase, it could tell of no other: closed ones were left silent.
+    fn recharge(&self) -> Option<Duration> {
+        let passed = self.heard.saturating_sub(self.since);
+        (self.told >= TELLINGS).then(|| passed / (self.told - 1))
+    }
+
+    /// Whether it told of nothing for so long that it can tell now.
+    fn has_rested(&self, now: Duration) -> bool {
+        let rest = self.recharge().map(|time| SHORTEST_REST.max(2 * time));
+        rest.is_some_and(|rest| now >= self.heard + rest)
+    }
+
+    /// Whether it told of nothing for longer than it should need, as far as is known of it.
+    fn is_strange(&self, now: Duration) -> bool {
+        self.recharge().is_none() && now >= self.heard + PATIENCE
+    }
+
+    /// Begins a round over all of `ports` places at `place`.
+    fn ask_from(&mut self, place: usize, ports: usize, now: Duration) {
+        self.stage = Stage::Asking { place, left: ports };
+        self.pace.begin(now);
+    }
+
+    /// How many ports a second it tells of, as far as that was seen.
+    fn rate(&self) -> Option<f64> {
+        let seen = || Some(1.0 / self.recharge()?.as_secs_f64().max(1e-3));
+        self.pace.limit().or_else(seen)
+    }
 }
 
 /// The hosts of a block that are asked on.
@@ -110,10 +169,19 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let Some(slow) = self.slows.hosts.get_mut(&host) else {
             return;
         };
+        slow.told += 1;
+        slow.heard = slow.heard.max(answer.at);
         if told.port == port {
-            slow.is_proved = true;
+            if let Stage::Proving(asked, _) = &mut slow.stage {
+                *asked = (*asked).min(AT_ONCE);
+            }
+            return;
+        }
+        slow.answered += 1;
+        if std::mem::take(&mut slow.confirms) {
+            // It was asked much faster than it is from now on.
+            slow.pace.begin(answer.at);
         } else {
-            slow.answered += 1;
             slow.pace.answered();
         }
     }
@@ -130,19 +198,29 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             ends: budget.map(|budget| started + budget),
             ..Slows::default()
         };
-        for (&host, told) in &self.told {
+        for host in 0..state.block.hosts() {
             if !state.lacks(host) || state.host(host) != Host::Up {
                 continue;
             }
-            let seconds = told.last.saturating_sub(told.first).as_secs_f64();
-            let seen = f64::from(told.count) / seconds.max(1.0 / SLOWEST);
+            // One that told of nothing yet may have told others of what it may tell.
+            let (seen, heard) = self.told.get(&host).map_or((SLOWEST, started), |told| {
+                let seconds = told.last.saturating_sub(told.first).as_secs_f64();
+                let seen = f64::from(told.count) / seconds.max(1.0 / SLOWEST);
+                (seen, told.last)
+            });
             let slow = Slow {
                 pace: HostPace::new(seen, started),
-                stage: Stage::Asking(0),
+                stage: Stage::Asking {
+                    place: 0,
+                    left: self.slows.order.len(),
+                },
                 round: 0,
                 answered: 0,
+                confirms: false,
                 quiet: 0,
-                is_proved: false,
+                told: 0,
+                heard,
+                since: heard,
             };
             self.slows.hosts.insert(host, slow);
             self.slows.due.push(Reverse((started, host)));
@@ -180,9 +258,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             }
         }
         self.pace.end_round(self.clock.now());
+        if self.is_over() {
+            return;
+        }
+        // Of what is left of these, it is not known what it is.
         for (host, slow) in std::mem::take(&mut self.slows).hosts {
-            if let Some(limit) = slow.pace.limit() {
-                self.limited.rates.insert(host, limit);
+            if state.lacks(host) {
+                self.limited.cut_short(host, slow.rate());
             }
         }
     }
@@ -274,63 +356,90 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if !state.lacks(host) {
             return (None, None);
         }
+        let ports = self.slows.order.len();
         match slow.stage {
-            Stage::Asking(place) => {
-                slow.pace.review(now, rtt);
-                if slow.pace.due() > now {
-                    return (None, Some(slow.pace.due()));
+            Stage::Asking {
+                mut place,
+                mut left,
+            } => {
+                if !slow.confirms && slow.has_rested(now) {
+                    slow.confirms = true;
+                    slow.ask_from(place, ports, now);
+                    left = ports;
                 }
-                let ports = self.slows.order.len() as u64;
-                let first = u64::from(host) * ports;
-                let silent = (place..self.slows.order.len()).find(|&at| {
-                    let pair = first + u64::from(self.slows.order[at]);
-                    !state.settled.is_set(pair)
-                });
-                let Some(at) = silent else {
+                if slow.is_strange(now) {
                     slow.stage = Stage::Hearing(now + wait);
                     return (None, Some(now + wait));
-                };
-                slow.stage = Stage::Asking(at + 1);
-                slow.pace.sent(now);
-                let pair = first + u64::from(self.slows.order[at]);
-                let question = state.block.endpoint(pair);
-                (question.map(|of| (of, slow.round)), Some(slow.pace.due()))
+                }
+                if !slow.confirms {
+                    slow.pace.review(now, rtt);
+                    if slow.pace.due() > now {
+                        return (None, Some(slow.pace.due()));
+                    }
+                }
+                let first = u64::from(host) * ports as u64;
+                while left > 0 {
+                    let pair = first + u64::from(self.slows.order[place % ports]);
+                    (place, left) = ((place + 1) % ports, left - 1);
+                    if state.settled.is_set(pair) {
+                        continue;
+                    }
+                    slow.stage = Stage::Asking { place, left };
+                    let next = if slow.confirms {
+                        now + CONFIRMED_EVERY
+                    } else {
+                        slow.pace.sent(now);
+                        slow.pace.due()
+                    };
+                    let question = state.block.endpoint(pair);
+                    return (question.map(|of| (of, slow.round)), Some(next));
+                }
+                slow.stage = Stage::Hearing(now + wait);
+                (None, Some(now + wait))
             }
             Stage::Hearing(until) if now < until => (None, Some(until)),
             Stage::Hearing(_) => {
                 slow.round += 1;
-                slow.quiet = if slow.answered == 0 {
-                    slow.quiet + 1
+                let was_quiet = std::mem::take(&mut slow.answered) == 0;
+                if was_quiet && slow.confirms {
+                    slow.quiet += 1;
+                    if slow.quiet >= needed {
+                        return (None, None);
+                    }
                 } else {
-                    0
-                };
-                slow.answered = 0;
-                if slow.quiet < needed {
-                    slow.stage = Stage::Asking(0);
-                    slow.pace.begin(now);
-                    return (None, Some(now));
+                    slow.quiet = 0;
+                    slow.confirms = false;
                 }
-                self.prove(state, host, known, 0, now)
-            }
-            Stage::Proving(asked, _) if slow.is_proved => {
-                if asked <= 1 {
-                    // It had told of a closed port, were there one left.
-                    return (None, None);
+                if slow.is_strange(now) {
+                    if known.is_none() {
+                        return (None, None);
+                    }
+                    return self.prove(state, host, known, 0, now);
                 }
-                slow.quiet = 0;
-                slow.stage = Stage::Asking(0);
-                slow.pace.slow_down(now);
+                slow.ask_from(0, ports, now);
                 (None, Some(now))
+            }
+            Stage::Proving(..) if slow.recharge().is_some() => {
+                slow.ask_from(0, ports, now);
+                (None, Some(now))
+            }
+            Stage::Proving(asked, _) if asked < AT_ONCE => {
+                self.prove(state, host, known, asked, now)
             }
             Stage::Proving(_, until) if now < until => {
                 let soon = now + wait / 4 + Duration::from_millis(1);
                 (None, Some(until.min(soon)))
             }
+            Stage::Proving(asked, _) if asked >= AT_ONCE + PROVED_UNTIL => {
+                // It tells of nothing any more, for whatever reason.
+                self.limited.cut_short(host, None);
+                (None, None)
+            }
             Stage::Proving(asked, _) => self.prove(state, host, known, asked, now),
         }
     }
 
-    /// Asks a port that is known to be closed, to see whether its host still tells.
+    /// Asks a port that is known to be closed, to see how soon its host tells again.
     fn prove(
         &mut self,
         state: &State<'a>,
@@ -339,11 +448,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         asked: u32,
         now: Duration,
     ) -> (Option<(Endpoint, u32)>, Option<Duration>) {
-        let wait = (PROVED_AGAIN * 2_u32.saturating_pow(asked.min(8))).min(PROVED_AT_LAST);
+        let again = asked.saturating_sub(AT_ONCE - 1).min(8);
+        let wait = (PROVED_AGAIN * 2_u32.pow(again)).min(PROVED_AT_LAST);
         let until = now + wait.max(2 * self.pace.wait());
         if let Some(slow) = self.slows.hosts.get_mut(&host) {
             slow.stage = Stage::Proving(asked + 1, until);
-            slow.is_proved = false;
         }
         let endpoint = known.and_then(|port| {
             Some(Endpoint {
@@ -352,8 +461,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 port,
             })
         });
-        let soon = now + self.pace.wait() / 4 + Duration::from_millis(1);
-        (endpoint.map(|endpoint| (endpoint, asked)), Some(soon))
+        let next = if asked + 1 < AT_ONCE {
+            now
+        } else {
+            now + self.pace.wait() / 4 + Duration::from_millis(1)
+        };
+        (endpoint.map(|endpoint| (endpoint, asked)), Some(next))
     }
 
     /// Progress of the second phase: a silent port counts by the share of the time that is over.

@@ -85,15 +85,6 @@ impl HostPace {
         self.answered += 1;
     }
 
-    /// What is left unanswered was asked at a rate that the host bears, and yet it did not answer:
-    /// begins at half the rate.
-    pub(crate) fn slow_down(&mut self, now: Duration) {
-        self.limit = None;
-        self.share = None;
-        self.rate = (self.rate / 2.0).max(SLOWEST / 2.0);
-        self.begin(now);
-    }
-
     /// Nothing was asked for a while: what is seen begins anew.
     pub(crate) fn begin(&mut self, now: Duration) {
         self.since = now;

@@ -201,6 +201,94 @@ fn at_one_error_a_second_what_answers_is_told_within_two_seconds() {
     );
 }
 
+/// A host that sends ICMP errors as Linux does by itself.
+fn linux(open: &[u16]) -> Hosts {
+    let mut hosts = host(open, Some((1, 6)));
+    hosts.icmp_limit_all = Some(Limit {
+        rate: 1_000,
+        burst: 50,
+    });
+    hosts
+}
+
+#[test]
+fn within_its_time_a_linux_host_tells_of_as_many_ports_as_it_may() {
+    let network = scenario("udp-linux");
+    let outcome = scan(&network, &request(one(HOST), "1-40"));
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!(outcome.seconds < 34.0, "{}", outcome.seconds);
+    let told = outcome.record.count(PortState::Closed);
+    assert!((35..=38).contains(&told), "{told}");
+    let left = 39 - told;
+    let [note] = &outcome.record.problems[..] else {
+        panic!("{:?}", outcome.record.problems);
+    };
+    let ports = match left {
+        1 => "its open|filtered port is likely closed".to_owned(),
+        _ => format!("most of its {left} open|filtered ports are likely closed"),
+    };
+    let rate = "198.18.0.10 limits how many ICMP errors it sends, to about 1.0 a second";
+    assert_eq!(note.message, format!("{rate}: {ports}"));
+    let hint = note.hint.as_deref().unwrap();
+    assert!(
+        hint.contains("`--udp-certain` (about") && hint.contains("`--udp-budget 40s`"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn what_a_linux_host_does_not_tell_of_when_it_may_is_proved_to_be_silent() {
+    for (silent, ports) in [
+        (&[3][..], "1-8"),
+        (&[3, 4, 5, 6, 7, 8], "1-9"),
+        (&[20, 30], "1-40"),
+    ] {
+        for seed in 0..20 {
+            let mut hosts = linux(&[7]);
+            hosts.udp.open = Ports::default();
+            hosts.udp.open_silent = Ports::of(silent);
+            let mut request = request(one(HOST), ports);
+            request.pace.udp_certain = true;
+            request.seed = seed;
+            let outcome = scan(&network(1.0, vec![hosts]), &request);
+            let found = (outcome.lies, outcome.unsettled);
+            assert_eq!(found, (0, 0), "{ports}, seed {seed}");
+            assert!(outcome.seconds < 50.0, "{}", outcome.seconds);
+            assert_eq!(outcome.record.problems, [], "{ports}");
+        }
+    }
+}
+
+#[test]
+fn whatever_a_host_limits_nothing_of_it_is_left_unsettled_by_who_waits() {
+    for (rate, burst) in [
+        (1, 1),
+        (2, 1),
+        (2, 2),
+        (3, 10),
+        (5, 5),
+        (10, 50),
+        (50, 1),
+        (200, 200),
+    ] {
+        for rtt in [0.2, 20.0, 300.0] {
+            let mut hosts = host(&[9], Some((rate, burst)));
+            hosts.udp.open_silent = Ports::of(&[2, 25]);
+            let mut request = request(one(HOST), "1-30");
+            request.pace.udp_certain = true;
+            let outcome = scan(&network(rtt, vec![hosts]), &request);
+            let found = (outcome.missed, outcome.lies, outcome.unsettled);
+            assert_eq!(found, (0, 0, 0), "{rate}/s, {burst} at once, {rtt} ms");
+            let least = f64::from(28_u32.saturating_sub(burst)) / f64::from(rate);
+            assert!(
+                outcome.seconds < 1.5 * least + 12.0,
+                "{} s at {rate}/s, {burst} at once, {rtt} ms",
+                outcome.seconds
+            );
+        }
+    }
+}
+
 #[test]
 fn a_hundred_hosts_are_asked_side_by_side() {
     let addresses = "198.18.0.0-198.18.0.99"
