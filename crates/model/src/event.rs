@@ -232,7 +232,7 @@ pub struct ServiceFact {
 }
 
 /// Something that is left out of the result, or that the user must know to read it right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// What it is about: a target as written, an address, a file.
     pub about: String,

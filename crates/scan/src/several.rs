@@ -1,14 +1,18 @@
 //! One scan of several techniques: they run one after the other, and are told as one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
-use portolan_model::event::{Finished, Outcome, Progress, Reached, ScanEvent, Started};
-use portolan_model::{PortSet, PortSpec, Technique};
+use portolan_model::address::AddressSetBuilder;
+use portolan_model::event::{
+    Finished, Outcome, PortsFact, Problem, Progress, Reached, ScanEvent, Started,
+};
+use portolan_model::spec::Discovery;
+use portolan_model::{AddressSet, PortSet, PortSpec, PortState, Reason, Technique};
 
 use crate::control::Control;
 use crate::error::Result;
-use crate::request::Request;
+use crate::request::{DISCOVERED_FROM, Request};
 
 /// The place of a technique among others stands above that of its own order.
 const PART: u32 = 56;
@@ -46,13 +50,19 @@ pub fn run_several(
         } else {
             Reached::default()
         };
-        let part = Request {
+        whole.part = number as u128;
+        whole.is_last = number + 1 == parts;
+        let mut part = Request {
             techniques: vec![technique],
             from,
             ..request.clone()
         };
-        whole.part = number as u128;
-        whole.is_last = number + 1 == parts;
+        for event in whole.narrow(&mut part, &request.techniques[..number]) {
+            sink(event);
+        }
+        if part.addresses.is_empty() {
+            continue;
+        }
         let result = run(&part, &mut |event| {
             if let Some(event) = whole.passes(event) {
                 sink(event);
@@ -61,7 +71,7 @@ pub fn run_several(
         match result {
             Ok(()) => {}
             Err(error) if whole.has_started => {
-                sink(ScanEvent::Problem(portolan_model::event::Problem {
+                sink(ScanEvent::Problem(Problem {
                     about: technique.to_string(),
                     message: format!("{} ports are not asked: {error}", technique.protocol()),
                     hint: None,
@@ -87,6 +97,12 @@ struct Whole<'a> {
     has_started: bool,
     is_incomplete: bool,
     up: BTreeSet<IpAddr>,
+    /// Hosts that are not there, as far as their networks say.
+    absent: BTreeMap<IpAddr, Reason>,
+    /// Addresses that the technique that runs need not ask.
+    spared: u128,
+    /// What was told as a problem: what two techniques meet is told once.
+    told: HashSet<Problem>,
     /// Hosts that a technique is done with, before the last.
     done: BTreeSet<IpAddr>,
     /// What the last technique to end said, with the numbers of those before it.
@@ -104,7 +120,11 @@ impl<'a> Whole<'a> {
             is_last: false,
             has_started: false,
             is_incomplete: false,
-            up: BTreeSet::new(),
+            // What an earlier part of the scan found is not told of again.
+            up: request.settled.keys().copied().collect(),
+            absent: BTreeMap::new(),
+            spared: 0,
+            told: HashSet::new(),
             done: BTreeSet::new(),
             finished: None,
             progress: Progress::default(),
@@ -120,8 +140,58 @@ impl<'a> Whole<'a> {
             techniques.map(|technique| self.request.ports.of(technique.protocol()).len() as u128);
         let pairs: u128 = ports.map(|ports| ports.saturating_mul(hosts)).sum();
         (self.before.done, self.before.total) = (pairs, pairs);
-        // They are not told of again.
-        self.up.extend(self.request.settled.keys());
+    }
+
+    /// Takes from a part what techniques `before` it have found out of its hosts: those that were
+    /// found are not looked for again, and those that are not there are not asked. Returns what
+    /// that says of their ports.
+    fn narrow(&mut self, part: &mut Request, before: &[Technique]) -> Vec<ScanEvent> {
+        self.spared = 0;
+        let Some(protocol) = part
+            .techniques
+            .first()
+            .map(|technique| technique.protocol())
+        else {
+            return Vec::new();
+        };
+        if before.is_empty() || part.discovery != Discovery::Auto {
+            return Vec::new();
+        }
+        for &address in &self.up {
+            let none = || PortSpec::new(PortSet::EMPTY, PortSet::EMPTY);
+            part.settled.entry(address).or_insert_with(none);
+        }
+        let all = part.addresses.len();
+        let has_looked = part.shard.is_none() && before.iter().any(|of| self.looks_for_hosts(*of));
+        let mut events = Vec::new();
+        if has_looked {
+            let up = self.up.iter().copied();
+            part.addresses = set_of(up.filter(|&address| part.addresses.contains(address)));
+        } else if part.shard.is_none() {
+            part.addresses = part.addresses.without(&set_of(self.absent.keys().copied()));
+            let at = self.finished.as_ref().map(|finished| finished.at);
+            let told = self.absent.iter().zip(std::iter::repeat(at));
+            for ((&address, &reason), at) in told.filter_map(|(of, at)| Some((of, at?))) {
+                events.push(ScanEvent::Ports(PortsFact {
+                    address,
+                    protocol,
+                    ports: part.ports.of(protocol).clone(),
+                    state: PortState::Filtered,
+                    reason,
+                    at,
+                }));
+                self.done.insert(address);
+            }
+        }
+        self.spared = all - part.addresses.len();
+        events
+    }
+
+    /// Whether a technique looks for all hosts before it asks their ports.
+    fn looks_for_hosts(&self, technique: Technique) -> bool {
+        technique == Technique::Syn
+            && self.request.addresses.len() > 1
+            && self.request.ports.of(technique.protocol()).len() >= DISCOVERED_FROM
     }
 
     /// The event as the whole scan says it; `None` where it said so before or says it later.
@@ -146,6 +216,19 @@ impl<'a> Whole<'a> {
                 }
                 self.done.remove(&address);
                 ScanEvent::HostDone { address, at }
+            }
+            ScanEvent::Problem(problem) => {
+                if !self.told.insert(problem.clone()) {
+                    return None;
+                }
+                ScanEvent::Problem(problem)
+            }
+            ScanEvent::Ports(fact) => {
+                let is_absent = matches!(fact.reason, Reason::HostUnreach | Reason::NetUnreach);
+                if is_absent && !self.up.contains(&fact.address) {
+                    self.absent.insert(fact.address, fact.reason);
+                }
+                ScanEvent::Ports(fact)
             }
             ScanEvent::Reached(reached) => ScanEvent::Reached(Reached {
                 step: (self.part << PART) + reached.step,
@@ -237,7 +320,8 @@ impl<'a> Whole<'a> {
         self.progress = Progress::default();
     }
 
-    fn add(&mut self, finished: Finished) {
+    fn add(&mut self, mut finished: Finished) {
+        finished.hosts_down += self.spared;
         self.finished = Some(match self.finished.take() {
             None => finished,
             Some(before) => Finished {
@@ -278,6 +362,14 @@ impl<'a> Whole<'a> {
         events.push(ScanEvent::Finished(finished));
         events
     }
+}
+
+fn set_of(addresses: impl Iterator<Item = IpAddr>) -> AddressSet {
+    let mut set = AddressSetBuilder::default();
+    for address in addresses {
+        set.push_range(address, address);
+    }
+    set.build()
 }
 
 const fn worse(one: Outcome, other: Outcome) -> Outcome {

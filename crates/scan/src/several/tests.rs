@@ -180,6 +180,100 @@ fn what_was_found_stands_where_a_later_technique_cannot_start() {
     ));
 }
 
+/// What each technique was asked, and what was told of it all.
+fn parts(
+    request: &Request,
+    script: &dyn Fn(Technique) -> Vec<ScanEvent>,
+) -> (Vec<Request>, Vec<ScanEvent>) {
+    let (mut parts, mut events) = (Vec::new(), Vec::new());
+    let mut run = |part: &Request, sink: &mut dyn FnMut(ScanEvent)| {
+        parts.push(part.clone());
+        for event in script(part.techniques[0]) {
+            sink(event);
+        }
+        Ok(())
+    };
+    let mut sink = |event| events.push(event);
+    run_several(request, &Control::new(), &mut sink, &mut run).unwrap();
+    (parts, events)
+}
+
+fn finished_of(events: &[ScanEvent]) -> &Finished {
+    let Some(ScanEvent::Finished(finished)) = events.last() else {
+        panic!("{events:?}");
+    };
+    finished
+}
+
+#[test]
+fn hosts_are_looked_for_once_and_only_those_that_are_there_are_asked_further() {
+    let mut request = request(Reached::default());
+    request.ports = "T:1-20,U:1-20".parse().unwrap();
+    let script = |technique| match technique {
+        Technique::Syn => vec![up(1), done(1), finished(Outcome::Complete, 10)],
+        _ => vec![
+            done(1),
+            ScanEvent::Finished(Finished {
+                hosts_down: 0,
+                ..finished_of(&[finished(Outcome::Complete, 5)]).clone()
+            }),
+        ],
+    };
+    let (parts, events) = parts(&request, &script);
+    assert_eq!(parts[0].addresses, request.addresses);
+    assert_eq!(parts[1].addresses.iter().collect::<Vec<_>>(), [address(1)]);
+    assert!(parts[1].settled[&address(1)].udp().is_empty());
+    let finished = finished_of(&events);
+    assert_eq!((finished.hosts_up, finished.hosts_down), (1, 1));
+}
+
+#[test]
+fn a_host_that_is_not_there_is_asked_by_no_other_technique() {
+    let mut request = request(Reached::default());
+    request.addresses = set_of([address(1)].into_iter());
+    let absent = |protocol| PortsFact {
+        address: address(1),
+        protocol,
+        ports: request.ports.of(protocol).clone(),
+        state: PortState::Filtered,
+        reason: Reason::HostUnreach,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let tcp = ScanEvent::Ports(absent(portolan_model::Protocol::Tcp));
+    let script = |_| vec![tcp.clone(), done(1), finished(Outcome::Complete, 3)];
+    let (parts, events) = parts(&request, &script);
+    assert_eq!(parts.len(), 1);
+    let udp = ScanEvent::Ports(absent(portolan_model::Protocol::Udp));
+    assert_eq!(events[..3], [tcp, udp, done(1)]);
+    assert_eq!(finished_of(&events).hosts_down, 1);
+}
+
+#[test]
+fn a_scan_that_goes_on_with_a_later_technique_counts_the_hosts_that_were_found() {
+    let mut request = request(Reached {
+        step: 1 << PART,
+        ..Reached::default()
+    });
+    request.settled.insert(address(1), "T:80".parse().unwrap());
+    let script = |_| vec![done(1), finished(Outcome::Complete, 3)];
+    let (parts, events) = parts(&request, &script);
+    assert_eq!(parts.len(), 1);
+    assert_eq!(finished_of(&events).hosts_up, 1);
+}
+
+#[test]
+fn what_two_techniques_meet_is_told_once() {
+    let problem = ScanEvent::Problem(Problem {
+        about: "192.0.2.1".to_owned(),
+        message: "192.0.2.1 is not there".to_owned(),
+        hint: None,
+        left_out: false,
+    });
+    let script = |_| vec![problem.clone(), finished(Outcome::Complete, 3)];
+    let (_, events) = parts(&request(Reached::default()), &script);
+    assert_eq!(events.iter().filter(|&of| *of == problem).count(), 1);
+}
+
 #[test]
 fn what_an_earlier_part_is_done_with_counts_as_done_and_its_hosts_as_found() {
     let mut request = request(Reached {
