@@ -186,7 +186,7 @@ impl<C: Clock> Datagrams<C> {
             }
         }
         Err(match last {
-            Errno::NETUNREACH | Errno::HOSTUNREACH => {
+            Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ADDRNOTAVAIL => {
                 DeviceError::Route(RouteError::NoRoute { destination })
             }
             error => DeviceError::Forbidden {
@@ -220,9 +220,12 @@ impl<C: Clock> Datagrams<C> {
             Ok(Some(source)) => Ok(source),
             // What connects to it needs a right that only broadcasts ask for.
             Err(Errno::ACCESS) => Err(RouteError::NotAHost { destination }),
-            Ok(None) | Err(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::AFNOSUPPORT) => {
-                Err(RouteError::NoRoute { destination })
-            }
+            // Where the addresses of IPv6 are taken away and its routes are not, there is no
+            // address to ask from.
+            Ok(None)
+            | Err(
+                Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL,
+            ) => Err(RouteError::NoRoute { destination }),
             Err(error) => Err(RouteError::LookUp {
                 destination,
                 why: io::Error::from(error).to_string(),

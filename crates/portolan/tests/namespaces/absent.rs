@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use portolan_model::{PortState, Reason};
+use portolan_model::{PortState, Protocol, Reason};
 use portolan_testnet::{Listeners, Namespace};
 
 use crate::lab::{Lab, THERE, filter, scan, set};
@@ -84,6 +84,25 @@ fn without_ipv6_its_addresses_are_an_error_at_once_and_cost_ipv4_nothing() {
     }
     let alone_asked = scan(&alone, &["::1", "-p1-200", "-n"]);
     assert_eq!(alone_asked.status, 1, "{alone_asked:?}");
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn without_ipv6_its_udp_ports_are_the_same_error_and_the_others_are_asked() {
+    let alone = Namespace::new().unwrap();
+    set(&alone, "ipv6.conf.all.disable_ipv6", "1");
+    set(&alone, "ipv6.conf.lo.disable_ipv6", "1");
+    for ports in ["U:1-20", "T:1-20,U:1-20"] {
+        let scan = scan(&alone, &["127.0.0.1", "::1", "-p", ports, "-n", "--json"]);
+        assert_eq!(scan.status, 1, "{scan:?}");
+        assert_eq!(
+            scan.complaints(),
+            "error: no route to ::1\n\
+             hint: this machine's routing table has no way there: see `ip route get ::1`\n"
+        );
+        let host = &scan.record().hosts[&"127.0.0.1".parse().unwrap()];
+        assert_eq!(host.rest_of(Protocol::Udp, PortState::Closed).len(), 20);
+    }
 }
 
 /// The same host, however its address is written.

@@ -5,19 +5,27 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use portolan_model::PortState;
+use portolan_model::{PortState, Protocol, ScanRecord};
 use portolan_testnet::Listeners;
 
-use crate::lab::{Lab, PORTOLAN, THERE, THERE_V6, bare, filter, spread};
+use crate::lab::{Lab, PORTOLAN, THERE, THERE_V6, bare, filter, set, spread};
+use crate::udp::Services;
+
+/// Ports of both protocols.
+type Ports = BTreeSet<(Protocol, u16)>;
 
 /// Kills of one scan.
 const KILLS: u32 = 20;
 
 /// Open ports of the other machine.
-fn listeners(lab: &Lab) -> (BTreeSet<u16>, Listeners) {
+fn listeners(lab: &Lab) -> (Ports, Listeners) {
     let open = spread(300, 1_000, 20_000);
     let listeners = lab.listen(open.iter().copied());
-    (open, listeners)
+    (of(Protocol::Tcp, open), listeners)
+}
+
+fn of(protocol: Protocol, ports: impl IntoIterator<Item = u16>) -> Ports {
+    ports.into_iter().map(|port| (protocol, port)).collect()
 }
 
 /// The same numbers at each run: which line of output is the last before a kill.
@@ -55,7 +63,7 @@ fn run(lab: &Lab, args: &[&str], lines: usize) -> bool {
 
 /// Kills a scan at twenty moments, goes on each time, and holds what came of it against what is
 /// there: the open ports of each address.
-fn killed_and_gone_on_with(lab: &Lab, args: &[&str], there: &[&str], open: &BTreeSet<u16>) {
+fn killed_and_gone_on_with(lab: &Lab, args: &[&str], there: &[&str], open: &Ports) -> ScanRecord {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("scan.jsonl");
     let name = file.to_str().unwrap();
@@ -87,11 +95,11 @@ fn killed_and_gone_on_with(lab: &Lab, args: &[&str], there: &[&str], open: &BTre
             "of the result of the last part"
         );
     }
-    is_exact(&file, there, open);
+    is_exact(&file, there, open)
 }
 
-/// Whether the file holds each open port, each once, and no other.
-fn is_exact(file: &Path, there: &[&str], open: &BTreeSet<u16>) {
+/// The result in a file, which holds each open port, each once, and no other.
+fn is_exact(file: &Path, there: &[&str], open: &Ports) -> ScanRecord {
     let text = std::fs::read_to_string(file).unwrap();
     let told = text
         .lines()
@@ -106,12 +114,13 @@ fn is_exact(file: &Path, there: &[&str], open: &BTreeSet<u16>) {
     for address in there {
         let host = &record.hosts[&address.parse().unwrap()];
         let ports = host.ports.iter();
-        let found: BTreeSet<u16> = ports
+        let found: Ports = ports
             .filter(|(_, port)| port.state == PortState::Open)
-            .map(|(&(_, port), _)| port)
+            .map(|(&port, _)| port)
             .collect();
         assert_eq!(&found, open, "{address}");
     }
+    record
 }
 
 #[test]
@@ -136,7 +145,7 @@ fn a_scan_by_connections_that_is_killed_at_twenty_moments_is_exact_in_the_end() 
 fn a_scan_of_silent_ports_that_is_killed_at_twenty_moments_is_exact_in_the_end() {
     let lab = Lab::new();
     let (open, _listeners) = listeners(&lab);
-    let ports: Vec<String> = open.iter().map(u16::to_string).collect();
+    let ports: Vec<String> = open.iter().map(|(_, port)| port.to_string()).collect();
     filter(
         &lab.there,
         "input",
@@ -172,4 +181,57 @@ fn a_sweep_that_is_killed_at_twenty_moments_is_exact_in_the_end() {
         "8000",
     ];
     killed_and_gone_on_with(&lab, &args, &[THERE, THERE_V6], &open);
+}
+
+/// UDP services, and how many ICMP errors a second their machine sends.
+fn services(lab: &Lab) -> (Ports, Services) {
+    let open: Vec<u16> = spread(240, 5_000, 5_399).into_iter().collect();
+    set(&lab.there, "ipv4.icmp_ratelimit", "10");
+    let services = Services::start(&lab.there, open.iter().copied());
+    (of(Protocol::Udp, open), services)
+}
+
+/// How many UDP ports of the one host are closed.
+fn closed(record: &ScanRecord) -> usize {
+    let host = &record.hosts[&THERE.parse().unwrap()];
+    host.rest_of(Protocol::Udp, PortState::Closed).len()
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_udp_scan_that_is_killed_at_twenty_moments_is_exact_in_the_end() {
+    let lab = Lab::new();
+    let (open, _services) = services(&lab);
+    let args = [
+        THERE,
+        "-pU:5000-5399",
+        "-n",
+        "--max-rate",
+        "300",
+        "--udp-certain",
+    ];
+    let record = killed_and_gone_on_with(&lab, &args, &[THERE], &open);
+    assert_eq!(closed(&record), 400 - open.len());
+    assert_eq!(record.finished.unwrap().hosts_up, 1);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_scan_of_both_protocols_that_is_killed_at_twenty_moments_is_exact_in_the_end() {
+    let lab = Lab::new();
+    let (mut open, _services) = services(&lab);
+    let tcp = spread(60, 5_000, 5_399);
+    let _listeners = lab.listen(tcp.iter().copied());
+    open.extend(of(Protocol::Tcp, tcp));
+    let args = [
+        THERE,
+        "-pT:5000-5399,U:5000-5399",
+        "-n",
+        "--max-rate",
+        "300",
+        "--udp-certain",
+    ];
+    let record = killed_and_gone_on_with(&lab, &args, &[THERE], &open);
+    assert_eq!(closed(&record), 400 - 240);
+    assert_eq!(record.finished.unwrap().hosts_up, 1);
 }

@@ -14,13 +14,13 @@ use crate::lab::{Lab, PORTOLAN, Scan, THERE, THERE_V6, bare, filter, set};
 use crate::limits::{for_all, nobody};
 
 /// Services that answer whatever they are sent, until they are dropped.
-struct Services {
+pub(crate) struct Services {
     ends: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Services {
-    fn start(on: &Namespace, ports: impl IntoIterator<Item = u16>) -> Self {
+    pub(crate) fn start(on: &Namespace, ports: impl IntoIterator<Item = u16>) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
         let threads = ports.into_iter().map(|port| {
             let socket = on.enter(|| UdpSocket::bind(("::", port)).unwrap()).unwrap();
