@@ -28,7 +28,7 @@ impl Prefix {
     }
 
     /// Its first address and its last, as numbers.
-    fn range(&self) -> (u128, u128) {
+    pub(crate) fn range(&self) -> (u128, u128) {
         let (bits, number) = number_of(self.address);
         let free = bits.saturating_sub(self.len.into());
         let rest = 1_u128.checked_shl(free).map_or(u128::MAX, |size| size - 1);

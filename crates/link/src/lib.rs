@@ -62,6 +62,7 @@ mod rights;
 mod search;
 mod solicit;
 mod sys;
+mod unrouted;
 
 pub use datagrams::Datagrams;
 pub use error::{Error, Result};
@@ -69,3 +70,4 @@ pub use link::{Link, Options};
 pub use local::{Interface, interfaces};
 pub use rights::{Limit, Missing, Rights, drop_capabilities, limit_capabilities, rights};
 pub use search::{Searched, Wanted, search};
+pub use unrouted::without_route;

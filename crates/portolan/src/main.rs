@@ -31,6 +31,7 @@ mod signals;
 mod sweep;
 mod targets;
 mod terminal;
+mod unrouted;
 mod zones;
 
 use std::ffi::OsString;

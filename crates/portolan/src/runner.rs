@@ -27,6 +27,7 @@ use crate::detect::{self, Services};
 use crate::names::{self, Found, Reverse};
 use crate::places::{self, Gathered};
 use crate::search;
+use crate::unrouted;
 
 /// How many events wait between the engine and who reads them; a full channel slows the engine.
 const ROOM: usize = 4096;
@@ -44,9 +45,13 @@ pub(crate) fn engine(
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> portolan_scan::Result<()> {
-    let search::Prepared { request, notes } = search::prepare(request, control);
+    let search::Prepared {
+        request,
+        notes,
+        has_places,
+    } = unrouted::leave_out(search::prepare(request, control));
     let request = &request;
-    let sink = &mut search::telling(notes, sink);
+    let sink = &mut search::telling(notes, has_places, sink);
     if request.addresses.is_empty() {
         search::of_nobody(request, control, sink);
         return Ok(());

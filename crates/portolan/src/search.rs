@@ -19,6 +19,8 @@ const MOST_IPV4: usize = 4_096;
 pub(crate) struct Prepared {
     pub(crate) request: Request,
     pub(crate) notes: Vec<Problem>,
+    /// Whether places in its order are places in that of the same scan another time.
+    pub(crate) has_places: bool,
 }
 
 /// Finds the hosts of the request's large networks and puts their addresses into it. It takes
@@ -27,6 +29,7 @@ pub(crate) fn prepare(request: &Request, control: &Control) -> Prepared {
     let mut prepared = Prepared {
         request: request.clone(),
         notes: Vec::new(),
+        has_places: true,
     };
     if request.searches.is_empty() {
         return prepared;
@@ -175,12 +178,17 @@ fn note(search: &Search, count: usize, searched: &Searched) -> Problem {
     }
 }
 
-/// Says the notes right after the scan has started.
+/// Says the notes right after the scan has started, and keeps places from being noted that are
+/// none.
 pub(crate) fn telling(
     mut notes: Vec<Problem>,
+    has_places: bool,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> impl FnMut(ScanEvent) {
     move |event| {
+        if !has_places && matches!(event, ScanEvent::Reached(_)) {
+            return;
+        }
         let is_start = matches!(event, ScanEvent::Started(_));
         sink(event);
         if is_start {

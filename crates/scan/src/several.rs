@@ -97,6 +97,8 @@ struct Whole<'a> {
     has_started: bool,
     is_incomplete: bool,
     up: BTreeSet<IpAddr>,
+    /// Hosts of which anything was told.
+    known: BTreeSet<IpAddr>,
     /// Hosts that are not there, as far as their networks say.
     absent: BTreeMap<IpAddr, Reason>,
     /// Addresses that the technique that runs need not ask.
@@ -122,6 +124,7 @@ impl<'a> Whole<'a> {
             is_incomplete: false,
             // What an earlier part of the scan found is not told of again.
             up: request.settled.keys().copied().collect(),
+            known: request.settled.keys().copied().collect(),
             absent: BTreeMap::new(),
             spared: 0,
             told: HashSet::new(),
@@ -157,18 +160,25 @@ impl<'a> Whole<'a> {
         if before.is_empty() || part.discovery != Discovery::Auto {
             return Vec::new();
         }
-        for &address in &self.up {
-            let none = || PortSpec::new(PortSet::EMPTY, PortSet::EMPTY);
+        // The order of what is asked has to be the same where the scan is gone on with, and what is
+        // known is what was told of then.
+        let none = || PortSpec::new(PortSet::EMPTY, PortSet::EMPTY);
+        for &address in &self.known {
             part.settled.entry(address).or_insert_with(none);
         }
         let all = part.addresses.len();
         let has_looked = part.shard.is_none() && before.iter().any(|of| self.looks_for_hosts(*of));
         let mut events = Vec::new();
         if has_looked {
-            let up = self.up.iter().copied();
-            part.addresses = set_of(up.filter(|&address| part.addresses.contains(address)));
+            let known = self.known.iter().copied();
+            part.addresses = set_of(known.filter(|&address| part.addresses.contains(address)));
+            self.spared = all - part.addresses.len();
         } else if part.shard.is_none() {
-            part.addresses = part.addresses.without(&set_of(self.absent.keys().copied()));
+            for address in self.absent.keys() {
+                let settled = part.settled.entry(*address).or_insert_with(none);
+                *settled = PortSpec::new(settled.tcp().clone(), part.ports.udp().clone());
+            }
+            self.spared = self.absent.len() as u128;
             let at = self.finished.as_ref().map(|finished| finished.at);
             let told = self.absent.iter().zip(std::iter::repeat(at));
             for ((&address, &reason), at) in told.filter_map(|(of, at)| Some((of, at?))) {
@@ -183,7 +193,6 @@ impl<'a> Whole<'a> {
                 self.done.insert(address);
             }
         }
-        self.spared = all - part.addresses.len();
         events
     }
 
@@ -203,7 +212,12 @@ impl<'a> Whole<'a> {
                 }
                 ScanEvent::Started(self.started(&started))
             }
+            ScanEvent::Port(fact) => {
+                self.known.insert(fact.endpoint.address);
+                ScanEvent::Port(fact)
+            }
             ScanEvent::HostUp(up) => {
+                self.known.insert(up.address);
                 if !self.up.insert(up.address) {
                     return None;
                 }
@@ -224,6 +238,7 @@ impl<'a> Whole<'a> {
                 ScanEvent::Problem(problem)
             }
             ScanEvent::Ports(fact) => {
+                self.known.insert(fact.address);
                 let is_absent = matches!(fact.reason, Reason::HostUnreach | Reason::NetUnreach);
                 if is_absent && !self.up.contains(&fact.address) {
                     self.absent.insert(fact.address, fact.reason);

@@ -50,22 +50,7 @@ impl Unreached {
     pub(crate) fn problems<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = Problem> + 'a {
         let without_route = self.any_without_route.then(|| {
             let set = self.no_route.clone().build();
-            let about = match set.len() {
-                1 => set.at(0).map(|only| plan.zoned(only).to_string()),
-                _ => None,
-            };
-            let about = about.unwrap_or_else(|| named(&set));
-            let first = set
-                .at(0)
-                .map_or_else(String::new, |first| format!(" {first}"));
-            Problem {
-                message: format!("no route to {about}"),
-                about,
-                hint: Some(format!(
-                    "this machine's routing table has no way there: see `ip route get{first}`"
-                )),
-                left_out: true,
-            }
+            no_route(&set, &|only| plan.zoned(only).to_string())
         });
         let failed = self.failed.iter().map(move |(why, (endpoint, count))| {
             let address = plan.zoned(endpoint.address);
@@ -92,6 +77,31 @@ impl Unreached {
         });
         without_route.into_iter().chain(no_hosts).chain(failed)
     }
+}
+
+/// That there is no route to these addresses, one of which alone is shown by `zoned`.
+fn no_route(set: &AddressSet, zoned: &dyn Fn(IpAddr) -> String) -> Problem {
+    let about = match set.len() {
+        1 => set.at(0).map(zoned),
+        _ => None,
+    };
+    let about = about.unwrap_or_else(|| named(set));
+    let first = set
+        .at(0)
+        .map_or_else(String::new, |first| format!(" {first}"));
+    Problem {
+        message: format!("no route to {about}"),
+        about,
+        hint: Some(format!(
+            "this machine's routing table has no way there: see `ip route get{first}`"
+        )),
+        left_out: true,
+    }
+}
+
+/// What is said of addresses to which there is no route.
+pub fn without_route(addresses: &AddressSet) -> Problem {
+    no_route(addresses, &|only| only.to_string())
 }
 
 fn named(set: &AddressSet) -> String {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use portolan_model::{PortState, Protocol, Reason};
 use portolan_testnet::{Listeners, Namespace};
 
-use crate::lab::{Lab, THERE, filter, scan, set};
+use crate::lab::{Lab, PORTOLAN, THERE, filter, scan, set, through};
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
@@ -59,6 +59,38 @@ fn without_a_network_every_target_is_named_in_one_error() {
                  hint: this machine's routing table has no way there: see `ip route get {first}`\n"
             )
         );
+    }
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_large_network_without_a_route_is_told_of_at_once_and_not_walked() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    for technique in ["--connect", "--udp"] {
+        let scan = through(
+            &lab.here,
+            &[PORTOLAN],
+            &[
+                "198.51.0.0/16",
+                "2001:db8:7::/100",
+                THERE,
+                "-p",
+                "80",
+                "-n",
+                "--json",
+                technique,
+            ],
+        );
+        assert_eq!(scan.status, 1, "{scan:?}");
+        assert_eq!(
+            scan.complaints(),
+            "error: no route to 198.51.0.0-198.51.255.255, 2001:db8:7::-2001:db8:7::fff:ffff\n\
+             hint: this machine's routing table has no way there: see `ip route get 198.51.0.0`\n"
+        );
+        let record = scan.record();
+        assert!(record.finished.as_ref().unwrap().sent < 50, "{record:?}");
+        assert_eq!(record.hosts.len(), 1);
     }
 }
 

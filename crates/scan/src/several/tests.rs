@@ -240,9 +240,12 @@ fn a_host_that_is_not_there_is_asked_by_no_other_technique() {
         at: Timestamp::UNIX_EPOCH,
     };
     let tcp = ScanEvent::Ports(absent(portolan_model::Protocol::Tcp));
-    let script = |_| vec![tcp.clone(), done(1), finished(Outcome::Complete, 3)];
+    let script = |technique| match technique {
+        Technique::Syn => vec![tcp.clone(), done(1), finished(Outcome::Complete, 3)],
+        _ => vec![finished(Outcome::Complete, 0)],
+    };
     let (parts, events) = parts(&request, &script);
-    assert_eq!(parts.len(), 1);
+    assert_eq!(parts[1].settled[&address(1)].udp(), request.ports.udp());
     let udp = ScanEvent::Ports(absent(portolan_model::Protocol::Udp));
     assert_eq!(events[..3], [tcp, udp, done(1)]);
     assert_eq!(finished_of(&events).hosts_down, 1);
