@@ -116,6 +116,9 @@ words! {
         LocalhostResponse = "localhost-response",
         /// The user said so: no host discovery was asked for.
         UserSet = "user-set",
+        /// ICMP protocol unreachable (RFC 792, type 3, code 2): the host speaks no TCP or UDP, or
+        /// a firewall says so.
+        ProtoUnreach = "proto-unreach",
     }
 }
 

@@ -118,7 +118,9 @@ pub(crate) fn unreachable_means(v6: bool, kind: u8, code: u8) -> Option<Finding>
     let reason = match (v6, kind, code) {
         // Host unreachable (RFC 792; RFC 1122, 3.2.2.1), no route there or address unreachable
         // (RFC 4443, 3.1).
-        (false, 3, 1 | 2 | 5..=8 | 11 | 12) | (true, 1, 2 | 3) => Reason::HostUnreach,
+        (false, 3, 1 | 5..=8 | 11 | 12) | (true, 1, 2 | 3) => Reason::HostUnreach,
+        // Protocol unreachable (RFC 1122, 3.2.2.1).
+        (false, 3, 2) => Reason::ProtoUnreach,
         (false, 3, 0) | (true, 1, 0) => Reason::NetUnreach,
         // Communication prohibited (RFC 1122, 3.2.2.1 codes 9 and 10; RFC 1812, 5.2.7.1 code
         // 13; RFC 4443, 3.1 codes 1, 5 and 6).

@@ -23,7 +23,7 @@ const STATES: [PortState; 4] = [
 ];
 
 /// Reasons by their number on disk; new ones are added at the end.
-const REASONS: [Reason; 15] = [
+const REASONS: [Reason; 16] = [
     Reason::SynAck,
     Reason::Reset,
     Reason::ConnRefused,
@@ -39,6 +39,7 @@ const REASONS: [Reason; 15] = [
     Reason::NdpResponse,
     Reason::LocalhostResponse,
     Reason::UserSet,
+    Reason::ProtoUnreach,
 ];
 
 /// From this many runs on, a picture of all ports is cheaper than sorting.

@@ -50,6 +50,8 @@ answers! {
         THERE, "icmp type host-unreachable" => Filtered, HostUnreach;
     an_unreachable_network_means_filtered:
         THERE, "icmp type net-unreachable" => Filtered, NetUnreach;
+    an_unreachable_protocol_means_filtered_and_says_so:
+        THERE, "icmp type prot-unreachable" => Filtered, ProtoUnreach;
     an_unreachable_port_means_filtered:
         THERE, "icmp type port-unreachable" => Filtered, PortUnreach;
     a_reset_of_a_firewall_means_closed:

@@ -88,12 +88,11 @@ pub(super) fn later(error: Errno) -> Meaning {
         Errno::CONNRESET | Errno::PIPE => {
             Meaning::Answer(Finding::Port(PortState::Open, Reason::SynAck))
         }
-        // The last two are protocol unreachable (ICMP type 3, code 2): no TCP there at all.
-        Errno::HOSTUNREACH
-        | Errno::HOSTDOWN
-        | Errno::NONET
-        | Errno::NOPROTOOPT
-        | Errno::OPNOTSUPP => filtered(Reason::HostUnreach),
+        Errno::HOSTUNREACH | Errno::HOSTDOWN | Errno::NONET | Errno::OPNOTSUPP => {
+            filtered(Reason::HostUnreach)
+        }
+        // ICMP type 3, code 2: no TCP there at all.
+        Errno::NOPROTOOPT => filtered(Reason::ProtoUnreach),
         Errno::NETUNREACH | Errno::NETDOWN => filtered(Reason::NetUnreach),
         Errno::ACCESS | Errno::PERM => filtered(Reason::AdminProhibited),
         Errno::TIMEDOUT => Meaning::Silence,

@@ -8,7 +8,7 @@ import { hostTest, parse, portRange, seenTest, STATES } from "./query.js";
 export const REASONS = [
   "syn-ack", "reset", "conn-refused", "no-response", "port-unreach", "host-unreach", "net-unreach",
   "admin-prohibited", "udp-response", "echo-reply", "timestamp-reply", "arp-response", "nd-response",
-  "localhost-response", "user-set",
+  "localhost-response", "user-set", "proto-unreach",
 ];
 export const PROTOCOLS = ["tcp", "udp"];
 

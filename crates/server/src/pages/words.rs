@@ -156,6 +156,7 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
         Reason::PortUnreach => "the host said that nothing listens there (ICMP port unreachable)",
         Reason::HostUnreach => "a router said that the host cannot be reached",
         Reason::NetUnreach => "a router said that the network cannot be reached",
+        Reason::ProtoUnreach => "the host said that it does not speak this protocol at all",
         Reason::AdminProhibited => "a firewall said that it does not let this through",
         Reason::UdpResponse => "it answered the datagram",
         Reason::EchoReply => "it answered a ping",

@@ -439,7 +439,8 @@ fn reason(word: &str) -> Option<Reason> {
         "host-unreaches" | "addr-unreach" => Reason::HostUnreach,
         "net-unreaches" | "unreach" => Reason::NetUnreach,
         "admin-prohibiteds" | "host-prohibited" | "host-prohibiteds" | "net-prohibited"
-        | "net-prohibiteds" | "proto-unreach" | "source-quench" => Reason::AdminProhibited,
+        | "net-prohibiteds" | "source-quench" => Reason::AdminProhibited,
+        "proto-unreaches" => Reason::ProtoUnreach,
         "syn-acks" => Reason::SynAck,
         "udp-responses" | "proto-response" => Reason::UdpResponse,
         _ => return None,
