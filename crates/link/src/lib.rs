@@ -70,4 +70,4 @@ pub use link::{Link, Options};
 pub use local::{Interface, interfaces};
 pub use rights::{Limit, Missing, Rights, drop_capabilities, limit_capabilities, rights};
 pub use search::{Searched, Wanted, search};
-pub use unrouted::without_route;
+pub use unrouted::{no_hosts, without_route};

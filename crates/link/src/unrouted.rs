@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use portolan_scan::{AddressSet, AddressSetBuilder};
 
 use crate::cells::Prefix;
-use crate::kernel::{Kernel, RouteKind};
+use crate::kernel::{Kernel, KernelRoute, RouteKind};
 
 /// The kernel is asked no more often than this.
 const MOST_QUESTIONS: usize = 4_096;
@@ -18,6 +18,27 @@ const MOST_QUESTIONS: usize = 4_096;
 /// # Errors
 /// Where the kernel refuses to tell.
 pub fn without_route(addresses: &AddressSet) -> io::Result<AddressSet> {
+    those(addresses, |route| {
+        route.is_none_or(|route| route.kind == RouteKind::Nowhere)
+    })
+}
+
+/// The addresses of `addresses` that no host has, as far as the routes of this machine say: those
+/// by which all hosts of one of its networks are meant.
+///
+/// # Errors
+/// Where the kernel refuses to tell.
+pub fn no_hosts(addresses: &AddressSet) -> io::Result<AddressSet> {
+    those(addresses, |route| {
+        route.is_some_and(|route| route.kind == RouteKind::Group)
+    })
+}
+
+/// The addresses whose routes are such.
+fn those(
+    addresses: &AddressSet,
+    is_such: impl Fn(Option<KernelRoute>) -> bool,
+) -> io::Result<AddressSet> {
     let mut kernel = Kernel::open()?;
     let mut found = AddressSetBuilder::default();
     let mut left = MOST_QUESTIONS;
@@ -39,7 +60,7 @@ pub fn without_route(addresses: &AddressSet) -> io::Result<AddressSet> {
                     return Ok(found.build());
                 }
                 left -= 1;
-                if is_somewhere(first) && has_no_route(&mut kernel, first)? {
+                if is_somewhere(first) && is_such(kernel.route(first, None, None)?) {
                     found.push_range(first, last);
                 }
             }
@@ -52,11 +73,6 @@ pub fn without_route(addresses: &AddressSet) -> io::Result<AddressSet> {
 fn is_somewhere(address: IpAddr) -> bool {
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     !(address.is_unspecified() || address.is_multicast() || is_broadcast)
-}
-
-fn has_no_route(kernel: &mut Kernel, address: IpAddr) -> io::Result<bool> {
-    let route = kernel.route(address, None, None)?;
-    Ok(route.is_none_or(|route| route.kind == RouteKind::Nowhere))
 }
 
 /// Where the kernel may begin to send otherwise, in order.
@@ -127,8 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_has_a_route() {
+    fn the_loopback_has_a_route_and_a_broadcast_address() {
         let own = AddressSet::from_range(v4("127.0.0.0"), v4("127.255.255.255"));
         assert!(without_route(&own).unwrap().is_empty());
+        let no_hosts = no_hosts(&own).unwrap();
+        assert!(no_hosts.contains(v4("127.255.255.255")), "{no_hosts}");
+        assert!(!no_hosts.contains(v4("127.0.0.1")));
     }
 }

@@ -611,6 +611,10 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) ports: PortArgs,
 
+    /// List UDP ports, as a scan with `--udp` asks them [-sU]
+    #[arg(long, help_heading = HOW)]
+    pub(crate) udp: bool,
+
     /// Show the order of this seed, as a scan with it has it
     #[arg(long, value_name = "N", help_heading = HOW, value_parser = seed,
           allow_hyphen_values = true)]

@@ -41,6 +41,11 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "timing")]
     pub(crate) timing: Option<Template>,
     pub(crate) skip_discovery: bool,
+    #[serde(deserialize_with = "time")]
+    pub(crate) host_timeout: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) udp_budget: Option<Duration>,
+    pub(crate) udp_certain: bool,
     /// Names and name servers.
     pub(crate) no_dns: bool,
     pub(crate) resolve_all: bool,
@@ -60,6 +65,7 @@ const KEYS: &[&str] = &[
     "dns-servers",
     "exclude",
     "exclude-ports",
+    "host-timeout",
     "max-rate",
     "min-rate",
     "no-dns",
@@ -71,6 +77,8 @@ const KEYS: &[&str] = &[
     "skip-discovery",
     "timeout",
     "timing",
+    "udp-budget",
+    "udp-certain",
     "xml-scanner",
 ];
 
@@ -91,7 +99,7 @@ fn expected(key: &str) -> &'static str {
         "max-rate" | "min-rate" => "a whole number of probes a second, at least 1",
         "retries" => "a whole number from 0 to 255",
         "color" => "\"auto\", \"always\" or \"never\"",
-        "no-dns" | "open" | "resolve-all" | "skip-discovery" => "true or false",
+        "no-dns" | "open" | "resolve-all" | "skip-discovery" | "udp-certain" => "true or false",
         _ => "text in quotes",
     }
 }
@@ -343,6 +351,9 @@ mod tests {
             dns-servers = ["192.0.2.53", "192.0.2.54:5353"]
             open = true
             color = "never"
+            host-timeout = "5m"
+            udp-budget = "90s"
+            udp-certain = true
             xml-scanner = "portolan"
             "#,
             "config.toml",
@@ -351,6 +362,9 @@ mod tests {
         assert_eq!(config.ports.unwrap().ports.tcp().len(), 2);
         assert_eq!(config.timeout, Some(Duration::from_millis(500)));
         assert_eq!(config.timing, Some(Template::Aggressive));
+        assert_eq!(config.host_timeout, Some(Duration::from_mins(5)));
+        assert_eq!(config.udp_budget, Some(Duration::from_secs(90)));
+        assert!(config.udp_certain);
         assert_eq!(config.dns_servers[1].port(), 5353);
         assert_eq!(config.color, Some(ColorChoice::Never));
         assert!(config.open && config.no_dns && config.resolve_all && config.skip_discovery);

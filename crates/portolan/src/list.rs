@@ -6,16 +6,19 @@ use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
+use portolan_model::spec::{Discovery, Names, Pace};
 use portolan_model::target::HostName;
 use portolan_model::{
-    AddressSet, PortList, PortSet, PortSpec, Protocol, Target, Zone, Zoned, Zones,
+    AddressSet, PortList, PortSet, PortSpec, Protocol, ScanSpec, Technique, Zoned, Zones,
 };
 use portolan_scan::Plan;
 use serde::Serialize;
 
-use crate::args::{ListArgs, PortArgs};
+use crate::args::ListArgs;
 use crate::config::Config;
 use crate::failure::{Failure, Result};
+use crate::names::Forward;
+use crate::places::{self, Gathered};
 use crate::terminal::grouped;
 use crate::{request, runner};
 use wide::Wide;
@@ -32,6 +35,8 @@ struct Listing {
     addresses: AddressSet,
     /// Over which interfaces some of them are asked, as they were named.
     zones: Zones,
+    /// Networks whose hosts are found when the scan starts.
+    searched: Vec<String>,
     /// Names that are to be looked up; how many addresses they have is not known.
     names: Vec<HostName>,
     /// What is said of targets that no host can have as its address.
@@ -46,43 +51,59 @@ struct Listing {
 /// # Errors
 /// As a scan of the same targets and ports.
 pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Result<String> {
-    let places = request::places(&args.targets, &args.ports, config, stdin)?;
-    let (no_hosts, targets): (Vec<_>, Vec<_>) = places
-        .targets
-        .into_iter()
-        .partition(|target| runner::no_host(target).is_some());
-    let problems: Vec<_> = no_hosts.iter().filter_map(runner::no_host).collect();
-    let (addresses, names) = runner::without_lookup(&targets);
-    let (anywhere, over): (Vec<Target>, Vec<Target>) = places
-        .exclude
-        .into_iter()
-        .partition(|target| target.zone().is_none());
-    let (mut excluded, excluded_names) = runner::without_lookup(&anywhere);
-    let mut zones: Zones = in_zones(&targets).collect();
-    for (zone, addresses) in in_zones(&over) {
-        for link in zones.links().filter(|link| link.zone == zone) {
-            let others = addresses.without(&link.addresses);
-            excluded = excluded.union(&addresses.without(&others));
-        }
-    }
-    let addresses = addresses.without(&excluded);
+    let found = request::places(&args.targets, &args.ports, config, stdin)?;
+    let (ports, techniques) = asked_ports(found.ports, args)?;
+    let spec = ScanSpec {
+        targets: found.targets,
+        exclude: found.exclude,
+        ports,
+        techniques,
+        pace: Pace::default(),
+        discovery: Discovery::Auto,
+        names: Names::default(),
+        seed: args.seed,
+        shard: None,
+        sweep: None,
+    };
+    // As a scan gathers them, but that no name is looked up.
+    let answers = Forward::new();
+    let refused = |error: runner::Error| Failure::new(error.to_string());
+    let Gathered {
+        all,
+        problems,
+        mut zones,
+        searches,
+        ..
+    } = places::gather(&spec, &answers).map_err(refused)?;
+    let excluded = places::excluded(&spec, &answers).map_err(refused)?;
+    let excluded = excluded.over(&zones);
+    let searches = places::without(searches, &excluded);
+    let all = all.without(&excluded);
+    // What cannot be known is found out by the scan.
+    let no_hosts = portolan_link::no_hosts(&all).unwrap_or_default();
+    let addresses = all.without(&no_hosts);
     zones.retain(&addresses);
+    let mut left_out: Vec<String> = problems
+        .iter()
+        .map(|problem| problem.message.clone())
+        .collect();
+    left_out.extend(no_hosts.ranges().take(RANGES).map(|ends| {
+        format!(
+            "{}: a broadcast address of this machine's networks, which no host has",
+            range(ends)
+        )
+    }));
     let listing = Listing {
         addresses,
         zones,
-        names: names
-            .into_iter()
-            .filter(|name| !excluded_names.contains(name))
-            .cloned()
-            .collect(),
-        left_out: problems
-            .iter()
-            .map(|problem| problem.message.clone())
-            .collect(),
-        ports: asked_ports(places.ports, &args.ports)?,
+        searched: searches.into_iter().map(|search| search.target).collect(),
+        names: names(&spec),
+        left_out,
+        ports: spec.ports,
         seed: args.seed.unwrap_or_else(crate::scan::seed),
     };
-    if listing.addresses.is_empty() && listing.names.is_empty() {
+    let is_empty = listing.addresses.is_empty() && listing.searched.is_empty();
+    if is_empty && listing.names.is_empty() {
         if let Some(problem) = problems.into_iter().next() {
             return Err(Failure {
                 message: problem.message,
@@ -102,22 +123,25 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
     }
 }
 
-/// The ports of the protocols that a scan of this list asks.
-fn asked_ports(list: PortList, args: &PortArgs) -> Result<PortSpec> {
-    let (ports, techniques) = list.asked(Vec::new());
-    request::some_are_left(&ports, &techniques, args)?;
-    Ok(if techniques.is_empty() {
+/// The ports of the protocols that a scan of this list asks, and how.
+fn asked_ports(list: PortList, args: &ListArgs) -> Result<(PortSpec, Vec<Technique>)> {
+    let techniques = args.udp.then_some(Technique::Udp);
+    let (ports, techniques) = list.asked(techniques.into_iter().collect());
+    request::some_are_left(&ports, &techniques, &args.ports)?;
+    let ports = if techniques.is_empty() {
         PortSpec::new(ports.tcp().clone(), PortSet::EMPTY)
     } else {
         ports
-    })
+    };
+    Ok((ports, techniques))
 }
 
-/// The addresses of targets that name an interface, by it.
-fn in_zones(targets: &[Target]) -> impl Iterator<Item = (Zone, AddressSet)> {
-    targets
-        .iter()
-        .filter_map(|target| Some((*target.zone()?, target.addresses()?)))
+/// The names among the targets, each once, that are not excluded.
+fn names(spec: &ScanSpec) -> Vec<HostName> {
+    let (_, excluded) = runner::without_lookup(&spec.exclude);
+    let (_, names) = runner::without_lookup(&spec.targets);
+    let left = names.into_iter().filter(|name| !excluded.contains(name));
+    left.cloned().collect()
 }
 
 impl Listing {
@@ -132,22 +156,33 @@ impl Listing {
         if !self.names.is_empty() {
             return Err("it depends on the addresses of the names");
         }
+        if self.addresses.is_empty() {
+            return Err("it depends on the hosts that are found");
+        }
         // TCP ports come first.
-        let protocol = if self.ports.tcp().is_empty() {
-            Protocol::Udp
-        } else {
-            Protocol::Tcp
-        };
-        let ports = self.ports.of(protocol);
-        let plan = Plan::new(self.addresses.clone(), protocol, ports, self.seed)
-            .map_err(|_| "these are more probes than one scan takes, which is 2^63")?;
-        Ok((0..PAIRS)
-            .map_while(|position| plan.at(position))
-            .map(|pair| match self.zones.zoned(pair.address) {
-                Zoned { zone: None, .. } => SocketAddr::new(pair.address, pair.port).to_string(),
-                zoned => format!("[{zoned}]:{}", pair.port),
-            })
-            .collect())
+        let mut first = Vec::new();
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let ports = self.ports.of(protocol);
+            if ports.is_empty() {
+                continue;
+            }
+            let plan = Plan::new(self.addresses.clone(), protocol, ports, self.seed)
+                .map_err(|_| "these are more probes than one scan takes, which is 2^63")?;
+            let pairs = (0..PAIRS).map_while(|position| plan.at(position));
+            first.extend(pairs.map(|pair| {
+                let at = match self.zones.zoned(pair.address) {
+                    Zoned { zone: None, .. } => {
+                        SocketAddr::new(pair.address, pair.port).to_string()
+                    }
+                    zoned => format!("[{zoned}]:{}", pair.port),
+                };
+                match protocol {
+                    Protocol::Tcp => at,
+                    Protocol::Udp => format!("{at}/udp"),
+                }
+            }));
+        }
+        Ok(first)
     }
 
     /// The addresses as they are shown: those of an interface apart from the others.
@@ -175,6 +210,12 @@ impl Listing {
             let count = ranges.len();
             text += &shortened(ranges.into_iter(), RANGES, count);
         }
+        for target in &self.searched {
+            let _ = writeln!(
+                text,
+                "searched   {target}, on its link when the scan starts"
+            );
+        }
         if !self.names.is_empty() {
             let _ = writeln!(
                 text,
@@ -195,10 +236,11 @@ impl Listing {
             let runs = ports.ranges();
             text += &wrapped(runs.iter().copied().map(range), PORT_RANGES, runs.len());
         }
-        let at_least = if self.names.is_empty() {
-            ""
-        } else {
-            " beside those of the names"
+        let at_least = match (self.names.is_empty(), self.searched.is_empty()) {
+            (true, true) => "",
+            (false, true) => " beside those of the names",
+            (true, false) => " beside those of the hosts that are found",
+            (false, false) => " beside those of the names and of the hosts that are found",
         };
         let _ = writeln!(text, "probes     {}{at_least}", grouped(self.probes()));
         match self.first_pairs() {
@@ -218,6 +260,7 @@ impl Listing {
             addresses: Wide::addresses(&self.addresses).to_string(),
             ranges: self.ranges().into_iter().take(RANGES).collect(),
             ranges_in_all: self.ranges().len(),
+            searched: &self.searched,
             names: self.names.iter().map(HostName::as_str).collect(),
             left_out: &self.left_out,
             tcp_ports: self.ports.of(Protocol::Tcp).to_string(),
@@ -239,6 +282,9 @@ struct Shown<'a> {
     addresses: String,
     ranges: Vec<String>,
     ranges_in_all: usize,
+    /// Networks whose hosts are found when the scan starts.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    searched: &'a [String],
     names: Vec<&'a str>,
     /// What is said of targets that no host can have as its address.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

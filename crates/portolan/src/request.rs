@@ -376,9 +376,10 @@ fn pace(args: &PaceArgs, config: &Config) -> Result<Pace> {
         max_rate: args.max_rate.or(config.max_rate),
         min_rate: args.min_rate.or(config.min_rate),
         retries: args.retries.or(config.retries),
-        host_timeout: args.host_timeout,
-        udp_budget: args.udp_budget,
-        udp_certain: args.udp_certain,
+        host_timeout: args.host_timeout.or(config.host_timeout),
+        udp_budget: args.udp_budget.or(config.udp_budget),
+        // A time that is asked for here stands against a file that asks for certainty.
+        udp_certain: args.udp_certain || (config.udp_certain && args.udp_budget.is_none()),
         template: args.timing.or(config.timing).unwrap_or_default(),
     };
     if let (Some(min), Some(max)) = (pace.min_rate, pace.max_rate)

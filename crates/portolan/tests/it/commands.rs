@@ -78,6 +78,40 @@ fn list_shows_targets_ports_and_how_many() {
 }
 
 #[test]
+fn list_shows_the_order_of_both_protocols_and_what_udp_alone_asks() {
+    let both = run(&["list", "127.0.0.1", "-p", "T:22,U:53", "--seed", "1"]);
+    for line in [
+        "ports      1 of TCP",
+        "ports      1 of UDP",
+        "127.0.0.1:22\n",
+        "127.0.0.1:53/udp\n",
+    ] {
+        assert!(both.contains(line), "{both}");
+    }
+    let udp = run(&["list", "127.0.0.1", "-sU", "-p", "53,123", "--seed", "1"]);
+    assert!(
+        udp.contains("ports      2 of UDP") && !udp.contains("TCP"),
+        "{udp}"
+    );
+}
+
+#[test]
+fn list_leaves_out_what_a_scan_would_not_ask() {
+    let broadcast = run(&["list", "127.255.255.250-127.255.255.255", "-p", "9"]);
+    assert!(broadcast.contains("addresses  5\n"), "{broadcast}");
+    assert!(
+        broadcast.contains("left out   127.255.255.255: a broadcast address"),
+        "{broadcast}"
+    );
+    let nowhere = run(&["list", "fe80::1%nosuch", "127.0.0.1", "-p", "9"]);
+    assert!(nowhere.contains("addresses  1\n"), "{nowhere}");
+    assert!(
+        nowhere.contains("left out   cannot scan `fe80::1%nosuch`"),
+        "{nowhere}"
+    );
+}
+
+#[test]
 fn list_counts_all_of_ipv4_at_once() {
     insta::assert_snapshot!(run(&["list", "0.0.0.0/0", "-p-", "--seed", "1"]));
 }
