@@ -388,16 +388,21 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         number
     }
 
-    /// The loss of the path: closed ports say nothing of it where they answer less than others.
+    /// The loss of the path: closed ports say nothing of it where they answer less than others,
+    /// and those of UDP never do.
     fn measured(&self) -> Loss {
-        self.loss.with_closed(&self.closed_loss)
+        // Of ICMP errors every host sends fewer than it might (RFC 1812, 4.3.2.8).
+        if self.plan.protocol() == portolan_model::Protocol::Udp {
+            self.loss
+        } else {
+            self.loss.with_closed(&self.closed_loss)
+        }
     }
 
     /// The loss that is told at the end. Where hosts limit what they say of closed ports, these
     /// lose nothing on the way, however late they are told of.
     fn told(&self) -> Loss {
-        // Of ICMP errors every host sends fewer than it might (RFC 1812, 4.3.2.8).
-        if self.limited.count > 0 || self.plan.protocol() == portolan_model::Protocol::Udp {
+        if self.limited.count > 0 {
             self.loss
         } else {
             self.measured()

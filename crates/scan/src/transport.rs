@@ -33,8 +33,11 @@ pub struct Job {
 /// answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Questions {
-    /// All of them, one behind the other.
+    /// All of its own, one behind the other; one that any may answer where it has none.
     All,
+    /// All of its own once more. A port that has none is asked what is asked elsewhere, one at a
+    /// time: each question costs a closed port an ICMP error.
+    Again(u32),
     /// One: that whose turn it is, counted round.
     One(u32),
 }

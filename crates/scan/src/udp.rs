@@ -32,6 +32,10 @@ const MOST: usize = 6;
 /// server takes it for the end of a stream, as some do an empty datagram.
 const ANY: &[u8] = b"\r\n\r\n";
 
+/// Ports whose first questions are asked of others too where nothing else fits: of services that
+/// are often moved, those with the shortest questions first.
+const ELSEWHERE: [u16; 8] = [53, 161, 3_478, 123, 500, 5_060, 1_194, 443];
+
 /// Sets the datagrams' keyed hash apart from those of packets that look for hosts.
 const TAG: u8 = 0x75;
 
@@ -48,6 +52,8 @@ pub struct Payload {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Payloads {
     inner: Arc<BTreeMap<u16, Vec<Arc<[u8]>>>>,
+    /// What a port that has no question of its own is asked when it stays silent.
+    elsewhere: Arc<[Arc<[u8]>]>,
 }
 
 impl Payloads {
@@ -64,7 +70,13 @@ impl Payloads {
                 }
             }
         }
+        let mut elsewhere: Vec<Arc<[u8]>> = Vec::new();
+        for port in ELSEWHERE {
+            let first = by_port.get(&port).and_then(|own| own.first());
+            elsewhere.extend(first.filter(|of| !elsewhere.contains(of)).cloned());
+        }
         Self {
+            elsewhere: elsewhere.into(),
             inner: Arc::new(by_port),
         }
     }
@@ -81,13 +93,19 @@ impl Payloads {
     pub(crate) fn of(&self, port: u16, which: Questions) -> impl Iterator<Item = &[u8]> {
         let own = self.inner.get(&port).map_or(&[][..], Vec::as_slice);
         let chosen = match which {
-            Questions::All => 0..own.len(),
+            Questions::All | Questions::Again(_) => 0..own.len(),
             Questions::One(turn) => {
                 let at = turn as usize % own.len().max(1);
                 at..(at + 1).min(own.len())
             }
         };
-        let any = own.is_empty().then_some(ANY);
+        let any = own.is_empty().then(|| match which {
+            Questions::All => ANY,
+            Questions::Again(turn) | Questions::One(turn) => {
+                let at = turn as usize % (self.elsewhere.len() + 1);
+                self.elsewhere.get(at).map_or(ANY, |message| message)
+            }
+        });
         own[chosen].iter().map(|message| &**message).chain(any)
     }
 }
@@ -183,6 +201,24 @@ mod tests {
         assert_eq!(asked(&payloads, 53, Questions::One(3)), [b"a"]);
         assert_eq!(asked(&payloads, 54, Questions::All), [ANY]);
         assert_eq!(asked(&payloads, 54, Questions::One(9)), [ANY]);
+    }
+
+    #[test]
+    fn a_port_that_stays_silent_is_asked_in_turn_what_moved_services_answer_to() {
+        let payloads = Payloads::new([
+            payload("123", b"time"),
+            payload("53", b"name"),
+            payload("53", b"other"),
+            payload("9999", b"rare"),
+        ]);
+        let odd = |which| asked(&payloads, 54, which);
+        assert_eq!(odd(Questions::All), [ANY]);
+        assert_eq!(odd(Questions::Again(0)), [b"name"]);
+        assert_eq!(odd(Questions::Again(1)), [b"time"]);
+        assert_eq!(odd(Questions::One(2)), [ANY]);
+        assert_eq!(odd(Questions::One(3)), [b"name"]);
+        let own = asked(&payloads, 53, Questions::Again(1));
+        assert_eq!(own, [b"name".to_vec(), b"other".to_vec()]);
     }
 
     #[test]

@@ -185,7 +185,14 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     return;
                 }
                 self.note_loss(pass, round, host, port_state);
-                self.offer_sentinel(endpoint, port_state);
+                // Sentinels are asked what a port is asked first: one that has no question of its own
+                // and answered to that of another would stay silent.
+                let is_moved = self.options.settling.is_some()
+                    && self.pass_shown > 1
+                    && !self.likely.contains(&endpoint.port);
+                if !is_moved {
+                    self.offer_sentinel(endpoint, port_state);
+                }
                 let fact = PortFact {
                     endpoint,
                     state: port_state,

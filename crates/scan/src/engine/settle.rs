@@ -323,7 +323,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     round,
                     kind: Kind::Probe,
                     look: None,
-                    questions: Questions::One(turn),
+                    // The passes before have had theirs.
+                    questions: Questions::One(turn + self.pass_shown.saturating_sub(2)),
                     at: now,
                     patience: self.pace.wait(),
                 });

@@ -234,12 +234,21 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let round = self.pace.round(now);
         let closed = self.pace.asks_closed();
         let patience = self.pace.wait();
+        let again = match pass.number {
+            0 | 1 => Questions::All,
+            number => Questions::Again(number - 2),
+        };
         let job = |endpoint, kind, look| Job {
             endpoint,
             round,
             kind,
             look,
-            questions: Questions::All,
+            // A sentinel is asked what it has answered.
+            questions: if kind == Kind::Probe {
+                again
+            } else {
+                Questions::All
+            },
             at: now,
             patience,
         };

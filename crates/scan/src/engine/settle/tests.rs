@@ -524,3 +524,94 @@ fn what_does_not_prove_to_be_an_answer_makes_no_port_open_or_closed() {
     assert_eq!(record.count(PortState::Open), 0);
     assert_eq!(record.count(PortState::Closed), 0);
 }
+
+#[test]
+fn a_host_whose_time_is_over_keeps_what_was_found_of_it() {
+    let mut request = request(one(HOST), "1-1000");
+    request.pace.host_timeout = Some(Duration::from_secs(5));
+    let outcome = scan(&scenario("udp-one-a-second"), &request);
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!((5.0..7.0).contains(&outcome.seconds), "{}", outcome.seconds);
+    assert_eq!(outcome.ended, Ended::Incomplete);
+    let told: Vec<_> = outcome.record.problems.iter().collect();
+    assert!(
+        told[0].message.contains("it took longer than 5s"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_host_that_is_skipped_holds_the_others_up_no_longer() {
+    let mut slow = host(&[53], Some((1, 6)));
+    let mut quick = slow.clone();
+    slow.addresses = vec!["198.18.0.11".parse().unwrap()];
+    quick.icmp_limit = None;
+    let addresses = "198.18.0.10-198.18.0.11".parse::<portolan_model::Target>();
+    let request = request(addresses.unwrap().addresses().unwrap(), "1-200");
+    let control = Control::new();
+    let mut is_skipped = false;
+    let network = network(20.0, vec![slow, quick]);
+    let outcome = scan_watched(&network, &request, &control, &mut |_, now| {
+        if now > Duration::from_secs(4) && !std::mem::replace(&mut is_skipped, true) {
+            control.skip_host();
+        }
+    });
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!(outcome.seconds < 6.0, "{}", outcome.seconds);
+    let told: Vec<_> = outcome.record.problems.iter().collect();
+    assert!(
+        told[0]
+            .message
+            .starts_with("198.18.0.11 is not asked any further: it was skipped"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_pause_is_not_counted_against_the_time() {
+    let mut request = request(one(HOST), "1-1000");
+    request.pace.udp_budget = Some(Duration::from_secs(10));
+    let control = Control::new();
+    let (mut at_pause, mut at_end) = (0, 0);
+    let pause = Duration::from_secs(5)..Duration::from_secs(65);
+    let network = scenario("udp-one-a-second");
+    let outcome = scan_watched(&network, &request, &control, &mut |event, now| {
+        if pause.contains(&now) {
+            control.pause();
+        } else {
+            control.resume();
+        }
+        if let ScanEvent::Progress(progress) = event {
+            if now < pause.start + Duration::from_secs(1) {
+                at_pause = progress.sent;
+            } else if now < pause.end {
+                at_end = progress.sent;
+            }
+        }
+    });
+    assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert_eq!(at_pause, at_end, "nothing is asked meanwhile");
+    assert!(
+        (70.0..75.0).contains(&outcome.seconds),
+        "{}",
+        outcome.seconds
+    );
+}
+
+#[test]
+fn what_a_host_is_slow_to_tell_is_at_no_time_taken_for_loss() {
+    for name in ["udp-limited", "udp-one-a-second", "udp-linux"] {
+        let (mut most, mut passes) = (0.0_f64, 0);
+        let request = request(one(HOST), "1-400");
+        let mut watch = |event: &ScanEvent, _| match event {
+            ScanEvent::Progress(progress) => most = most.max(progress.loss),
+            ScanEvent::Path(path) => passes = path.passes,
+            _ => {}
+        };
+        let outcome = scan_watched(&scenario(name), &request, &Control::new(), &mut watch);
+        let finished = outcome.record.finished.unwrap();
+        assert!(most < 0.01 && passes < 8, "{name}: {most}, {passes} passes");
+        assert!(finished.loss.is_none_or(|loss| loss <= 0.0), "{finished:?}");
+        assert!(finished.expected_missed < 0.01, "{finished:?}");
+    }
+}
