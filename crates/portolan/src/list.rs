@@ -20,6 +20,7 @@ use crate::failure::{Failure, Result};
 use crate::names::Forward;
 use crate::places::{self, Gathered};
 use crate::terminal::grouped;
+use crate::zones::WALKED;
 use crate::{request, runner};
 use wide::Wide;
 
@@ -79,8 +80,12 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
     let excluded = excluded.over(&zones);
     let searches = places::without(searches, &excluded);
     let all = all.without(&excluded);
-    // What cannot be known is found out by the scan.
-    let no_hosts = portolan_link::no_hosts(&all).unwrap_or_default();
+    // What cannot be known is found out by the scan; among so many, a few are no news.
+    let no_hosts = if all.len() > WALKED {
+        AddressSet::default()
+    } else {
+        portolan_link::no_hosts(&all).unwrap_or_default()
+    };
     let addresses = all.without(&no_hosts);
     zones.retain(&addresses);
     let mut left_out: Vec<String> = problems
