@@ -159,6 +159,78 @@ fn the_limit_of_a_real_kernel_is_met_and_every_port_is_settled() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn services_that_were_moved_to_odd_ports_are_found_and_named() {
+    let lab = Lab::new();
+    let serve = |port: u16, answer: fn(&[u8]) -> Option<Vec<u8>>| {
+        let socket = lab
+            .there
+            .enter(|| UdpSocket::bind(("::", port)).unwrap())
+            .unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        let ends = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&ends);
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while !over.load(Ordering::Relaxed) {
+                if let Ok((len, from)) = socket.recv_from(&mut buffer)
+                    && let Some(answer) = answer(&buffer[..len])
+                {
+                    let _ = socket.send_to(&answer, from);
+                }
+            }
+        });
+        Services {
+            ends,
+            threads: vec![thread],
+        }
+    };
+    // A name server that refuses (RFC 1035, 4.1.1), to questions alone.
+    let _names = serve(20_053, |asked| {
+        let is_question = asked.len() > 16 && asked[2] & 0x80 == 0 && asked[4..6] == [0, 1];
+        is_question.then(|| {
+            let mut answer = asked.to_vec();
+            answer[2] |= 0x80;
+            answer[3] = (answer[3] & 0xf0) | 5;
+            answer
+        })
+    });
+    // A time server (RFC 5905, 7.3): version and mode of a client, of the length of its packets.
+    let _time = serve(20_057, |asked| {
+        (asked.len() == 48 && asked[0] & 7 == 3).then(|| {
+            let mut answer = vec![0; 48];
+            answer[0] = (asked[0] & 0x38) | 4;
+            answer[1] = 2;
+            answer[24..32].copy_from_slice(&asked[40..48]);
+            answer
+        })
+    });
+    let root = vec![PORTOLAN.to_owned()];
+    let args = [
+        THERE,
+        "--udp",
+        "-p",
+        "20050-20069",
+        "--detect",
+        "--json",
+        "--udp-budget",
+        "4s",
+    ];
+    let scan = scan(&lab.here, &root, &args);
+    assert_eq!(scan.status, 0, "{}", scan.err);
+    let record = scan.record();
+    let host = &record.hosts[&THERE.parse::<IpAddr>().unwrap()];
+    let named = |port| {
+        let port = host.ports.get(&(Protocol::Udp, port))?;
+        Some((port.state, port.service.as_ref()?.name.clone()))
+    };
+    assert_eq!(named(20_053), Some((PortState::Open, "domain".to_owned())));
+    assert_eq!(named(20_057), Some((PortState::Open, "ntp".to_owned())));
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn a_kernel_at_its_defaults_tells_of_all_that_it_may_within_the_time() {
     let lab = Lab::new();
     // The defaults of Linux, whatever this machine says: one error a second, six at once.

@@ -185,14 +185,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     return;
                 }
                 self.note_loss(pass, round, host, port_state);
-                // Sentinels are asked what a port is asked first: one that has no question of its own
-                // and answered to that of another would stay silent.
-                let is_moved = self.options.settling.is_some()
-                    && self.pass_shown > 1
-                    && !self.likely.contains(&endpoint.port);
-                if !is_moved {
-                    self.offer_sentinel(endpoint, port_state);
-                }
+                self.offer_found(endpoint, port_state);
                 let fact = PortFact {
                     endpoint,
                     state: port_state,
@@ -304,6 +297,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 at: self.clock.timestamp(answer.at),
             };
             self.report_port(state, host, fact, None);
+        }
+    }
+
+    /// Offers a port that was found, unless it is a UDP service that may be none of its number.
+    /// Sentinels are asked what a port is asked first: one that has no question of its own and
+    /// answered to that of another would stay silent.
+    fn offer_found(&mut self, endpoint: Endpoint, state: PortState) {
+        let asks_others = self.options.settling.is_some() && self.pass_shown > 1;
+        if !asks_others || self.likely.contains(&endpoint.port) {
+            self.offer_sentinel(endpoint, state);
         }
     }
 
