@@ -14,3 +14,5 @@ mod exports;
 mod killed;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod udp;

@@ -5,10 +5,12 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use portolan_model::{PortState, Protocol};
 use portolan_testnet::Namespace;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, PORTOLAN, THERE, bare};
+use crate::lab::{Lab, PORTOLAN, THERE, bare, set, spread};
+use crate::udp::Services;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -55,8 +57,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The body of an answer.
-    fn text(&self, method: &str, path: &str, body: &str) -> String {
+    /// Asks, and leaves the answer to be read.
+    fn ask(&self, method: &str, path: &str, body: &str) -> TcpStream {
         let mut stream = self
             .here
             .enter(|| TcpStream::connect(&self.address))
@@ -70,6 +72,12 @@ impl<'a> Server<'a> {
              Content-Length: {length}\r\n\r\n{body}"
         )
         .unwrap();
+        stream
+    }
+
+    /// The body of an answer.
+    fn text(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = self.ask(method, path, body);
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
@@ -144,4 +152,50 @@ fn without_rights_the_scans_page_says_so_and_the_form_says_why() {
         refused.to_string().contains("may not send packets"),
         "{refused}"
     );
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_udp_scan_whose_server_is_killed_again_and_again_is_exact_in_the_end() {
+    let lab = Lab::new();
+    let open: Vec<u16> = spread(60, 5_000, 5_299).into_iter().collect();
+    set(&lab.there, "ipv4.icmp_ratelimit", "10");
+    let _services = Services::start(&lab.there, open.iter().copied());
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&lab.here, &[], data.path());
+    let request = json!({
+        "targets": [THERE], "ports": "U:5000-5299", "technique": "udp",
+        "max_rate": 150, "udp_certain": true,
+    });
+    let begun = server.text("POST", "/api/v1/scans", &request.to_string());
+    let begun: Value = serde_json::from_str(&begun).unwrap();
+    let id = begun["id"].as_i64().unwrap_or_else(|| panic!("{begun}"));
+    for lines in [0, 40, 11, 90, 25] {
+        let events = server.ask("GET", &format!("/api/v1/scans/{id}/events"), "");
+        let read = BufReader::new(events).lines().take(lines);
+        assert!(read.map_while(Result::ok).count() <= lines);
+        drop(server);
+        server = Server::start(&lab.here, &[], data.path());
+        // Where it was over before the server was killed, there is nothing to go on with.
+        server.text("POST", &format!("/api/v1/scans/{id}/resume"), "");
+    }
+    // The stream of events ends with the scan.
+    server.text("GET", &format!("/api/v1/scans/{id}/events"), "");
+    let whole = server.text(
+        "GET",
+        &format!("/api/v1/scans/{id}/export?format=jsonl"),
+        "",
+    );
+    let record = portolan_report::read(&mut whole.as_bytes()).unwrap();
+    let host = &record.hosts[&THERE.parse().unwrap()];
+    let found: Vec<u16> = host
+        .ports
+        .iter()
+        .filter(|(_, port)| port.state == PortState::Open)
+        .map(|(&(_, port), _)| port)
+        .collect();
+    assert_eq!(found, open);
+    let closed = host.rest_of(Protocol::Udp, PortState::Closed).len();
+    assert_eq!(closed, 300 - open.len());
+    assert_eq!(record.finished.unwrap().hosts_up, 1);
 }
