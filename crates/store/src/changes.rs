@@ -1,5 +1,7 @@
 //! What has changed: between two scans of the same targets, and over all scans.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use portolan_model::{PortState, Protocol, Reason, Service, Zoned};
 use rusqlite::{Connection, Row, params};
@@ -253,6 +255,25 @@ fn interval(connection: &Connection, row: &Row<'_>, services: &mut Services) -> 
         last: (row.get(7)?, timestamp(row.get(8)?)?),
         end,
     })
+}
+
+/// When each port of a host came to be what a scan found, as the spans of time have it: when it
+/// opened, closed, or had another service; ports that never did are missing.
+pub(crate) fn latest(
+    connection: &Connection,
+    id: ScanId,
+    key: &[u8],
+) -> Result<HashMap<(Protocol, u16), i64>> {
+    let mut moments = connection.prepare_cached(
+        "SELECT protocol, port, max(CASE WHEN end_scan <= ?2 THEN end_at ELSE first_at END)
+         FROM port_state WHERE address = ?1 AND first_scan <= ?2 GROUP BY protocol, port",
+    )?;
+    let mut rows = moments.query(params![key, id])?;
+    let mut latest = HashMap::new();
+    while let Some(row) = rows.next()? {
+        latest.insert((protocol_of(row.get(0)?)?, row.get(1)?), row.get(2)?);
+    }
+    Ok(latest)
 }
 
 /// How many ports a scan found changed against the one before; `None` where there is none.

@@ -73,6 +73,18 @@ pub enum Error {
         /// The number that was asked for.
         id: ScanId,
     },
+    /// No scan ever found this host.
+    #[error("no scan found the host {host}")]
+    NoSuchHost {
+        /// The host.
+        host: portolan_model::Zoned,
+    },
+    /// More tags than one host or scan may have.
+    #[error("a host or scan has at most {most} tags")]
+    TooManyTags {
+        /// How many there may be.
+        most: usize,
+    },
     /// The scan is not in a state in which this can be done.
     #[error("scan {id} is {state}: it cannot {action}")]
     WrongState {
@@ -130,6 +142,8 @@ impl Error {
                 "start the server once, or save a scan: that brings it up to date"
             }
             Self::NoSuchScan { .. } => "`portolan history` lists the scans",
+            Self::NoSuchHost { .. } => "scan it first: what a scan found can be tagged",
+            Self::TooManyTags { .. } => "take one off first",
             Self::WrongState {
                 action: "be deleted",
                 ..

@@ -14,6 +14,7 @@ use crate::fold::picture;
 use crate::page::{Cursor, Page};
 use crate::scan::{Counts, ScanId};
 use crate::store::{Store, must_exist};
+use crate::tags::{self, Tag, TagTerm};
 use crate::time::{span, timestamp};
 
 /// A port of a host as it is now: the interval that has not ended.
@@ -40,6 +41,8 @@ pub struct ScanHost {
     pub mac: Option<Mac>,
     /// Its ports so far; `hosts` is 1.
     pub counts: Counts,
+    /// What people call it, by alphabet.
+    pub tags: Vec<Tag>,
 }
 
 /// A host over all scans.
@@ -59,6 +62,8 @@ pub struct KnownHost {
     pub mac: Option<Mac>,
     /// Its open ports, as far as is known.
     pub open: u64,
+    /// What people call it, by alphabet.
+    pub tags: Vec<Tag>,
 }
 
 /// Which hosts to list; everything that is set must hold.
@@ -70,6 +75,8 @@ pub struct HostFilter {
     pub within: Option<Target>,
     /// Only hosts with open ports.
     pub with_open: Option<WithOpen>,
+    /// What people call it: every term must fit.
+    pub tags: Vec<TagTerm>,
 }
 
 /// Asks for hosts that have open ports.
@@ -113,6 +120,7 @@ impl Store {
                     first: timestamp(row.get(4)?)?,
                     last: timestamp(row.get(5)?)?,
                     mac: row.get::<_, Option<[u8; 6]>>(7)?.map(Mac),
+                    tags: tags::of_host(connection, &key)?,
                     counts: Counts {
                         hosts: 1,
                         open,
@@ -156,8 +164,10 @@ impl Store {
         let name = name.map(|name| name.to_ascii_lowercase());
         self.read(|connection| {
             let mut hosts = connection.prepare_cached(
-                "SELECT address, name, first_seen, last_seen, last_scan, open, mac FROM host
-                 WHERE address > ?1 AND address BETWEEN ?2 AND ?3
+                "SELECT address, name, first_seen, last_seen, last_scan, open, mac,
+                     (SELECT group_concat(word, ' ') FROM host_tag
+                      WHERE host_tag.address = host.address)
+                 FROM host WHERE address > ?1 AND address BETWEEN ?2 AND ?3
                      AND (?4 IS NULL OR instr(lower(name), ?4)) AND open >= ?5
                  ORDER BY address",
             )?;
@@ -170,6 +180,7 @@ impl Store {
                     .as_ref()
                     .is_some_and(|within| !within.contains(host.address.address))
                     || zone.is_some_and(|zone| host.address.zone != Some(zone))
+                    || !filter.tags.iter().all(|term| term.fits(&host.tags))
                 {
                     continue;
                 }
@@ -189,8 +200,10 @@ impl Store {
     pub fn host(&self, address: impl Into<Zoned>) -> Result<Option<KnownHost>> {
         self.read(|connection| {
             let mut host = connection.prepare_cached(
-                "SELECT address, name, first_seen, last_seen, last_scan, open, mac FROM host
-                 WHERE address = ?1",
+                "SELECT address, name, first_seen, last_seen, last_scan, open, mac,
+                     (SELECT group_concat(word, ' ') FROM host_tag
+                      WHERE host_tag.address = host.address)
+                 FROM host WHERE address = ?1",
             )?;
             host.query_row([address_bytes(address)], |row| Ok(known_host(row)))
                 .optional()?
@@ -229,5 +242,6 @@ fn known_host(row: &Row<'_>) -> Result<KnownHost> {
         last_scan: row.get(4)?,
         open: row.get::<_, i64>(5)?.cast_unsigned(),
         mac: row.get::<_, Option<[u8; 6]>>(6)?.map(Mac),
+        tags: tags::joined(row.get(7)?),
     })
 }

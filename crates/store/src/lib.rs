@@ -24,7 +24,8 @@
 //! never wait for it. Read in this order: `store` (opening, locks), [`scan`] (what is known of
 //! a scan), `writer` and `ingest` (how events become rows), `codec` (the compact picture of a
 //! host's ports), `fold` (the end of a host: its picture, and spans of time over scans),
-//! `asked` (which ports two scans both asked), [`query`] (the language of filters), [`results`], [`hosts`], [`changes`] (questions),
+//! `asked` (which ports two scans both asked), [`query`] (the language of filters), [`results`],
+//! [`hosts`], [`changes`] (questions), [`tags`] (what people call hosts and scans),
 //! `course` (how a scan went), `messages` (what was told of it), `retention`, [`accounts`]. The tables are described in `docs/schema.md`.
 
 #![forbid(unsafe_code)]
@@ -48,6 +49,7 @@ pub mod scan;
 mod scans;
 mod schema;
 mod store;
+pub mod tags;
 mod time;
 mod writer;
 
@@ -65,4 +67,5 @@ pub use retention::{Pruned, Retention};
 pub use scan::{Counts, NewScan, ScanFilter, ScanId, ScanState, ScanSummary};
 pub use scans::{Checkpoint, Queued};
 pub use store::{Mode, Store};
+pub use tags::{Tag, TagTerm, Tagged};
 pub use writer::ScanWriter;

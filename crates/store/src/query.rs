@@ -1,9 +1,11 @@
 //! The language of filters, the same in addresses of pages, the API, exports and the shell.
 //!
 //! ```text
-//! query  = { [ "-" ] ( field ":" value { "," value } | value { "," value } ) }
+//! query  = { [ "-" ] ( field ":" value { "," value } | order value { "," value }
+//!                    | value { "," value } ) }
 //! field  = "port" | "host" | "state" | "proto" | "reason" | "service" | "product" | "version"
-//!        | "seen" | "new"
+//!        | "seen" | "new" | "changed" | "tls.expires" | "tag"
+//! order  = ( "port" | "seen" | "changed" | "tls.expires" ) ( "<" | "<=" | ">" | ">=" )
 //! value  = word | '"' { any character; \" and \\ for the two } '"'
 //! ```
 //!
@@ -11,10 +13,16 @@
 //! term round. `port:` takes numbers and ranges `8000-8999`, `host:` what a scan takes as a
 //! target and the names of hosts, `state:`, `proto:` and `reason:` their words; `service:`,
 //! `product:` and `version:`, and values without a field, are looked for within the text, in
-//! any case (of ASCII letters). `seen:` takes a day, `>` or `<` and a day or a moment, or an age
-//! `7d`; `new:true` are the open ports that were not known to be open before this scan.
+//! any case (of ASCII letters). A port that said nothing has the service of its number where it is
+//! open; where the query names states itself, also where it is not. `seen:` takes a day, `>` or `<`
+//! and a day or a moment, or an age `7d`; `changed:` the same, of the moment at which the port came
+//! to be what this scan found. `tls.expires:` takes them of the time to come: `tls.expires<30d`
+//! are certificates that expire within 30 days, or have. `new:true` are the open ports that were
+//! not known to be open before this scan; `tag:` are the hosts that have a tag, and all of a scan
+//! that has it. `port<1024` is `port:<1024`, and so with the other fields that have an order.
 
 mod eval;
+mod expires;
 mod parse;
 mod seen;
 mod sql;
@@ -25,8 +33,11 @@ use std::str::FromStr;
 use portolan_model::{PortState, Protocol, Reason, Target};
 
 pub(crate) use eval::{Candidate, service_words};
+pub use expires::Expires;
 pub use parse::{FIELDS, QueryError};
-pub use seen::{Point, Seen, Unit};
+pub use seen::{Age, Point, Seen, Unit};
+
+use crate::tags::Tag;
 
 /// Which results to show. The empty query shows all.
 ///
@@ -78,6 +89,12 @@ pub enum Filter {
     Seen(Vec<Seen>),
     /// `new:`: whether it is open and was not known to be before this scan.
     New(Vec<bool>),
+    /// `changed:`: when its port came to be as it is.
+    Changed(Vec<Seen>),
+    /// `tls.expires:`: when the certificate of its service expires.
+    Expires(Vec<Expires>),
+    /// `tag:`: what people call its host, or its scan.
+    Tag(Vec<Tag>),
     /// Within anything that is shown of the result.
     Text(Vec<String>),
 }
@@ -138,6 +155,9 @@ impl fmt::Display for Filter {
             Self::Version(_) => "version:",
             Self::Seen(_) => "seen:",
             Self::New(_) => "new:",
+            Self::Changed(_) => "changed:",
+            Self::Expires(_) => "tls.expires:",
+            Self::Tag(_) => "tag:",
             Self::Text(_) => "",
         };
         let values: Vec<String> = match self {
@@ -161,13 +181,15 @@ impl fmt::Display for Filter {
             Self::Service(texts) | Self::Product(texts) | Self::Version(texts) => {
                 texts.iter().map(|text| quoted(text)).collect()
             }
-            Self::Seen(spans) => spans.iter().map(Seen::to_string).collect(),
+            Self::Seen(spans) | Self::Changed(spans) => spans.iter().map(Seen::to_string).collect(),
+            Self::Expires(spans) => spans.iter().map(Expires::to_string).collect(),
+            Self::Tag(tags) => tags.iter().map(Tag::to_string).collect(),
             Self::New(answers) => answers.iter().map(bool::to_string).collect(),
             Self::Text(texts) => texts
                 .iter()
                 .map(|text| {
-                    // Outside quotes a colon would make the word a field.
-                    if text.contains(':') || text.starts_with('-') {
+                    // Outside quotes these would make the word a field.
+                    if text.contains([':', '<', '>']) || text.starts_with('-') {
                         in_quotes(text)
                     } else {
                         quoted(text)

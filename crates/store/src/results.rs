@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 use serde::{Deserialize, Serialize};
 
 use crate::asked::Before;
+use crate::changes;
 use crate::codec::{
     Code, address_bytes, address_in, address_of, last_address_bytes, protocol_number, protocol_of,
 };
@@ -26,6 +28,7 @@ use crate::query::{Candidate, Filter, Query};
 use crate::record::Services;
 use crate::scan::ScanId;
 use crate::store::Store;
+use crate::tags::{self, Tag};
 use crate::time::{span, timestamp};
 
 /// How many results a page has when nothing else is said.
@@ -352,8 +355,32 @@ struct Source<'a> {
     asks_names: bool,
     /// What was known before, where the query asks for that.
     before: Option<RefCell<Before<'a>>>,
+    /// Whether the query asks for tags, and those of the scan.
+    tags: Option<Vec<Tag>>,
     /// When it was asked.
     now: i64,
+}
+
+/// What is known of a host beside its ports, as far as a query asks for it.
+#[derive(Debug, Default)]
+struct Beside {
+    address: Option<Zoned>,
+    names: Vec<(String, NameKind)>,
+    tags: Vec<Tag>,
+    changes: HashMap<(Protocol, u16), i64>,
+}
+
+impl Beside {
+    /// When a port came to be as it is. What a running scan has just found new is in no span of
+    /// time yet.
+    fn changed(&self, protocol: Protocol, port: u16, is_new: bool, at: Timestamp) -> Option<i64> {
+        let known = self.changes.get(&(protocol, port)).copied();
+        if is_new {
+            known.max(Some(crate::time::micros(at)))
+        } else {
+            known
+        }
+    }
 }
 
 impl<'a> Source<'a> {
@@ -381,9 +408,12 @@ impl<'a> Source<'a> {
             after,
             indexed: indexed && query.is_notable_only(),
             asks_names,
-            before: query
-                .asks_new()
+            before: (query.asks_new() || query.asks_changes())
                 .then(|| RefCell::new(Before::new(connection, id))),
+            tags: query
+                .asks_tags()
+                .then(|| tags::of_scan(connection, id))
+                .transpose()?,
             now: crate::time::micros(Timestamp::now()),
         })
     }
@@ -457,22 +487,29 @@ impl<'a> Source<'a> {
         ))?;
         let mut rows = rows.query(params_from_iter(values))?;
         let mut services = Services::default();
-        let mut names = (None, Vec::new());
-        while let Some(row) = rows.next()? {
-            let (row, code) = self.read_row(row, &mut services)?;
-            if self.asks_names && names.0 != Some(row.address) {
-                names = (Some(row.address), self.names(row.address)?);
+        let mut beside = Beside::default();
+        while let Some(raw) = rows.next()? {
+            let (row, code) = self.read_row(raw, &mut services)?;
+            if beside.address != Some(row.address) {
+                let key = raw.get_ref(0)?.as_blob().unwrap_or_default();
+                beside = self.beside(row.address, key)?;
+                if self.asks_names {
+                    beside.names = self.names(row.address)?;
+                }
             }
+            let is_new = self.is_new(row.address, row.protocol, row.port, code)?;
             let candidate = Candidate {
                 address: row.address,
-                names: &names.1,
+                names: &beside.names,
                 protocol: row.protocol,
                 port: row.port,
                 code,
                 service: row.service.as_ref(),
                 at: crate::time::micros(row.at),
                 now: self.now,
-                is_new: self.is_new(row.address, row.protocol, row.port, code)?,
+                is_new,
+                changed: beside.changed(row.protocol, row.port, is_new, row.at),
+                tags: &beside.tags,
             };
             if self.query.matches(&candidate) && take(row)? == Next::Enough {
                 break;
@@ -497,6 +534,22 @@ impl<'a> Source<'a> {
             is_new: false,
         };
         Ok((row, code))
+    }
+
+    /// What is known of a host, as far as the query asks for it.
+    fn beside(&self, address: Zoned, key: &[u8]) -> Result<Beside> {
+        let mut beside = Beside {
+            address: Some(address),
+            ..Beside::default()
+        };
+        if let Some(of_scan) = &self.tags {
+            beside.tags = tags::of_host(self.connection, key)?;
+            beside.tags.extend_from_slice(of_scan);
+        }
+        if self.query.asks_changes() {
+            beside.changes = changes::latest(self.connection, self.id, key)?;
+        }
+        Ok(beside)
     }
 
     /// Whether a port is new, where the query asks for that.
@@ -562,12 +615,15 @@ impl<'a> Source<'a> {
         take: &mut dyn FnMut(ResultRow) -> Result<Next>,
     ) -> Result<Next> {
         let picture = fold::picture(self.connection, self.id, &host.key)?;
+        let beside = self.beside(host.address, &host.key)?;
         let mut one = |protocol, port, code: Code| -> Result<Next> {
             let known = picture.notable.get(&(protocol, port));
             let service = match known {
                 Some(known) => services.find(self.connection, known.service)?,
                 None => None,
             };
+            let is_new = self.is_new(host.address, protocol, port, code)?;
+            let at = known.map_or(Ok(host.first), |known| timestamp(known.at))?;
             let candidate = Candidate {
                 address: host.address,
                 names: &host.names,
@@ -575,9 +631,11 @@ impl<'a> Source<'a> {
                 port,
                 code,
                 service: service.as_ref(),
-                at: known.map_or(crate::time::micros(host.first), |known| known.at),
+                at: crate::time::micros(at),
                 now: self.now,
-                is_new: self.is_new(host.address, protocol, port, code)?,
+                is_new,
+                changed: beside.changed(protocol, port, is_new, at),
+                tags: &beside.tags,
             };
             if !self.query.matches(&candidate) {
                 return Ok(Next::More);
@@ -593,7 +651,7 @@ impl<'a> Source<'a> {
                     .and_then(|known| known.rtt)
                     .map(|rtt| span(rtt.cast_signed())),
                 ttl: known.and_then(|known| known.ttl),
-                at: known.map_or(Ok(host.first), |known| timestamp(known.at))?,
+                at,
                 service,
                 is_new: false,
             })

@@ -10,6 +10,8 @@ use portolan_model::{ScanSpec, Target};
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::{Deserialize, Serialize};
 
+use crate::tags::{Tag, TagTerm};
+
 /// The number of a scan: later scans have higher ones, and none is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -251,6 +253,8 @@ pub struct ScanSummary {
     pub changes: Option<u64>,
     /// Whether it left a position to go on from.
     pub can_resume: bool,
+    /// What people call it, by alphabet.
+    pub tags: Vec<Tag>,
 }
 
 /// Which scans to list; everything that is set must hold.
@@ -266,6 +270,8 @@ pub struct ScanFilter {
     pub since: Option<Timestamp>,
     /// Asked for before this moment.
     pub until: Option<Timestamp>,
+    /// What people call it: every term must fit.
+    pub tags: Vec<TagTerm>,
 }
 
 pub(crate) const fn outcome_word(outcome: Outcome) -> &'static str {

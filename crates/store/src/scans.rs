@@ -14,6 +14,7 @@ use crate::scan::{
     Counts, NewScan, ScanFilter, ScanId, ScanState, ScanSummary, outcome_of, targets_in_words,
 };
 use crate::store::{Store, must_exist};
+use crate::tags;
 use crate::time::{micros, span, timestamp};
 use crate::writer::ScanWriter;
 
@@ -21,7 +22,8 @@ const COLUMNS: &str = "id, state, spec, targets, args, version, who, detect, cre
     techniques, ports, addresses, probes, seed, zones, done, total, hosts, open, closed, filtered, unsure,
     finished, outcome, elapsed, hosts_up, hosts_down, sent, loss, missed, previous, changes,
     (SELECT count(*) FROM problem WHERE scan = id) AS problems,
-    state NOT IN ('done', 'running') AND EXISTS (SELECT 1 FROM checkpoint WHERE scan = id) AS resumable";
+    state NOT IN ('done', 'running') AND EXISTS (SELECT 1 FROM checkpoint WHERE scan = id) AS resumable,
+    (SELECT group_concat(word, ' ') FROM scan_tag WHERE scan = id) AS tags";
 
 /// What asking for a scan led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -346,6 +348,15 @@ fn condition(filter: &ScanFilter) -> (String, Vec<Value>) {
             values.push(micros(moment).into());
         }
     }
+    for term in &filter.tags {
+        let marks = vec!["?"; term.any.len()].join(", ");
+        text.push_str(if term.has { " AND" } else { " AND NOT" });
+        text.push_str(" EXISTS (SELECT 1 FROM scan_tag WHERE scan = id AND word IN (");
+        text.push_str(&marks);
+        text.push_str("))");
+        let words = term.any.iter().map(|tag| tag.as_str().to_owned().into());
+        values.extend(words);
+    }
     (text, values)
 }
 
@@ -397,6 +408,7 @@ fn read(row: &Row<'_>) -> Result<ScanSummary> {
             .get::<_, Option<i64>>("changes")?
             .map(i64::cast_unsigned),
         can_resume: row.get("resumable")?,
+        tags: tags::joined(row.get("tags")?),
     })
 }
 

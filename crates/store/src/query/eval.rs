@@ -1,10 +1,11 @@
 //! Whether a result fits a query.
 
 use portolan_model::event::NameKind;
-use portolan_model::{Protocol, Service, Target, Zone, Zoned, services};
+use portolan_model::{PortState, Protocol, Service, Target, Zone, Zoned, services};
 
-use super::{Filter, Query, Sense};
+use super::{Filter, Query, Sense, expires};
 use crate::codec::Code;
+use crate::tags::Tag;
 
 /// What a query can ask about.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,10 @@ pub(crate) struct Candidate<'a> {
     pub(crate) now: i64,
     /// Whether it is open and was not known to be; looked up where the query asks for it.
     pub(crate) is_new: bool,
+    /// When its port came to be as it is; looked up where the query asks for it.
+    pub(crate) changed: Option<i64>,
+    /// What people call its host and its scan; looked up where the query asks for it.
+    pub(crate) tags: &'a [Tag],
 }
 
 /// Everything a service said, in lower case, for free text.
@@ -41,9 +46,20 @@ pub(crate) fn service_words(service: &Service) -> String {
 impl Query {
     /// Whether a result fits.
     pub(crate) fn matches(&self, found: &Candidate<'_>) -> bool {
+        self.terms.iter().all(|term| {
+            let fits = match &term.filter {
+                Filter::Service(texts) => within(texts, found.service_of(self.names_states())),
+                filter => filter.matches(found),
+            };
+            fits == (term.sense == Sense::Is)
+        })
+    }
+
+    /// Whether it says itself which states it asks for.
+    fn names_states(&self) -> bool {
         self.terms
             .iter()
-            .all(|term| term.filter.matches(found) == (term.sense == Sense::Is))
+            .any(|term| term.sense == Sense::Is && matches!(term.filter, Filter::State(_)))
     }
 }
 
@@ -71,11 +87,20 @@ impl Filter {
             Self::State(states) => states.contains(&found.code.state()),
             Self::Protocol(protocols) => protocols.contains(&found.protocol),
             Self::Reason(reasons) => reasons.contains(&found.code.reason()),
-            Self::Service(texts) => within(texts, found.service_name()),
+            Self::Service(texts) => within(texts, found.service_of(false)),
             Self::Product(texts) => within(texts, product(found.service)),
             Self::Version(texts) => within(texts, version(found.service)),
             Self::Seen(spans) => spans.iter().any(|span| span.contains(found.at, found.now)),
             Self::New(answers) => answers.contains(&found.is_new),
+            Self::Changed(spans) => found
+                .changed
+                .is_some_and(|at| spans.iter().any(|span| span.contains(at, found.now))),
+            Self::Expires(spans) => found
+                .service
+                .and_then(|service| service.facts.get(expires::FACT))
+                .and_then(|fact| expires::moment(fact))
+                .is_some_and(|at| spans.iter().any(|span| span.contains(at, found.now))),
+            Self::Tag(tags) => tags.iter().any(|tag| found.tags.contains(tag)),
             Self::Text(texts) => {
                 let words = found.words();
                 texts
@@ -87,8 +112,19 @@ impl Filter {
 }
 
 impl Candidate<'_> {
-    /// What the service is called: by what it said, else by its port; only where a port may
-    /// have one.
+    /// The service that is asked for by name. What a port's number stands for is no service
+    /// where nothing listens: `service:ssh` asks who speaks SSH, not who refuses on port 22. A
+    /// query that names the state `closed` itself does ask that.
+    fn service_of(&self, by_number: bool) -> &str {
+        let may_listen = matches!(self.code.state(), PortState::Open | PortState::OpenFiltered);
+        if self.service.is_some() || may_listen || by_number {
+            self.service_name()
+        } else {
+            ""
+        }
+    }
+
+    /// What the service is called: by what it said, else by its port.
     fn service_name(&self) -> &str {
         match self.service {
             Some(service) => &service.name,

@@ -2,7 +2,8 @@
 
 use portolan_model::{PortState, Protocol, Reason, Target, hint};
 
-use super::{Filter, Query, Seen, Sense, Term};
+use super::{Expires, Filter, Query, Seen, Sense, Term};
+use crate::tags::Tag;
 
 /// The fields there are, with what each takes, for help and completion.
 pub const FIELDS: &[(&str, &str)] = &[
@@ -28,7 +29,19 @@ pub const FIELDS: &[(&str, &str)] = &[
         "new",
         "true for open ports that were not known to be open before",
     ),
+    (
+        "changed",
+        "when the port opened, closed or changed: 7d, >2026-11-01",
+    ),
+    (
+        "tls.expires",
+        "when the certificate expires: <30d, >30d, <2026-12-31",
+    ),
+    ("tag", "a tag of the host or the scan: prod"),
 ];
+
+/// The fields whose values have an order: `port<1024` is read as `port:<1024`.
+const ORDERED: [&str; 4] = ["port", "seen", "changed", "tls.expires"];
 
 /// Longest query that is read, in bytes.
 const LONGEST: usize = 4096;
@@ -139,6 +152,9 @@ impl<'a> Reader<'a> {
             Some("product") => Filter::Product(texts(values)),
             Some("version") => Filter::Version(texts(values)),
             Some("seen") => Filter::Seen(each(&values, seen)?),
+            Some("changed") => Filter::Changed(each(&values, seen)?),
+            Some("tls.expires") => Filter::Expires(each(&values, expires)?),
+            Some("tag") => Filter::Tag(each(&values, tag)?),
             Some("new") => Filter::New(each(&values, |word| one_of(word, &[true, false]))?),
             Some(other) => {
                 let known = FIELDS.iter().map(|(name, _)| *name);
@@ -165,6 +181,14 @@ impl<'a> Reader<'a> {
     /// The word before a colon, which is read over; `None` where no field is named.
     fn field(&mut self) -> Result<Option<&'a str>, QueryError> {
         let rest = self.rest();
+        let ordered = ORDERED.iter().find(|name| {
+            rest.strip_prefix(**name)
+                .is_some_and(|after| after.starts_with(['<', '>']))
+        });
+        if let Some(name) = ordered {
+            self.offset += name.len();
+            return Ok(Some(name));
+        }
         let end = rest
             .find(|character: char| character.is_whitespace() || ":\",".contains(character))
             .unwrap_or(rest.len());
@@ -271,6 +295,15 @@ fn port(word: &Word) -> Result<(u16, u16), QueryError> {
             .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|text| text.parse::<u16>().ok())
     };
+    if let Some(range) = bound(&word.text, number) {
+        return range.map_or_else(
+            || {
+                let hint = "write one port after `<`, `<=`, `>` or `>=`: `port<1024`";
+                bad(format!("no port is `{}`", word.text), hint)
+            },
+            Ok,
+        );
+    }
     let (first, last) = word
         .text
         .split_once('-')
@@ -289,6 +322,46 @@ fn port(word: &Word) -> Result<(u16, u16), QueryError> {
             "to look for a service by name, write `service:http`",
         ),
     }
+}
+
+/// The ports on one side of another: `<1024`, `>=1024`; `None` within where there are none, or the
+/// bound is no port, and `None` for what begins with no such sign.
+#[expect(
+    clippy::option_option,
+    reason = "no bound, and a bound that fits nothing"
+)]
+fn bound(text: &str, number: impl Fn(&str) -> Option<u16>) -> Option<Option<(u16, u16)>> {
+    let below = |port: u16| Some((0, port));
+    let above = |port: u16| Some((port, u16::MAX));
+    let range = if let Some(port) = text.strip_prefix("<=") {
+        number(port).and_then(below)
+    } else if let Some(port) = text.strip_prefix(">=") {
+        number(port).and_then(above)
+    } else if let Some(port) = text.strip_prefix('<') {
+        number(port).and_then(|port| below(port.checked_sub(1)?))
+    } else if let Some(port) = text.strip_prefix('>') {
+        number(port).and_then(|port| above(port.checked_add(1)?))
+    } else {
+        return None;
+    };
+    Some(range)
+}
+
+fn expires(word: &Word) -> Result<Expires, QueryError> {
+    word.text.parse().map_err(|_| {
+        let hint = "write `tls.expires<30d`, or `<` or `>` and a day as 2026-12-31";
+        Reader::error(
+            word.offset,
+            format!("`{}` is no day, no moment and no span of time", word.text),
+            Some(hint.to_owned()),
+        )
+    })
+}
+
+fn tag(word: &Word) -> Result<Tag, QueryError> {
+    word.text
+        .parse()
+        .map_err(|error: crate::tags::NotATag| Reader::error(word.offset, error.to_string(), None))
 }
 
 fn host(word: &Word) -> Result<Target, QueryError> {

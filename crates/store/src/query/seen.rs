@@ -1,4 +1,4 @@
-//! When a result was found: `seen:>2026-11-01`, `seen:7d`.
+//! When a result was found, or its port changed: `seen>2026-11-01`, `changed:7d`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// A span of time in which a result was found. Days are those of UTC.
+/// A span of time in which something was found. Days are those of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Seen {
     /// `>2026-11-01`: then or later.
@@ -16,13 +16,19 @@ pub enum Seen {
     Before(Point),
     /// `2026-11-01`: on that day.
     On(Date),
-    /// `7d`: at most so many seconds ago.
-    Within {
-        /// How many.
-        count: u32,
-        /// Of what.
-        unit: Unit,
-    },
+    /// `7d` or `<7d`: at most so long ago.
+    Within(Age),
+    /// `>7d`: longer ago.
+    Older(Age),
+}
+
+/// A length of time: `7d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Age {
+    /// How many.
+    pub count: u32,
+    /// Of what.
+    pub unit: Unit,
 }
 
 /// A day or a moment.
@@ -87,14 +93,49 @@ impl Seen {
                 let next = day.tomorrow().map_or(i64::MAX, start_of);
                 (start_of(day)..next).contains(&at)
             }
-            Self::Within { count, unit } => {
-                let seconds = Unit::ALL
-                    .iter()
-                    .find(|(_, known, _)| *known == unit)
-                    .map_or(0, |(_, _, seconds)| *seconds);
-                at >= now.saturating_sub(seconds * 1_000_000 * i64::from(count))
-            }
+            Self::Within(age) => at >= now.saturating_sub(age.micros()),
+            Self::Older(age) => at < now.saturating_sub(age.micros()),
         }
+    }
+}
+
+impl Age {
+    /// How long it is, in microseconds.
+    pub(super) fn micros(self) -> i64 {
+        let seconds = Unit::ALL
+            .iter()
+            .find(|(_, known, _)| *known == self.unit)
+            .map_or(0, |(_, _, seconds)| *seconds);
+        seconds * 1_000_000 * i64::from(self.count)
+    }
+
+    /// Reads it; `None` for what is none, an error for one that is too long.
+    fn read(text: &str) -> Result<Option<Self>, NotATime> {
+        let unit = Unit::ALL
+            .iter()
+            .find(|(letter, ..)| text.ends_with(*letter));
+        let Some((count, unit)) =
+            unit.and_then(|(letter, unit, _)| Some((text.strip_suffix(*letter)?, *unit)))
+        else {
+            return Ok(None);
+        };
+        if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(None);
+        }
+        let count = count.parse().map_err(|_| NotATime)?;
+        Ok(Some(Self { count, unit }))
+    }
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = Unit::ALL.iter().find(|(_, known, _)| *known == self.unit);
+        write!(
+            f,
+            "{}{}",
+            self.count,
+            letter.map_or('d', |(letter, ..)| *letter)
+        )
     }
 }
 
@@ -112,21 +153,19 @@ impl FromStr for Seen {
                 .ok_or(NotATime)
         };
         if let Some(since) = text.strip_prefix('>') {
+            if let Some(age) = Age::read(since)? {
+                return Ok(Self::Older(age));
+            }
             return point(since.strip_prefix('=').unwrap_or(since)).map(Self::Since);
         }
         if let Some(before) = text.strip_prefix('<') {
+            if let Some(age) = Age::read(before)? {
+                return Ok(Self::Within(age));
+            }
             return point(before).map(Self::Before);
         }
-        let unit = Unit::ALL
-            .iter()
-            .find(|(letter, ..)| text.ends_with(*letter));
-        if let Some((letter, unit, _)) = unit
-            && let Some(count) = text.strip_suffix(*letter)
-            && !count.is_empty()
-            && count.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            let count = count.parse().map_err(|_| NotATime)?;
-            return Ok(Self::Within { count, unit: *unit });
+        if let Some(age) = Age::read(text)? {
+            return Ok(Self::Within(age));
         }
         match point(text)? {
             Point::Day(day) => Ok(Self::On(day)),
@@ -150,10 +189,8 @@ impl fmt::Display for Seen {
             Self::Since(point) => write!(f, ">{point}"),
             Self::Before(point) => write!(f, "<{point}"),
             Self::On(day) => write!(f, "{day}"),
-            Self::Within { count, unit } => {
-                let letter = Unit::ALL.iter().find(|(_, known, _)| known == unit);
-                write!(f, "{count}{}", letter.map_or('d', |(letter, ..)| *letter))
-            }
+            Self::Within(age) => write!(f, "{age}"),
+            Self::Older(age) => write!(f, ">{age}"),
         }
     }
 }
@@ -177,10 +214,12 @@ mod tests {
             "0h",
             "2w",
             ">2026-11-01T10:00:00Z",
+            ">7d",
         ] {
             assert_eq!(text.parse::<Seen>().unwrap().to_string(), text);
         }
         assert_eq!(">=2026-11-01".parse::<Seen>(), ">2026-11-01".parse());
+        assert_eq!("<7d".parse::<Seen>(), "7d".parse(), "younger than that");
         for text in ["", ">", "7", "d", "7y", "2026-13-01", "-7d", "99999999999d"] {
             assert_eq!(text.parse::<Seen>(), Err(NotATime), "{text}");
         }
@@ -197,6 +236,8 @@ mod tests {
         assert!(!fits("<2026-11-01", "2026-11-01T00:00:00Z"));
         assert!(fits("7d", "2026-11-01T12:00:00Z"));
         assert!(!fits("7d", "2026-11-01T11:59:59Z"));
+        assert!(fits(">7d", "2026-11-01T11:59:59Z"));
+        assert!(!fits(">7d", "2026-11-01T12:00:00Z"));
         assert!(fits(">2026-11-01T10:00:00+02:00", "2026-11-01T08:00:00Z"));
     }
 }

@@ -34,6 +34,7 @@ impl Query {
                     texts.iter().all(|text| !text.is_empty())
                 }
                 (Filter::New(answers), Sense::Is) => answers.iter().all(|&answer| answer),
+                (Filter::Expires(_), Sense::Is) => true,
                 _ => false,
             })
     }
@@ -43,6 +44,20 @@ impl Query {
         self.terms
             .iter()
             .any(|term| matches!(term.filter, Filter::New(_)))
+    }
+
+    /// Whether it asks when ports came to be as they are.
+    pub(crate) fn asks_changes(&self) -> bool {
+        self.terms
+            .iter()
+            .any(|term| matches!(term.filter, Filter::Changed(_)))
+    }
+
+    /// Whether it asks what people call hosts and scans.
+    pub(crate) fn asks_tags(&self) -> bool {
+        self.terms
+            .iter()
+            .any(|term| matches!(term.filter, Filter::Tag(_)))
     }
 
     /// The only addresses that can fit, where the query names some.
@@ -64,6 +79,13 @@ impl Query {
             values: Vec::new(),
         };
         for term in &self.terms {
+            if term.sense == Sense::Is && matches!(term.filter, Filter::Expires(_)) {
+                // Few services have a certificate; the second look reads when it expires.
+                condition.text.push_str(" AND instr(service.json, ?)");
+                condition
+                    .values
+                    .push(super::expires::FACT.to_owned().into());
+            }
             if let Some((text, values)) = filter(&term.filter) {
                 condition.text.push_str(match term.sense {
                     Sense::Is => " AND (",
@@ -142,8 +164,25 @@ fn filter(filter: &Filter) -> Option<(String, Vec<Value>)> {
         Filter::Service(texts) => service(texts),
         Filter::Product(texts) => Some(within("coalesce(service.product, '')", texts)),
         Filter::Version(texts) => Some(within("coalesce(service.version, '')", texts)),
+        Filter::Tag(tags) => {
+            let marks = vec!["?"; tags.len()].join(", ");
+            let words = || tags.iter().map(|tag| tag.as_str().to_owned().into());
+            Some((
+                format!(
+                    "EXISTS (SELECT 1 FROM host_tag
+                         WHERE host_tag.address = open_port.address AND word IN ({marks}))
+                     OR EXISTS (SELECT 1 FROM scan_tag
+                         WHERE scan_tag.scan = open_port.scan AND word IN ({marks}))"
+                ),
+                words().chain(words()).collect(),
+            ))
+        }
         // It may be found in what is not in these tables, or needs a clock.
-        Filter::Text(_) | Filter::Seen(_) | Filter::New(_) => None,
+        Filter::Text(_)
+        | Filter::Seen(_)
+        | Filter::New(_)
+        | Filter::Changed(_)
+        | Filter::Expires(_) => None,
     }
 }
 

@@ -52,12 +52,34 @@ fn an_error_points_at_the_character() {
         (offset, message.as_str()),
         (8, "`soon` is no day, no moment and no age")
     );
+    assert_eq!(error("changed:7y").0, 8);
+    assert_eq!(error("tls.expires<soon").0, 11);
+    let (offset, message, hint) = error("state:open port<0");
+    assert_eq!((offset, message.as_str()), (15, "no port is `<0`"));
+    assert!(hint.contains("`port<1024`"), "{hint}");
+    let (offset, message, _) = error("tag:prod,a/b");
+    assert_eq!(offset, 9);
+    assert!(message.starts_with("`a/b` is no tag"), "{message}");
     assert_eq!(error("new:yes").0, 4);
     assert_eq!(error("ssh \"half").0, 4);
     assert_eq!(error("port:").1, "a value is missing");
     assert_eq!(error("host:10.0.0.1/24").0, 5);
     assert_eq!(error("-").0, 1);
     assert_eq!(error("a,").0, 2);
+}
+
+#[test]
+fn fields_with_an_order_are_compared() {
+    let same = |short: &str, long: &str| {
+        assert_eq!(short.parse::<Query>(), long.parse(), "{short}");
+    };
+    same("port<1024", "port:0-1023");
+    same("-port>=1024", "-port:1024-65535");
+    same("port<=22,>8000", "port:0-22,8001-65535");
+    same("tls.expires<30d", "tls.expires:<30d");
+    same("changed<7d", "changed:7d");
+    same("seen>2026-11-01", "seen:>2026-11-01");
+    same("service<x", "\"service<x\"");
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -96,7 +118,20 @@ fn filter() -> impl Strategy<Value = Filter> {
             .prop_map(|text| text.parse().unwrap()),
             1..3
         )
-        .prop_map(Filter::Seen),
+        .prop_flat_map(|spans: Vec<Seen>| prop_oneof![
+            Just(Filter::Seen(spans.clone())),
+            Just(Filter::Changed(spans))
+        ]),
+        prop::sample::subsequence(
+            vec!["<30d", ">30d", "30d", "<2026-12-31", "2026-12-31"],
+            1..3
+        )
+        .prop_map(|texts| {
+            Filter::Expires(texts.iter().map(|text| text.parse().unwrap()).collect())
+        }),
+        prop::sample::subsequence(vec!["prod", "a.b", "ö-1"], 1..3).prop_map(|words| {
+            Filter::Tag(words.iter().map(|word| word.parse().unwrap()).collect())
+        }),
     ]
 }
 
@@ -112,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_reading_panic(text in "(\\PC|[-\":,\\\\ ]|port:|host:|state:|1-){0,24}") {
+    fn no_text_makes_reading_panic(text in "(\\PC|[-\":,<>=\\\\ ]|port:|port<|host:|state:|tag:|1-){0,24}") {
         Query::fuzz(&text);
     }
 }

@@ -80,6 +80,7 @@ fn schema_in_words() -> String {
         include_str!("../migrations/0003-mac.sql"),
         include_str!("../migrations/0004-zones.sql"),
         include_str!("../migrations/0005-parts.sql"),
+        include_str!("../migrations/0006-tags.sql"),
     );
     for (table, sql) in tables {
         let (before, _) = source
