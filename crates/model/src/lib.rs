@@ -21,6 +21,7 @@
 
 pub mod address;
 pub mod event;
+pub mod front;
 pub mod fuzz;
 pub mod hint;
 pub mod mac;

@@ -232,6 +232,23 @@ impl FromStr for Target {
     }
 }
 
+/// The words of a text: blanks and commas stand between targets, `10.0.0.1, 10.0.0.7`. A comma
+/// between the parts of an octet belongs to it, `10.0.0.1,5`.
+///
+/// What is no target stays whole where the text without its comma would be none either.
+pub fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for piece in text.split_whitespace() {
+        if piece.parse::<Target>().is_ok() {
+            words.push(piece.to_owned());
+            continue;
+        }
+        let parts = piece.split(',').filter(|part| !part.is_empty());
+        words.extend(parts.map(str::to_owned));
+    }
+    words
+}
+
 /// Reads one word.
 fn read(text: &str) -> Result<Target, TargetError> {
     if text.is_empty() {
@@ -240,14 +257,12 @@ fn read(text: &str) -> Result<Target, TargetError> {
     if let Some((_, rest)) = text.split_once("://") {
         let place = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         let place = place.rsplit('@').next().unwrap_or(place);
+        let (host, port) = host_and_port(place).unwrap_or((place, ""));
         return Err(TargetError::NotATarget {
             text: text.to_owned(),
-            what: "a web address",
-            meant: match host_and_port(place) {
-                Some((host, "")) => format!("scan its host: `{host}`"),
-                Some((host, port)) => format!("scan its host: `{host} -p {port}`"),
-                None => format!("scan its host: `{place}`"),
-            },
+            what: error::WEB_ADDRESS,
+            host: host.to_owned(),
+            port: port.to_owned(),
         });
     }
     if let Some(target) = zoned(text) {
@@ -269,11 +284,8 @@ fn read(text: &str) -> Result<Target, TargetError> {
         return Err(TargetError::NotATarget {
             text: text.to_owned(),
             what: "an address with a port",
-            meant: if port.is_empty() {
-                format!("write `{host}`")
-            } else {
-                format!("write `{host} -p {port}`")
-            },
+            host: host.to_owned(),
+            port: port.to_owned(),
         });
     }
     if let Some((first, last)) = text.split_once('-')

@@ -1,5 +1,6 @@
 //! Why a word is no target, and what to write in its place.
 
+use crate::front::Front;
 use std::net::IpAddr;
 
 use super::is_port;
@@ -140,8 +141,10 @@ pub enum TargetError {
         text: String,
         /// What it looks like.
         what: &'static str,
-        /// What may have been meant.
-        meant: String,
+        /// The host in it.
+        host: String,
+        /// The port in it; empty where there is none.
+        port: String,
     },
     /// A name with a prefix.
     #[error("`{text}` puts a prefix on a host name: only addresses have networks")]
@@ -159,9 +162,17 @@ pub enum TargetError {
     },
 }
 
+/// What a URL is called.
+pub(super) const WEB_ADDRESS: &str = "a web address";
+
 impl TargetError {
-    /// What the user can do about it.
+    /// What the user of the shell can do about it.
     pub fn hint(&self) -> Option<String> {
+        self.hint_at(Front::Shell)
+    }
+
+    /// What can be done about it, in the words of who shows it.
+    pub fn hint_at(&self, front: Front) -> Option<String> {
         match self {
             Self::Empty => Some(
                 "write a host name, an address, a network `192.0.2.0/24` or a range `192.0.2.1-50`"
@@ -176,7 +187,9 @@ impl TargetError {
                 "write `{network}/{prefix}` for the network, or `{address}` for the one address"
             )),
             Self::Reversed { first, last, .. } => Some(format!("did you mean `{last}-{first}`?")),
-            Self::NotATarget { meant, .. } => Some(meant.clone()),
+            Self::NotATarget {
+                what, host, port, ..
+            } => Some(alone(what, host, port, front)),
             Self::NoPrefix { text } => {
                 let address = text.trim_end_matches('/');
                 Some(if address.parse::<IpAddr>().is_ok() {
@@ -198,14 +211,21 @@ impl TargetError {
             Self::NotIpv6 { text } if text.contains('-') => {
                 Some("write both ends in full, as in `2001:db8::1-2001:db8::ff`".to_owned())
             }
-            Self::NotIpv4 { text, .. } if is_port(text) => {
-                Some(format!("to scan port {text}, write `-p {text}`"))
-            }
-            Self::BadZone { .. } => Some(
-                "write the name or the number of an interface, as in `fe80::1%eth0`: `ip link` \
-                 lists them"
+            Self::NotIpv4 { text, .. } if is_port(text) => Some(match front {
+                Front::Shell => format!("to scan port {text}, write `-p {text}`"),
+                Front::Api => format!("to scan port {text}, write it in `ports`"),
+                Front::Page => {
+                    format!("to scan port {text}, choose Custom Port Range and write it there")
+                }
+            }),
+            Self::BadZone { .. } => Some(match front {
+                Front::Shell => "write the name or the number of an interface, as in \
+                                 `fe80::1%eth0`: `ip link` lists them"
                     .to_owned(),
-            ),
+                Front::Api | Front::Page => "write the name or the number of an interface of the \
+                                             server, as in `fe80::1%eth0`"
+                    .to_owned(),
+            }),
             Self::NotLinkLocal { without, .. } => Some(format!(
                 "write `{without}`: the routing table knows its interface"
             )),
@@ -217,6 +237,25 @@ impl TargetError {
                 Some("scan it in parts, or write whole networks instead".to_owned())
             }
             _ => None,
+        }
+    }
+}
+
+/// What to write in the place of a web address, or of an address with a port.
+fn alone(what: &str, host: &str, port: &str, front: Front) -> String {
+    let write = if what == WEB_ADDRESS {
+        "scan its host: "
+    } else if front == Front::Shell || port.is_empty() {
+        "write "
+    } else {
+        "write the host alone, "
+    };
+    match front {
+        _ if port.is_empty() => format!("{write}`{host}`"),
+        Front::Shell => format!("{write}`{host} -p {port}`"),
+        Front::Api => format!("{write}`{host}`, and the port {port} in `ports`"),
+        Front::Page => {
+            format!("{write}`{host}`, and the port {port} as a Custom Port Range")
         }
     }
 }

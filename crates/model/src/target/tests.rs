@@ -257,3 +257,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_can_be_done_is_said_in_the_words_of_who_shows_it() {
+    use crate::front::Front;
+    let hint = |text: &str, front| text.parse::<Target>().unwrap_err().hint_at(front).unwrap();
+    for (text, shell, api, page) in [
+        (
+            "80",
+            "to scan port 80, write `-p 80`",
+            "to scan port 80, write it in `ports`",
+            "to scan port 80, choose Custom Port Range and write it there",
+        ),
+        (
+            "http://box.example:8080/x",
+            "scan its host: `box.example -p 8080`",
+            "scan its host: `box.example`, and the port 8080 in `ports`",
+            "scan its host: `box.example`, and the port 8080 as a Custom Port Range",
+        ),
+        (
+            "192.0.2.1:http",
+            "write `192.0.2.1 -p http`",
+            "write the host alone, `192.0.2.1`, and the port http in `ports`",
+            "write the host alone, `192.0.2.1`, and the port http as a Custom Port Range",
+        ),
+    ] {
+        assert_eq!(hint(text, Front::Shell), shell);
+        assert_eq!(hint(text, Front::Api), api);
+        assert_eq!(hint(text, Front::Page), page);
+    }
+}
+
+#[test]
+fn targets_stand_between_blanks_and_commas() {
+    let text = "10.0.0.1, ::1,box.example 10.0.0-3.1,5,9\t10.0.0.9,";
+    assert_eq!(
+        words(text),
+        [
+            "10.0.0.1",
+            "::1",
+            "box.example",
+            "10.0.0-3.1,5,9",
+            "10.0.0.9"
+        ]
+    );
+    assert!(words(" , ").is_empty());
+}
