@@ -9,16 +9,16 @@ use portolan_store::{Mode, Store, User};
 use rustix::termios::{self, LocalModes, OptionalActions};
 
 use crate::failure::{Failure, Result, io_reason, visible};
-use crate::server_args::{TokenCommand, UserCommand};
+use crate::server_args::{DataArgs, TokenCommand, UserCommand};
 use crate::{data, terminal};
 
 /// The longest name.
 const LONGEST_NAME: usize = 100;
 
 /// Does something with users; what is to be printed.
-pub(crate) fn user(command: UserCommand) -> Result<String> {
+pub(crate) fn user(command: UserCommand, data: &DataArgs) -> Result<String> {
     match command {
-        UserCommand::Add { name, role, data } => {
+        UserCommand::Add { name, role } => {
             let name = name.trim();
             let is_name = !name.is_empty()
                 && name.chars().count() <= LONGEST_NAME
@@ -29,7 +29,7 @@ pub(crate) fn user(command: UserCommand) -> Result<String> {
                     visible(name)
                 )));
             }
-            let store = data::open(&data, Mode::Write)?;
+            let store = data::open(data, Mode::Write)?;
             if store.find_user(name).map_err(data::failure)?.is_some() {
                 let taken = portolan_store::Error::NameTaken {
                     name: name.to_owned(),
@@ -42,8 +42,8 @@ pub(crate) fn user(command: UserCommand) -> Result<String> {
                 .map_err(data::failure)?;
             Ok(format!("made the user {name}, who may {role}\n"))
         }
-        UserCommand::List { data } => {
-            let users = data::open(&data, Mode::Read)?
+        UserCommand::List => {
+            let users = data::open(data, Mode::Read)?
                 .users()
                 .map_err(data::failure)?;
             Ok(users.iter().fold(String::new(), |mut text, user| {
@@ -57,15 +57,15 @@ pub(crate) fn user(command: UserCommand) -> Result<String> {
                 text
             }))
         }
-        UserCommand::Password { name, data } => {
-            let store = data::open(&data, Mode::Write)?;
+        UserCommand::Password { name } => {
+            let store = data::open(data, Mode::Write)?;
             let user = known(&store, &name)?;
             let hash = new_password()?;
             store.set_password(user.id, &hash).map_err(data::failure)?;
             Ok(format!("changed the password of {}\n", visible(&user.name)))
         }
-        UserCommand::Remove { name, data } => {
-            let store = data::open(&data, Mode::Write)?;
+        UserCommand::Remove { name } => {
+            let store = data::open(data, Mode::Write)?;
             let user = known(&store, &name)?;
             store.delete_user(user.id).map_err(data::failure)?;
             Ok(format!("removed the user {}\n", visible(&user.name)))
@@ -74,23 +74,22 @@ pub(crate) fn user(command: UserCommand) -> Result<String> {
 }
 
 /// Does something with tokens; what is to be printed.
-pub(crate) fn token(command: TokenCommand) -> Result<String> {
+pub(crate) fn token(command: TokenCommand, data: &DataArgs) -> Result<String> {
     match command {
         TokenCommand::Add {
             name,
             user,
             scope,
             days,
-            data,
         } => {
-            let store = data::open(&data, Mode::Write)?;
+            let store = data::open(data, Mode::Write)?;
             let owner = user.map(|user| known(&store, &user)).transpose()?;
             let token = tokens::make(&store, owner.map(|owner| owner.id), &name, scope, days)
                 .map_err(|problem| Failure::new(problem.detail))?;
             Ok(format!("{token}\n"))
         }
-        TokenCommand::List { data } => {
-            let tokens = data::open(&data, Mode::Read)?
+        TokenCommand::List => {
+            let tokens = data::open(data, Mode::Read)?
                 .tokens()
                 .map_err(data::failure)?;
             Ok(tokens.iter().fold(String::new(), |mut text, token| {
@@ -112,8 +111,8 @@ pub(crate) fn token(command: TokenCommand) -> Result<String> {
                 text
             }))
         }
-        TokenCommand::Remove { id, data } => {
-            let store = data::open(&data, Mode::Write)?;
+        TokenCommand::Remove { id } => {
+            let store = data::open(data, Mode::Write)?;
             let revoked = store
                 .revoke_token(&id, Timestamp::now())
                 .map_err(data::failure)?;

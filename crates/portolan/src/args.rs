@@ -16,7 +16,7 @@ use portolan_model::spec::Template;
 
 use crate::server_args::{
     DataArgs, ExportArgs, HistoryArgs, KeepArgs, ResumeArgs, ScopeArgs, ServeArgs, ShowArgs,
-    TokenCommand, UserCommand,
+    TagCommand, TokenCommand, UserCommand, With,
 };
 use crate::{duration, names};
 pub(crate) use values::{TIMING, scan_id, scanner, template};
@@ -137,12 +137,12 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Go on with a scan that was cut off, cancelled or paused
     Resume(Box<ResumeArgs>),
+    /// Tag hosts and scans of the history
+    Tag(With<TagCommand>),
     /// Make, list and remove the users of the web app
-    #[command(subcommand)]
-    User(UserCommand),
+    User(With<UserCommand>),
     /// Make, list and remove keys for programs
-    #[command(subcommand)]
-    Token(TokenCommand),
+    Token(With<TokenCommand>),
     /// Write completions for a shell to standard output
     Completions {
         /// Which shell: bash, elvish, fish, powershell, zsh
@@ -731,12 +731,13 @@ fn without_first(short: &str, long: &str) -> String {
 }
 
 /// Commands that stand in one line of the short help, which is to fit one screen.
-const MORE: [&str; 9] = [
+const MORE: [&str; 10] = [
     "detect",
     "rules",
     "show",
     "export",
     "resume",
+    "tag",
     "user",
     "token",
     "completions",

@@ -19,8 +19,11 @@ use crate::{data, outputs};
 /// The list of scans, as text.
 pub(crate) fn history(args: &HistoryArgs) -> Result<String> {
     let store = data::open(&args.data, Mode::Read)?;
+    let (tags, words) = portolan_store::tags::split(&args.words.join(" "))
+        .map_err(|error| Failure::new(visible(&error.to_string())))?;
     let filter = ScanFilter {
-        text: (!args.words.is_empty()).then(|| args.words.join(" ")),
+        text: (!words.is_empty()).then_some(words),
+        tags,
         ..ScanFilter::default()
     };
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
@@ -57,6 +60,10 @@ fn row(scan: &ScanSummary) -> String {
     let mut targets: String = visible(&scan.targets).chars().take(60).collect();
     if scan.targets.chars().count() > 60 {
         targets.push('…');
+    }
+    if !scan.tags.is_empty() {
+        let tags: Vec<_> = scan.tags.iter().map(ToString::to_string).collect();
+        let _ = write!(targets, "  [{}]", tags.join(", "));
     }
     format!(
         "{:>6}  {}  {:11}  {:>7}  {changes:>7}  {targets}\n",
@@ -99,10 +106,11 @@ pub(crate) fn show(args: &ShowArgs, config: &Config) -> Result<String> {
 
 /// Writes a scan as a document.
 pub(crate) fn export(args: &ExportArgs) -> Result<()> {
-    let store = data::open(&args.data, Mode::Read)?;
-    let record = record(&store, args.id, args.query.clone())?;
+    let what = &args.what;
+    let store = data::open(&what.data, Mode::Read)?;
+    let record = record(&store, what.id, what.query.clone())?;
     let options = WriteOptions {
-        open_only: args.open,
+        open_only: what.open,
         ..WriteOptions::default()
     };
     if args.output.as_os_str() != "-" {

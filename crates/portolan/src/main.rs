@@ -29,6 +29,7 @@ mod serve;
 mod server_args;
 mod signals;
 mod sweep;
+mod tags;
 mod targets;
 mod terminal;
 mod unrouted;
@@ -100,17 +101,31 @@ fn run(words: Vec<OsString>, engine: Engine) -> Exit {
         Some(Command::Serve(args)) => {
             ended(configured(&args.common).and_then(|config| serve::serve(&args, &config, engine)))
         }
-        Some(Command::History(args)) => printed(history::history(&args)),
+        Some(Command::History(args)) => {
+            printed(configured(&args.common).and_then(|_| history::history(&args)))
+        }
         Some(Command::Show(args)) => {
             printed(configured(&args.common).and_then(|config| history::show(&args, &config)))
         }
-        Some(Command::Export(args)) => ended(history::export(&args)),
+        Some(Command::Export(args)) => {
+            ended(configured(&args.what.common).and_then(|_| history::export(&args)))
+        }
         Some(Command::Resume(args)) => match configured(&args.common) {
             Ok(config) => scan::resume(&args, &config, engine),
             Err(failure) => not_started(&failure),
         },
-        Some(Command::User(command)) => printed(accounts::user(command)),
-        Some(Command::Token(command)) => printed(accounts::token(command)),
+        Some(Command::Tag(with)) => {
+            let (command, data, common) = with.apart();
+            printed(configured(&common).and_then(|_| tags::tag(command, &data)))
+        }
+        Some(Command::User(with)) => {
+            let (command, data, common) = with.apart();
+            printed(configured(&common).and_then(|_| accounts::user(command, &data)))
+        }
+        Some(Command::Token(with)) => {
+            let (command, data, common) = with.apart();
+            printed(configured(&common).and_then(|_| accounts::token(command, &data)))
+        }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut args::command(), NAME, &mut script);
@@ -275,6 +290,9 @@ fn parse(words: Vec<OsString>) -> Result<Cli, Refused> {
 /// clap's error as one line and a hint, without the usage that it adds; `called` is the command
 /// that refuses these words.
 fn explain(error: &clap::Error, called: &clap::Command, words: &[OsString]) -> Failure {
+    if let Some(failure) = command_behind(error, called, words) {
+        return failure;
+    }
     if let Some(failure) = unknown_option(error, called) {
         return failure;
     }
@@ -308,6 +326,35 @@ fn explain(error: &clap::Error, called: &clap::Command, words: &[OsString]) -> F
         }
         None => failure.hint(see_help(called)),
     }
+}
+
+/// What is said of options that stand before the command that they are meant for.
+fn command_behind(
+    error: &clap::Error,
+    called: &clap::Command,
+    words: &[OsString],
+) -> Option<Failure> {
+    let is_conflict = matches!(
+        error.kind(),
+        // What follows the command may be an option of its own.
+        ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument
+    );
+    let typed = words.get(1..)?;
+    let begins_with_option = typed.first()?.as_encoded_bytes().starts_with(b"-");
+    if !is_conflict || called.get_name() != NAME || !begins_with_option {
+        return None;
+    }
+    let place = typed
+        .iter()
+        .position(|word| called.find_subcommand(word).is_some())?;
+    let command = typed.get(place)?.to_string_lossy();
+    let others = typed.iter().enumerate().filter(|(at, _)| *at != place);
+    let others: Vec<_> = others.map(|(_, word)| word.to_string_lossy()).collect();
+    Some(
+        Failure::new(format!("the command `{command}` must be the first word")).hint(visible(
+            &format!("write `{NAME} {command} {}`", others.join(" ")),
+        )),
+    )
 }
 
 /// A message that calls options what they were called where an alias was typed.

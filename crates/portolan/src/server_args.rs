@@ -125,6 +125,41 @@ pub(crate) struct ServeArgs {
     pub(crate) common: CommonArgs,
 }
 
+/// What holds for each command of a command: `--data` and the configuration file may stand before
+/// and after its name.
+#[derive(Debug, Args)]
+pub(crate) struct With<C: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: C,
+
+    /// Keep the history in this directory
+    #[arg(long, value_name = "DIR", help_heading = DATA, value_hint = ValueHint::DirPath,
+          global = true)]
+    data: Option<PathBuf>,
+
+    /// Read defaults from this file
+    #[arg(long, value_name = "FILE", help_heading = DATA, value_hint = ValueHint::FilePath,
+          hide_short_help = true, global = true)]
+    config: Option<PathBuf>,
+
+    /// Read no configuration file
+    #[arg(long, help_heading = DATA, hide_short_help = true, global = true,
+          conflicts_with = "config")]
+    no_config: bool,
+}
+
+impl<C: Subcommand> With<C> {
+    /// Its command, where the history is, and where defaults come from.
+    pub(crate) fn apart(self) -> (C, DataArgs, CommonArgs) {
+        let common = CommonArgs {
+            config: self.config,
+            no_config: self.no_config,
+            color: None,
+        };
+        (self.command, DataArgs { data: self.data }, common)
+    }
+}
+
 /// What can be done with users.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
@@ -136,29 +171,20 @@ pub(crate) enum UserCommand {
         /// What the user may do: read, scan or admin
         #[arg(long, value_name = "ROLE", default_value = "admin")]
         role: portolan_store::Role,
-        #[command(flatten)]
-        data: DataArgs,
     },
     /// List users
-    List {
-        #[command(flatten)]
-        data: DataArgs,
-    },
+    List,
     /// Give a user another password; every session of theirs ends
     Password {
         /// The user's name
         #[arg(value_name = "NAME")]
         name: String,
-        #[command(flatten)]
-        data: DataArgs,
     },
     /// Delete a user with their sessions and tokens
     Remove {
         /// The user's name
         #[arg(value_name = "NAME")]
         name: String,
-        #[command(flatten)]
-        data: DataArgs,
     },
 }
 
@@ -184,28 +210,48 @@ pub(crate) enum TokenCommand {
         /// For how many days it counts
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=36500))]
         days: Option<u16>,
-        #[command(flatten)]
-        data: DataArgs,
     },
     /// List tokens
-    List {
-        #[command(flatten)]
-        data: DataArgs,
-    },
+    List,
     /// Revoke a token
     Remove {
         /// Its public part, as `list` shows it
         #[arg(value_name = "ID")]
         id: String,
-        #[command(flatten)]
-        data: DataArgs,
     },
+}
+
+/// What can be done with tags.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TagCommand {
+    /// Put a tag on hosts and scans of the history
+    Add(TaggedArgs),
+    /// Take a tag off
+    Remove(TaggedArgs),
+    /// List tags, with how many hosts and scans have them
+    List,
+}
+
+/// A tag, and what it is about.
+#[derive(Debug, Args)]
+pub(crate) struct TaggedArgs {
+    /// The tag: letters, digits, `-`, `_` and `.`
+    #[arg(value_name = "TAG")]
+    pub(crate) tag: portolan_store::Tag,
+
+    /// Addresses, networks and ranges: every host of the history in them
+    #[arg(value_name = "HOST")]
+    pub(crate) hosts: Vec<portolan_model::Target>,
+
+    /// The number of a scan
+    #[arg(long, value_name = "ID", value_parser = crate::args::scan_id)]
+    pub(crate) scan: Vec<portolan_store::ScanId>,
 }
 
 /// What `history` can be told.
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
-    /// Only scans with these words in targets or command line
+    /// Only scans with these words in targets or command line; `tag:prod` for a tag
     #[arg(value_name = "WORD")]
     pub(crate) words: Vec<String>,
 
@@ -220,9 +266,12 @@ pub(crate) struct HistoryArgs {
 
     #[command(flatten)]
     pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
-/// What `show` can be told.
+/// A scan of the history, and what of it.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// The scan's number
@@ -230,7 +279,12 @@ pub(crate) struct ShowArgs {
     pub(crate) id: portolan_store::ScanId,
 
     /// Only results for which this holds: `port:22,80 state:open`
-    #[arg(long, value_name = "QUERY")]
+    ///
+    /// Only results for which this holds: `port:22,80 state:open -host:10.0.0.1 "free text"`.
+    /// Terms must all hold, commas join alternatives, `-` turns a term round. The fields are port,
+    /// host, state, proto, reason, service, product, version, seen, new, changed, tls.expires and
+    /// tag; `port<1024`, `changed:7d` and `tls.expires<30d` compare.
+    #[arg(long, value_name = "QUERY", value_parser = query)]
     pub(crate) query: Option<portolan_store::Query>,
 
     /// Open ports only
@@ -247,9 +301,8 @@ pub(crate) struct ShowArgs {
 /// What `export` can be told.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// The scan's number
-    #[arg(value_name = "ID", value_parser = crate::args::scan_id)]
-    pub(crate) id: portolan_store::ScanId,
+    #[command(flatten)]
+    pub(crate) what: ShowArgs,
 
     /// jsonl, xml, grepable, normal, csv, markdown or html
     #[arg(short, long, value_name = "FORMAT", default_value = "jsonl")]
@@ -258,17 +311,6 @@ pub(crate) struct ExportArgs {
     /// Write to this file; `-` for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
-
-    /// Only results for which this holds: `port:22,80 state:open`
-    #[arg(long, value_name = "QUERY")]
-    pub(crate) query: Option<portolan_store::Query>,
-
-    /// Open ports only
-    #[arg(long)]
-    pub(crate) open: bool,
-
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
 }
 
 /// What `resume` can be told.
@@ -289,6 +331,19 @@ pub(crate) struct ResumeArgs {
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// A filter of results; what is wrong with one is said with its place and what may be meant.
+fn query(text: &str) -> Result<portolan_store::Query, String> {
+    text.parse().map_err(|error: portolan_store::QueryError| {
+        let place = text
+            .get(..error.offset)
+            .map_or(0, |before| before.chars().count());
+        let hint = error
+            .hint
+            .map_or_else(String::new, |hint| format!(": {hint}"));
+        format!("{}, at character {}{hint}", error.message, place + 1)
+    })
 }
 
 /// `90d`, `12w`, or a time as elsewhere.
