@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use portolan_model::Target;
-use portolan_model::target::TargetError;
+use portolan_model::target::{self, TargetError};
 
 use crate::failure::{Failure, Result, io_reason, visible};
 
@@ -21,7 +21,7 @@ pub(crate) fn gather(
 ) -> Result<Vec<Target>> {
     let mut targets = Vec::new();
     for word in words {
-        targets.push(Target::from_str(word).map_err(|error| refused(&error, None))?);
+        into(word, None, &mut targets)?;
     }
     let mut stdin_is_read = false;
     for file in files {
@@ -118,10 +118,21 @@ fn from_file(bytes: &[u8], origin: &Origin, into: &mut Vec<Target>) -> Result<()
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or(line);
         for word in line.split_whitespace() {
-            let target = Target::from_str(word)
-                .map_err(|error| refused(&error, Some((origin, index + 1))))?;
-            into.push(target);
+            self::into(word, Some((origin, index + 1)), into)?;
         }
+    }
+    Ok(())
+}
+
+/// Adds the targets of a word: one, or several with commas after them.
+fn into(word: &str, place: Option<(&Origin, usize)>, into: &mut Vec<Target>) -> Result<()> {
+    let parts = target::words(word);
+    if parts.is_empty() {
+        // The error says what belongs there.
+        into.push(Target::from_str(word).map_err(|error| refused(&error, place))?);
+    }
+    for part in parts {
+        into.push(Target::from_str(&part).map_err(|error| refused(&error, place))?);
     }
     Ok(())
 }
@@ -145,6 +156,17 @@ mod tests {
         gather(&[], &["-".into()], &mut &*bytes)
             .map(|targets| targets.iter().map(ToString::to_string).collect())
             .map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn targets_may_stand_between_commas() {
+        let words = ["127.0.0.1,127.0.0.2".to_owned(), "::1,".to_owned()];
+        let targets = gather(&words, &[], &mut io::empty()).unwrap();
+        let shown: Vec<_> = targets.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["127.0.0.1", "127.0.0.2", "::1"]);
+        let read = from_stdin(b"127.0.0.1, 127.0.0.2\n10.0.0-3.1,5,9\n");
+        assert_eq!(read.unwrap(), ["127.0.0.1", "127.0.0.2", "10.0.0-3.1,5,9"]);
+        assert!(gather(&[String::new()], &[], &mut io::empty()).is_err());
     }
 
     #[test]

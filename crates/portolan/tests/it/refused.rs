@@ -24,6 +24,8 @@ macro_rules! refuses {
 refuses! {
     no_target: [] =>
         "error: no target is given\nhint: name one, as in `portolan 127.0.0.1`, or see `portolan --help`\n",
+    an_option_before_a_command: ["--no-config", "history", "--limit", "3"] =>
+        "error: the command `history` must be the first word\nhint: write `portolan history --no-config --limit 3`\n",
     a_shard_without_a_seed: ["192.0.2.0/24", "--shard", "3/8"] =>
         "error: `--shard 3/8` needs `--seed`: each machine would cut the whole in another way\nhint: give all 8 machines the same one, as in `--shard 3/8 --seed 7`\n",
     a_shard_that_there_is_not: ["192.0.2.0/24", "--seed", "7", "--shard", "9/8"] =>
@@ -116,8 +118,6 @@ refuses! {
         "error: `80` is a port, not a target\nhint: write `127.0.0.1 -p 80`\n",
     a_number_alone: ["80"] =>
         "error: `80` is no IPv4 address or range: it has 1 part where four belong\nhint: to scan port 80, write `-p 80`\n",
-    targets_with_a_comma: ["127.0.0.1,127.0.0.2"] =>
-        "error: `127.0.0.1,127.0.0.2` joins 2 targets by commas\nhint: targets are separated by spaces: `127.0.0.1 127.0.0.2`\n",
     a_web_address: ["http://localhost:8000/"] =>
         "error: `http://localhost:8000/` is a web address, not a target\nhint: scan its host: `localhost -p 8000`\n",
     a_web_address_with_a_user: ["ftp://me@[::1]/x"] =>
