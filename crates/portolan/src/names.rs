@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portolan_model::front::Front;
 use portolan_model::spec::{Family, Names};
 use portolan_model::target::HostName;
 use portolan_scan::Control;
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// How often each is asked.
     pub(crate) attempts: usize,
+    /// Who is told why a name leads nowhere.
+    pub(crate) front: Front,
 }
 
 impl Default for Settings {
@@ -50,6 +53,7 @@ impl Default for Settings {
             hosts_file: "/etc/hosts".into(),
             timeout: Duration::from_secs(2),
             attempts: 2,
+            front: Front::Shell,
         }
     }
 }
@@ -96,20 +100,29 @@ pub(crate) enum LookupError {
 }
 
 impl LookupError {
-    /// What the user can do about it.
-    pub(crate) fn hint(&self) -> String {
+    /// What the user can do about it, in the words of who shows it.
+    pub(crate) fn hint(&self, front: Front) -> String {
+        let other = other_server(front);
         match self {
             Self::NotFound { .. } => "check its spelling, or write its address".to_owned(),
-            Self::WrongFamily { family, .. } => {
-                let flag = if *family == "IPv4" { "-4" } else { "-6" };
-                format!("leave out `{flag}`")
+            Self::WrongFamily { family, .. } => match (front, *family) {
+                (Front::Shell, "IPv4") => "leave out `-4`".to_owned(),
+                (Front::Shell, _) => "leave out `-6`".to_owned(),
+                _ => "leave out `family`, or write an address".to_owned(),
+            },
+            Self::Silent { .. } | Self::Failed { .. } | Self::NoServer { .. } => {
+                format!("write its address, or {other}")
             }
-            Self::Silent { .. } | Self::Failed { .. } => {
-                "write its address, or name another server with `--dns-servers`".to_owned()
-            }
-            Self::NoServer { .. } => {
-                "write its address, or name a server with `--dns-servers`".to_owned()
-            }
+        }
+    }
+}
+
+/// How other name servers than the system's are named.
+pub(crate) const fn other_server(front: Front) -> &'static str {
+    match front {
+        Front::Shell => "name another server with `--dns-servers`",
+        Front::Api | Front::Page => {
+            "name another server as `dns-servers` in the configuration file of this server"
         }
     }
 }

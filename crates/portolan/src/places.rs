@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::Problem;
+use portolan_model::front::Front;
 use portolan_model::target::HostName as Name;
 use portolan_model::zone::Link;
 use portolan_model::{AddressSet, ScanSpec, Target, Zone, Zones};
@@ -38,6 +39,7 @@ pub(crate) struct Gathered<'a> {
 pub(crate) fn gather<'a>(
     spec: &'a ScanSpec,
     answers: &names::Forward,
+    front: Front,
 ) -> Result<Gathered<'a>, Error> {
     let mut places = Places::default();
     let mut accepted = Vec::new();
@@ -76,7 +78,7 @@ pub(crate) fn gather<'a>(
                 let problem = Problem {
                     about: name.to_string(),
                     message: error.to_string(),
-                    hint: Some(error.hint()),
+                    hint: Some(error.hint(front)),
                     left_out: true,
                 };
                 if !problems.contains(&problem) {

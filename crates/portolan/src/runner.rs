@@ -12,6 +12,7 @@ use portolan_detect::{Detector, RuleSet};
 use portolan_link::{Datagrams, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{Endpoint, HostName, NameKind, Outcome, PortFact, Problem, Reached};
+use portolan_model::front::Front;
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::{Discovery, Names};
 use portolan_model::special::{Special, without_special};
@@ -256,7 +257,7 @@ pub(crate) fn prepare(
         mut problems,
         mut zones,
         searches,
-    } = places::gather(spec, &answers)?;
+    } = places::gather(spec, &answers, settings.front)?;
     let excluded = excluded.over(&zones);
     let addresses = if spec.sweep.is_some() {
         ordinary(&accepted, &typed, &excluded, &mut problems)
@@ -530,6 +531,7 @@ pub(crate) fn run(
             .transpose()
             .map_err(|error| Error::Thread(crate::failure::io_reason(&error)))?,
         said: HashMap::new(),
+        front: beside.names.front,
         sink,
     };
     let finished = stream.follow(&events);
@@ -568,6 +570,8 @@ struct Stream<'a> {
     services: Option<Services>,
     /// What services have said whose ports are to be reported.
     said: HashMap<Endpoint, Vec<u8>>,
+    /// Who is told of what is left out.
+    front: Front,
     sink: &'a mut dyn FnMut(&ScanEvent),
 }
 
@@ -668,7 +672,12 @@ impl Stream<'_> {
             Found::GaveUp(why) => ScanEvent::Problem(Problem {
                 about: "names".to_owned(),
                 message: format!("the names of hosts are not looked up any more: {why}"),
-                hint: Some("use `-n`, or name another server with `--dns-servers`".to_owned()),
+                hint: Some(match self.front {
+                    Front::Shell => {
+                        format!("use `-n`, or {}", names::other_server(Front::Shell))
+                    }
+                    front => names::other_server(front).to_owned(),
+                }),
                 left_out: false,
             }),
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use portolan_link::Limit;
 use portolan_model::event::{Outcome, PathSeen, Reached};
+use portolan_model::front::Front;
 use portolan_model::{PortState, ScanEvent, ScanRecord, ScanSpec, Scope, Technique};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
 use portolan_scan::Control;
@@ -361,7 +362,7 @@ pub(crate) fn plain(error: &runner::Error) -> Failure {
                 "a scan needs some dozens of descriptors: allow more, as with `ulimit -n 1024`",
             )
         }
-        runner::Error::Exclude { source, .. } => failure.hint(source.hint()),
+        runner::Error::Exclude { source, .. } => failure.hint(source.hint(Front::Shell)),
         runner::Error::TwoLinks { .. } => {
             failure.hint("one scan asks an address over one interface: scan them one by one")
         }

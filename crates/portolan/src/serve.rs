@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use portolan_link::{Limit, Rights};
 use portolan_model::event::Problem;
-use portolan_model::{ScanEvent, Technique};
+use portolan_model::front::Front;
+use portolan_model::{ScanEvent, ScanSpec, Technique};
 use portolan_scan::Control;
 use portolan_server::serve::{Encryption, Options, Ready};
 use portolan_server::{
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Result, io_reason, visible};
 use crate::runner::{self, Beside, Engine};
 use crate::server_args::ServeArgs;
-use crate::{data, detect, names, scan, terminal};
+use crate::{data, detect, names, places, scan, terminal};
 
 /// Serves until a signal ends it.
 ///
@@ -67,6 +68,7 @@ pub(crate) fn serve(args: &ServeArgs, config: &Config, engine: Engine) -> Result
         engine,
         names: names::Settings {
             servers: config.dns_servers.clone(),
+            front: Front::Page,
             ..names::Settings::default()
         },
     });
@@ -131,7 +133,8 @@ impl Runner for Shell {
         let syn = match portolan_link::rights() {
             Rights::Raw => None,
             Rights::Missing(missing) => Some(format!(
-                "this process may not send packets of its own: {missing}"
+                "this process may not send packets of its own: {}",
+                missing.to_string().replace(", or use `--connect`", "")
             )),
         };
         Abilities {
@@ -142,6 +145,20 @@ impl Runner for Shell {
             ],
             detect: None,
         }
+    }
+
+    fn refuses(&self, spec: &ScanSpec) -> Vec<CannotStart> {
+        // Names are looked up when the scan starts; the rest is held against this machine's links.
+        let nothing = names::Forward::new();
+        let problems = match places::gather(spec, &nothing, self.names.front) {
+            Ok(gathered) => gathered.problems,
+            Err(_) => Vec::new(),
+        };
+        let refused = problems.into_iter().map(|problem| CannotStart {
+            message: problem.message,
+            hint: problem.hint,
+        });
+        refused.collect()
     }
 
     fn run(

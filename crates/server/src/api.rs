@@ -9,6 +9,7 @@ pub(crate) mod extract;
 mod hosts;
 mod scans;
 mod system;
+mod tags;
 pub mod views;
 
 use axum::Router;
@@ -69,6 +70,9 @@ fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(hosts::timeline))
         .routes(routes!(hosts::port))
         .routes(routes!(hosts::changes))
+        .routes(routes!(tags::list))
+        .routes(routes!(tags::put_on_host, tags::take_off_host))
+        .routes(routes!(tags::put_on_scan, tags::take_off_scan))
         .routes(routes!(
             accounts::session,
             accounts::log_in,

@@ -132,8 +132,10 @@ impl From<portolan_store::Error> for Problem {
     fn from(error: portolan_store::Error) -> Self {
         use portolan_store::Error;
         let status = match &error {
-            Error::NoSuchScan { .. } => StatusCode::NOT_FOUND,
-            Error::WrongState { .. } | Error::NameTaken { .. } => StatusCode::CONFLICT,
+            Error::NoSuchScan { .. } | Error::NoSuchHost { .. } => StatusCode::NOT_FOUND,
+            Error::WrongState { .. } | Error::NameTaken { .. } | Error::TooManyTags { .. } => {
+                StatusCode::CONFLICT
+            }
             Error::BadCursor { .. } => StatusCode::BAD_REQUEST,
             Error::Sqlite(_) | Error::WriterStopped | Error::Lost { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE

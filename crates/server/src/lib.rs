@@ -16,6 +16,7 @@ pub mod api;
 mod app;
 pub mod auth;
 mod error;
+mod fronts;
 mod live;
 mod manager;
 mod metrics;

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use portolan_model::address::AddressSetBuilder;
+use portolan_model::front::Front;
 use portolan_model::spec::{Discovery, Family, Names, Pace, Template};
+use portolan_model::target;
 use portolan_model::{AddressSet, PortList, PortSet, PortSpec, ScanSpec, Target, Technique};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -127,21 +129,7 @@ fn words<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String
         Some(Words::One(text)) => vec![text],
         Some(Words::Many(texts)) => texts,
     };
-    Ok(texts.iter().flat_map(|text| split(text)).collect())
-}
-
-/// The words of a text. A comma between digits belongs to an octet range, `10.0.0.1,5`.
-fn split(text: &str) -> Vec<String> {
-    text.split_whitespace()
-        .flat_map(|piece| {
-            if piece.parse::<Target>().is_ok() {
-                vec![piece.to_owned()]
-            } else {
-                let parts = piece.split(',').filter(|part| !part.is_empty());
-                parts.map(str::to_owned).collect()
-            }
-        })
-        .collect()
+    Ok(texts.iter().flat_map(|text| target::words(text)).collect())
 }
 
 /// A request that was read: what to scan, and the words it came from.
@@ -216,14 +204,14 @@ impl ScanRequest {
         }
     }
 
-    /// Reads every field.
+    /// Reads every field; what is wrong is said in the words of who shows it.
     ///
     /// # Errors
     /// Everything that is wrong, field by field.
-    pub fn check(&self) -> Result<Checked, Vec<FieldError>> {
+    pub fn check(&self, front: Front) -> Result<Checked, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let targets = read_targets("targets", &self.targets, &mut errors);
-        let exclude = read_targets("exclude", &self.exclude, &mut errors);
+        let targets = read_targets("targets", &self.targets, front, &mut errors);
+        let exclude = read_targets("exclude", &self.exclude, front, &mut errors);
         if self.targets.is_empty() {
             let empty = Target::from_str("").err();
             errors.push(FieldError {
@@ -257,7 +245,15 @@ impl ScanRequest {
             errors.push(FieldError {
                 field: "ports".to_owned(),
                 message: "no UDP port is among them".to_owned(),
-                hint: Some("write UDP ports as `U:53,123`, or leave `udp` out".to_owned()),
+                hint: Some(
+                    match front {
+                        Front::Page => "write UDP ports as `U:53,123`, or choose another technique",
+                        Front::Api | Front::Shell => {
+                            "write UDP ports as `U:53,123`, or leave `udp` out"
+                        }
+                    }
+                    .to_owned(),
+                ),
                 offset: None,
             });
         }
@@ -468,7 +464,12 @@ fn out_of_range(field: &str, found: impl std::fmt::Display, expected: &str) -> F
     }
 }
 
-fn read_targets(field: &str, words: &[String], errors: &mut Vec<FieldError>) -> Vec<Target> {
+fn read_targets(
+    field: &str,
+    words: &[String],
+    front: Front,
+    errors: &mut Vec<FieldError>,
+) -> Vec<Target> {
     if words.len() > MOST_TARGETS {
         errors.push(FieldError {
             field: field.to_owned(),
@@ -488,7 +489,7 @@ fn read_targets(field: &str, words: &[String], errors: &mut Vec<FieldError>) -> 
             Err(error) => errors.push(FieldError {
                 field: field.to_owned(),
                 message: error.to_string(),
-                hint: error.hint(),
+                hint: error.hint_at(front),
                 offset: None,
             }),
         }
@@ -565,7 +566,7 @@ mod tests {
     fn targets_alone_are_a_request() {
         let request = request(r#"{"targets": ["127.0.0.1"]}"#);
         assert_eq!(request, ScanRequest::new(vec!["127.0.0.1".to_owned()]));
-        let spec = request.check().unwrap().spec;
+        let spec = request.check(Front::Api).unwrap().spec;
         assert_eq!(spec.ports, PortSpec::common());
         assert_eq!(request.command(), "portolan 127.0.0.1 -n");
         assert_eq!(
@@ -587,7 +588,7 @@ mod tests {
             r#"{"targets": ["10.0.0.5/33"], "ports": "70000", "technique": "magic",
                 "timeout_ms": 0, "concurrency": 0, "max_rate": 1, "min_rate": 2}"#,
         );
-        let errors = request.check().unwrap_err();
+        let errors = request.check(Front::Api).unwrap_err();
         let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(
             fields,
@@ -613,7 +614,7 @@ mod tests {
                 "detect": true, "resolve_all": true, "family": "ipv4", "reverse_names": true,
                 "seed": 7}"#,
         );
-        let checked = request.check().unwrap();
+        let checked = request.check(Front::Api).unwrap();
         assert_eq!(
             ScanRequest::from_spec(&checked.spec, checked.detect),
             request
@@ -631,7 +632,7 @@ mod tests {
         let request =
             request(r#"{"targets": ["10.0.0.0/24"], "discovery": "only", "ports": "all"}"#);
         assert_eq!(request.command(), "portolan 10.0.0.0/24 -sn -n");
-        let spec = request.check().unwrap().spec;
+        let spec = request.check(Front::Api).unwrap().spec;
         assert_eq!(ports_asked(&spec), 0);
         assert_eq!(size(&spec), (256, Vec::new(), 256));
     }

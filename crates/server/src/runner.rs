@@ -11,6 +11,14 @@ pub trait Runner: Send + Sync + fmt::Debug {
     /// What this process can do and has the rights to.
     fn abilities(&self) -> Abilities;
 
+    /// What is said of the targets of a request that no scan can ask, whatever answers: addresses
+    /// that mean no host, and link-local ones of which the interface is not known. Names are not
+    /// looked up for it.
+    fn refuses(&self, spec: &ScanSpec) -> Vec<CannotStart> {
+        let _ = spec;
+        Vec::new()
+    }
+
     /// Runs a scan to its end on the calling thread, and hands each event to `sink` in the
     /// order of finding. Nothing outside `job.scope` is asked, also where a name leads there.
     ///

@@ -2,6 +2,7 @@
 
 mod query;
 mod scans;
+mod tags;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -42,6 +43,7 @@ struct Inner {
     manager: Manager,
     settings: Settings,
     abilities: Abilities,
+    runner: Arc<dyn Runner>,
     throttle: Throttle,
     rates: Rates,
     hashing: Semaphore,
@@ -94,7 +96,7 @@ impl AppState {
         let first_log = first_log();
         let manager = Manager::new(
             store.clone(),
-            runner,
+            Arc::clone(&runner),
             settings.scope.clone(),
             settings.scans,
             first_log,
@@ -104,6 +106,7 @@ impl AppState {
                 store,
                 manager,
                 abilities,
+                runner,
                 throttle: Throttle::default(),
                 rates: Rates::default(),
                 hashing: Semaphore::new(HASHING),
@@ -139,6 +142,11 @@ impl AppState {
     /// What the process can do.
     pub fn abilities(&self) -> &Abilities {
         &self.inner.abilities
+    }
+
+    /// What runs scans.
+    pub(crate) fn runner(&self) -> &dyn Runner {
+        &*self.inner.runner
     }
 
     pub(crate) fn throttle(&self) -> &Throttle {

@@ -15,7 +15,7 @@ mod server;
 use driver::{Browser, Scheme};
 use server::{Server, listeners, pictures, root};
 
-const NEW_SCAN: &str = "form[action='/scans'] button[type=submit]:not([name])";
+const NEW_SCAN: &str = "form[action='/'] button[type=submit]:not([name])";
 
 /// Starts a scan by the form, and waits for its page. Gives the scan's number.
 fn scan(browser: &Browser, server: &Server, target: &str, ports: &str, rate: &str) -> String {
@@ -396,13 +396,29 @@ fn a_network() -> Vec<std::net::TcpListener> {
         .collect()
 }
 
+/// What judges accessibility, where it is at hand.
+fn axe() -> Option<String> {
+    std::fs::read_to_string(root().join("target/axe/node_modules/axe-core/axe.min.js")).ok()
+}
+
+/// Puts a tag on a host and one on a scan, for the pictures.
+fn tag_some(browser: &Browser, scan: &str) {
+    for place in [
+        "hosts/127.0.0.1/tags/lab",
+        &format!("scans/{scan}/tags/weekly"),
+    ] {
+        browser.wait_for(&format!(
+            "const done = arguments[0]; fetch('/api/v1/{place}', {{ method: 'PUT' }}).then(() => done())"
+        ));
+    }
+}
+
 /// Every page in light, dark and on a phone: no rule of WCAG 2.2 AA broken, nothing wider than
 /// the screen, nothing in the console; and a picture of each.
 #[test]
 #[ignore = "needs chromium and chromedriver"]
 fn every_page_is_for_everybody_and_has_its_picture() {
-    let axe = root().join("target/axe/node_modules/axe-core/axe.min.js");
-    let axe = std::fs::read_to_string(&axe).ok();
+    let axe = axe();
     if axe.is_none() {
         println!(
             "axe-core is absent, accessibility is NOT judged: npm install --prefix target/axe axe-core@4"
@@ -431,6 +447,7 @@ fn every_page_is_for_everybody_and_has_its_picture() {
     );
     until_over(&browser);
     let hosts = server.hosts_alone();
+    tag_some(&browser, &many);
     let slow = scan(&browser, &server, "127.0.0.2", "1-65000", "500");
     let pages = [
         ("start", "/?target=127.0.0.1&ports=all".to_owned()),

@@ -160,7 +160,7 @@ fn targets(args: &DetectArgs, config: &Config) -> Result<Vec<Target>> {
             Some(name) => match answers.get(name) {
                 Some(Ok(found)) => found.first().copied(),
                 Some(Err(error)) => {
-                    return Err(Failure::new(error.to_string()).hint(error.hint()));
+                    return Err(Failure::new(error.to_string()).hint(error.hint(settings.front)));
                 }
                 None => None,
             },

@@ -84,6 +84,7 @@ impl Server {
             hosts_file: "/nonexistent/hosts".into(),
             timeout: Duration::from_millis(400),
             attempts: 1,
+            front: Front::Shell,
         }
     }
 }

@@ -13,6 +13,7 @@ fn settings() -> names::Settings {
         hosts_file: "/nonexistent/hosts".into(),
         timeout: Duration::from_millis(100),
         attempts: 1,
+        front: Front::Shell,
     }
 }
 

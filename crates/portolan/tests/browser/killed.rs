@@ -29,7 +29,7 @@ fn the_page_of_a_scan_outlives_its_server_and_the_scan_goes_on_from_there() {
         "{}/?target=127.0.0.1&ports=custom&range={first}-{last}&max_rate=1500",
         server.url
     ));
-    browser.click("form[action='/scans'] button[type=submit]:not([name])");
+    browser.click("form[action='/'] button[type=submit]:not([name])");
     browser.until("document.querySelector('live-scan.ready')");
     browser.until("document.querySelector('result-table').rows.length > 500");
 

@@ -262,6 +262,37 @@ fn what_runs_on_a_port_is_in_the_api_on_the_pages_and_in_exports() {
 }
 
 #[test]
+fn targets_that_no_scan_can_ask_are_refused_before_it_starts() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    for (target, message) in [
+        (
+            "0.0.0.0",
+            "cannot scan `0.0.0.0`: this address means no host",
+        ),
+        (
+            "224.0.0.1",
+            "cannot scan `224.0.0.1`: this is a multicast address, which means a group of hosts",
+        ),
+        (
+            "fe80::1%nosuch0",
+            "cannot scan `fe80::1%nosuch0`: this machine has no interface `nosuch0`",
+        ),
+    ] {
+        // What would happen is asked: nothing is scanned whatever the answer.
+        let request = json!({"targets": [target, "127.0.0.1"]}).to_string();
+        let preview = server.call("POST", "/api/v1/scans/preview", &request);
+        assert_eq!(preview["errors"][0]["field"], "targets", "{preview}");
+        assert_eq!(preview["errors"][0]["message"], message);
+    }
+    let page = server.text("GET", "/?target=127.0.0.1,%200.0.0.0", "");
+    assert!(
+        page.contains("cannot scan <code>0.0.0.0</code>: this address means no host"),
+        "{page}"
+    );
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_refused() {
     let data = tempfile::tempdir().unwrap();
     let _server = Server::start(data.path());
@@ -348,6 +379,50 @@ fn a_kept_scan_is_listed_shown_exported_and_compared() {
     assert_eq!(read.hosts.len(), 1);
     let (status, same, _) = run(&["diff", "1", "2", "--data", data], "");
     assert_eq!((status, same.as_str()), (Some(0), "no changes\n"));
+    let (status, said, _) = run(
+        &[
+            "tag",
+            "add",
+            "Lab",
+            "127.0.0.0/8",
+            "--scan",
+            "2",
+            "--data",
+            data,
+        ],
+        "",
+    );
+    assert_eq!(
+        (status, said.as_str()),
+        (Some(0), "each of 2 hosts and scans has the tag lab\n")
+    );
+    let (_, list, _) = run(&["tag", "list", "--data", data, "--no-config"], "");
+    assert!(list.contains("lab") && list.lines().count() == 2, "{list}");
+    let (_, list, _) = run(&["history", "tag:lab", "--data", data], "");
+    assert!(
+        list.contains("127.0.0.1  [lab]") && list.lines().count() == 2,
+        "{list}"
+    );
+    let query = ["export", "1", "-f", "csv", "--data", data, "--query"];
+    let (_, csv, _) = run(&[&query[..], &["tag:lab changed:1d"]].concat(), "");
+    assert!(csv.contains(&port), "{csv}");
+    let (_, csv, _) = run(&[&query[..], &["-tag:lab"]].concat(), "");
+    assert!(!csv.contains(&port), "{csv}");
+    let (status, _, said) = run(&[&query[..], &["state:open chnged:7d"]].concat(), "");
+    assert_eq!(status, Some(2));
+    let wrong = "unknown field `chnged`, at character 12: did you mean `changed:`?";
+    assert!(said.contains(wrong), "{said}");
+    let (status, said, _) = run(&["tag", "remove", "lab", "127.0.0.1", "--data", data], "");
+    assert_eq!(
+        (status, said.as_str()),
+        (Some(0), "took the tag lab off 1 host or scan\n")
+    );
+    let (status, _, said) = run(&["tag", "add", "lab", "192.0.2.1", "--data", data], "");
+    assert_eq!(status, Some(2));
+    assert!(
+        said.contains("the history has no host of `192.0.2.1`"),
+        "{said}"
+    );
     let (status, _, said) = run(&["resume", "2", "--data", data, "--no-config"], "");
     assert_eq!(status, Some(2));
     assert!(said.contains("scan 2 is done: it cannot go on"), "{said}");
@@ -378,7 +453,7 @@ fn users_and_tokens_are_made_listed_and_removed() {
         (status, made.as_str()),
         (Some(0), "made the user ann, who may admin\n")
     );
-    let (_, list, _) = run(&["user", "list", "--data", data], "");
+    let (_, list, _) = run(&["user", "--no-config", "list", "--data", data], "");
     assert!(list.starts_with("ann"), "{list}");
     let (_, token, _) = run(&["token", "add", "ci", "--user", "ann", "--data", data], "");
     assert!(token.starts_with("prt_"), "{token}");

@@ -1,9 +1,9 @@
 // <live-scan>: the page of a scan. Holds its results, follows its events, and shows both in the
 // table, the map, the chart and the figures, as far as the page has them.
-import { announce, api, make, part, setText } from "../lib/page.js";
+import { announce, api, make, part, setText, setWords } from "../lib/page.js";
 import { Rows } from "../lib/rows.js";
 import { subscribe, watch } from "../lib/stream.js";
-import { valuesOf, withTerm } from "../lib/query.js";
+import { parse, valuesOf, withTerm } from "../lib/query.js";
 import { count, duration, percent, perSecond, plural, roundTrip } from "../lib/text.js";
 import { times } from "./habits.js";
 
@@ -13,6 +13,8 @@ const MOST_HOSTS = 300;
 const PAGE = 10_000;
 const MAP_GAP = 250;
 const CHIP_GAP = 400;
+/** What the server decides is asked again no sooner, in milliseconds. */
+const DECIDE_GAP = 2000;
 const OVER = ["done", "incomplete", "interrupted", "cancelled"];
 
 customElements.define("live-scan", class extends HTMLElement {
@@ -27,6 +29,7 @@ customElements.define("live-scan", class extends HTMLElement {
     this.cost = 0;
     this.turn = {};
     this.rendered = 0;
+    this.rows.scanTags = this.dataset.tags.split(" ").filter(Boolean);
     this.table.attach(this.rows);
     this.box.dataset.live = "true";
     this.query = this.box.value.trim();
@@ -92,7 +95,7 @@ customElements.define("live-scan", class extends HTMLElement {
 
   tell(message) {
     const place = document.getElementById("action-error");
-    setText(place, message);
+    setWords(place, message);
     place.hidden = !message;
   }
 
@@ -161,7 +164,11 @@ customElements.define("live-scan", class extends HTMLElement {
     try {
       const hosts = [];
       await pages(`${scan}/hosts?`, (items) => hosts.push(...items), 100_000);
-      for (const { host, names } of hosts) for (const { name } of names ?? []) this.rows.name(host, name);
+      for (const { host, names, tags } of hosts) {
+        for (const { name } of names ?? []) this.rows.name(host, name);
+        if (tags) this.rows.tags.set(host, tags);
+      }
+      this.box.dataset.tags = [...new Set([...this.rows.scanTags, ...[...this.rows.tags.values()].flat()])].join(" ");
       await pages(`${scan}/results?q=${encodeURIComponent("state:open,open|filtered -reason:no-response")}&`,
         (items) => items.forEach((item) => this.rows.add(item)), MOST_ROWS);
       this.update();
@@ -217,6 +224,7 @@ customElements.define("live-scan", class extends HTMLElement {
     let view;
     try {
       view = this.rows.select(this.query, this.table.sort);
+      this.decide();
     } catch {
       return;
     }
@@ -230,6 +238,28 @@ customElements.define("live-scan", class extends HTMLElement {
     this.later("map", MAP_GAP, () => this.drawMap());
     this.later("chips", CHIP_GAP, () => this.chips());
     this.links();
+  }
+
+  /** Asks the server for the rows that fit what the page does not know: when ports changed. */
+  async decide() {
+    if (!this.query.includes("changed")) return;
+    for (const { field, values } of parse(this.query)) {
+      if (field !== "changed") continue;
+      const key = values.join();
+      const asked = (this.asked ??= new Map()).get(key);
+      // While the scan runs there are more from time to time.
+      if (asked && (asked.version === this.rows.version || performance.now() - asked.at < DECIDE_GAP)) continue;
+      this.asked.set(key, { version: this.rows.version, at: performance.now() });
+      try {
+        const query = encodeURIComponent(`changed:${key}`);
+        const { items } = await (await api(`/scans/${this.scan}/results?limit=${PAGE}&q=${query}`)).json();
+        this.rows.decided.set(key, new Set(items.map((item) => this.rows.add(item))));
+        this.asked.get(key).version = this.rows.version;
+        this.update();
+      } catch (error) {
+        this.tell(`What changed could not be read: ${error.message}`);
+      }
+    }
   }
 
   later(what, gap, act) {
@@ -441,7 +471,9 @@ customElements.define("live-scan", class extends HTMLElement {
     const list = document.getElementById("problems");
     list.hidden = false;
     for (const { about, message, hint } of found) {
-      list.querySelector("ul").append(make("li", {}, about ? `${about}: ` : "", message, hint ? make("span", { class: "soft" }, `. ${hint}`) : ""));
+      const item = make("li");
+      setWords(item, [about && `${about}: `, message, hint && `. ${hint}`].filter(Boolean).join(""));
+      list.querySelector("ul").append(item);
     }
   }
 

@@ -1,9 +1,9 @@
 // <query-box>: the field of the query language. Says at once what cannot be read and where,
 // completes the names of fields, and fires `query` when the text is a query.
 import { FIELDS, parse, STATES } from "../lib/query.js";
-import { make, setText } from "../lib/page.js";
+import { make, setText, setWords } from "../lib/page.js";
 
-const VALUES = { state: STATES, proto: ["tcp", "udp"], new: ["true", "false"], seen: ["1h", "1d", "7d"] };
+const VALUES = { state: STATES, proto: ["tcp", "udp"], new: ["true", "false"], seen: ["1h", "1d", "7d"], changed: ["1d", "7d", "30d"], "tls.expires": ["<7d", "<30d"] };
 
 customElements.define("query-box", class extends HTMLElement {
   connectedCallback() {
@@ -38,12 +38,16 @@ customElements.define("query-box", class extends HTMLElement {
     const text = this.input.value;
     const before = text.slice(0, text.length - (/\S*$/.exec(text)?.[0].length ?? 0));
     const word = text.slice(before.length);
-    const [field, typed] = word.replace(/^-/, "").split(":");
+    const [field, typed] = word.replace(/^-/, "").split(/:|(?=[<>])/);
     const sign = word.startsWith("-") ? "-" : "";
     const options = typed === undefined
       ? FIELDS.filter((name) => name.startsWith(field)).map((name) => `${before}${sign}${name}:`)
-      : (VALUES[field] ?? []).filter((value) => value.startsWith(typed) && value !== typed).map((value) => `${before}${sign}${field}:${value}`);
+      : (this.values(field)).filter((value) => value.startsWith(typed) && value !== typed).map((value) => `${before}${sign}${field}:${value}`);
     this.list.replaceChildren(...options.map((value) => make("option", { value })));
+  }
+
+  values(field) {
+    return field === "tag" ? (this.dataset.tags ?? "").split(" ").filter(Boolean) : VALUES[field] ?? [];
   }
 
   tell() {
@@ -51,7 +55,7 @@ customElements.define("query-box", class extends HTMLElement {
       parse(this.value);
     } catch (error) {
       this.input.setAttribute("aria-invalid", "true");
-      setText(this.problem, `${error.message}, at character ${error.offset + 1}`);
+      setWords(this.problem, `${error.message}, at character ${error.offset + 1}`);
       return;
     }
     this.input.removeAttribute("aria-invalid");

@@ -35,9 +35,9 @@ customElements.define("scan-form", class extends HTMLElement {
     if (asked !== this.asked) return;
     for (const place of this.form.querySelectorAll(".error[id]")) {
       const control = this.form.elements[place.id.replace("-error", "")];
-      const found = fresh.querySelector(`#${place.id}`).textContent;
-      const shown = control.value && this.touched.has(control.name) ? found : "";
-      setText(place, shown);
+      const found = fresh.querySelector(`#${place.id}`);
+      const shown = control.value && this.touched.has(control.name) ? found.textContent : "";
+      if (place.textContent !== shown) place.replaceChildren(...(shown ? found.childNodes : []));
       if (shown && control.setAttribute) control.setAttribute("aria-invalid", "true");
       else control.removeAttribute?.("aria-invalid");
     }

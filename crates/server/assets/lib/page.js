@@ -20,6 +20,12 @@ export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
+/** A message in which what stands between backticks is marked, as the pages show it. */
+export function setWords(element, text) {
+  if (!element || element.textContent === text.replaceAll("`", "")) return;
+  element.replaceChildren(...text.split("`").map((part, i) => (i % 2 ? make("code", {}, part) : part)));
+}
+
 /** A part of another page of ours, as the server renders it. Its text was escaped there. */
 export async function part(address, selector) {
   const response = await fetch(address, { headers: { accept: "text/html" } });

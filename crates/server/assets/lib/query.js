@@ -5,7 +5,14 @@
 
 import { addressKey } from "./text.js";
 
-export const FIELDS = ["port", "host", "state", "proto", "reason", "service", "product", "version", "seen", "new"];
+export const FIELDS = ["port", "host", "state", "proto", "reason", "service", "product", "version", "seen", "new", "changed", "tls.expires", "tag"];
+/** The fields whose values have an order: `port<1024` is `port:<1024`. */
+const ORDERED = /^(port|seen|changed|tls\.expires)(?=[<>])/;
+const TAKES = {
+  port: "a number or a range: 22, 8000-8999, <1024", state: "open, closed, filtered or open|filtered", proto: "tcp or udp",
+  seen: "a day or an age: 2026-11-01, >2026-11-01, 7d", changed: "an age or a day: 7d, >2026-11-01",
+  "tls.expires": "a span of time or a day: <30d, <2026-12-31", new: "true or false", tag: "letters, digits, -, _ and .",
+};
 export const STATES = ["open", "closed", "filtered", "open|filtered"];
 
 /** What is wrong with a query, and where: an offset into its text. */
@@ -50,10 +57,13 @@ export function parse(text) {
     const start = at;
     const not = text[at] === "-";
     if (not) at += 1;
-    const named = /^([^\s:",]+):/.exec(text.slice(at));
+    const rest = text.slice(at);
+    const named = ORDERED.exec(rest) ?? /^([^\s:",]+):/.exec(rest);
     const field = named ? named[1] : null;
     if (named) {
-      if (!FIELDS.includes(field)) throw new QueryError(`unknown field \`${field}\``, at);
+      if (!FIELDS.includes(field)) {
+        throw new QueryError(`unknown field \`${field}\`: there are ${FIELDS.join(", ")}; text with a colon goes in quotes`, at);
+      }
       at += named[0].length;
     }
     const values = [];
@@ -69,17 +79,27 @@ export function parse(text) {
 }
 
 function check(field, value, where) {
-  if (field === "port" && !portRange(value)) {
-    throw new QueryError(`\`${value}\` is no port from 0 to 65535 and no range of them`, where);
-  }
-  if (field === "state" && !STATES.includes(value)) throw new QueryError(`unknown port state \`${value}\``, where);
-  if (field === "seen" && !seenTest(value)) throw new QueryError(`\`${value}\` is no day and no age`, where);
-  if (field === "new" && !/^(true|false)$/.test(value)) throw new QueryError("it takes true or false", where);
-  if (field === "proto" && value !== "tcp" && value !== "udp") throw new QueryError(`unknown protocol \`${value}\``, where);
+  const good = {
+    port: () => portRange(value),
+    state: () => STATES.includes(value.toLowerCase()),
+    seen: () => seenTest(value),
+    changed: () => seenTest(value),
+    "tls.expires": () => expiryTest(value),
+    new: () => /^(true|false)$/i.test(value),
+    proto: () => /^(tcp|udp)$/i.test(value),
+    tag: () => /^[\p{L}\p{N}_.][\p{L}\p{N}_.-]{0,39}$/u.test(value),
+  }[field];
+  if (good && !good()) throw new QueryError(`\`${value}\` is nothing that \`${field}\` takes: it takes ${TAKES[field]}`, where);
 }
 
-/** "22" and "8000-8999" as [first, last]; null for anything else. @param {string} text */
+/** "22", "8000-8999" and "<1024" as [first, last]; null for anything else. @param {string} text */
 export function portRange(text) {
+  const bound = /^([<>])(=?)(\d{1,5})$/.exec(text);
+  if (bound) {
+    const number = Number(bound[3]);
+    const range = bound[1] === "<" ? [0, number - !bound[2]] : [number + !bound[2], 65535];
+    return number <= 65535 && range[0] <= range[1] ? range : null;
+  }
   const parts = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
   if (!parts) return null;
   const [first, last] = [Number(parts[1]), Number(parts[2] ?? parts[1])];
@@ -88,18 +108,32 @@ export function portRange(text) {
 
 const AGES = { m: 60, h: 3600, d: 86400, w: 604800 };
 
+/** `7d` and `<7d` as a length in milliseconds and the sign before it; NaN for what is no age. */
+function age(value) {
+  const [, order, count, unit] = /^([<>]?)(\d+)([mhdw])$/.exec(value) ?? [];
+  return [count * AGES[unit] * 1000, order];
+}
+
 /**
  * A test whether a time, in milliseconds since 1970, is what a value of `seen:` asks for; null
  * for what is no such value. Days are those of UTC.
  * @param {string} value @param {number} now
  */
 export function seenTest(value, now = Date.now()) {
-  const [, sign, text, age, unit] = /^(?:(>=?|<)?(\d{4}-\d\d-\d\d|\d.*T.*(?:Z|[+-]\d\d:\d\d))|(\d+)([mhdw]))$/.exec(value) ?? [];
-  if (age) return (at) => at >= now - age * AGES[unit] * 1000;
+  const [span, order] = age(value);
+  if (order !== undefined) return order === ">" ? (at) => at < now - span : (at) => at >= now - span;
+  const [, sign, text] = /^(>=?|<)?(\d{4}-\d\d-\d\d|\d.*T.*(?:Z|[+-]\d\d:\d\d))$/.exec(value) ?? [];
   const from = Date.parse(text);
   if (!(from && (sign || text.length === 10))) return null;
   if (sign === "<") return (at) => at < from;
   return (at) => at >= from && (sign || at < from + 86400e3);
+}
+
+/** The same of `tls.expires:`, where an age lies ahead. @param {string} value @param {number} now */
+export function expiryTest(value, now = Date.now()) {
+  const [span, order] = age(value);
+  const to = now + span;
+  return { "<": (at) => at < to, ">": (at) => at >= to, "": (at) => at >= now && at <= to }[order] ?? seenTest(value, now);
 }
 
 /** An address as its family and its number. @param {string} address @returns {[string, bigint]} */

@@ -2,7 +2,7 @@
 // objects. Filtering and sorting yield an array of row numbers. Pure: runs under node as well.
 
 import { addressKey } from "./text.js";
-import { hostTest, parse, portRange, seenTest, STATES } from "./query.js";
+import { expiryTest, hostTest, parse, portRange, seenTest, STATES } from "./query.js";
 
 /** Reasons by their number in a byte of `ports.bin`. */
 export const REASONS = [
@@ -63,6 +63,11 @@ export class Rows {
     /** Rows in each state, by the state's number. */
     this.counts = [0, 0, 0, 0];
     this.forget();
+    /** Tags of hosts by address, and those of the scan. */
+    this.tags = new Map();
+    this.scanTags = [];
+    /** What only the server knows: the rows that fit a term, by the term. @type {Map<string, Set<number>>} */
+    this.decided = new Map();
     /** Grows with each change. */
     this.version = 0;
   }
@@ -187,6 +192,12 @@ export class Rows {
     return this.details.get(row)?.fresh === true && (this.code[row] - 1) >> 4 === 0;
   }
 
+  /** What it said itself of its service's name. */
+  said(row) {
+    const { name, method } = this.details.get(row)?.service ?? {};
+    return method === "table" ? undefined : name;
+  }
+
   serviceName(row) {
     const said = this.details.get(row)?.service;
     return said ? said.name : this.guess(this.portNumber(row), this.port[row] >> 16);
@@ -219,7 +230,9 @@ export class Rows {
 
   /** The row numbers that fit a query, in the order of `sort`. @returns {Uint32Array} */
   select(text, sort = { key: "host", down: false }) {
-    const tests = parse(text).map((term) => this.test(term));
+    const terms = parse(text);
+    const states = terms.some((term) => term.field === "state" && !term.not);
+    const tests = terms.map((term) => this.test(term, states));
     const found = new Uint32Array(this.length);
     let size = 0;
     next: for (const row of this.inOrder()) {
@@ -240,41 +253,58 @@ export class Rows {
     return this.order;
   }
 
-  test({ field, not, values }) {
+  /** `states`: whether the query names states itself. */
+  test({ field, not, values }, states) {
     const lower = values.map((value) => value.toLowerCase());
     const within = (text) => {
       const low = text.toLowerCase();
       return lower.some((value) => low.includes(value));
     };
+    const among = (all, of) => {
+      const wanted = lower.map((value) => all.indexOf(value));
+      return (row) => wanted.includes(of(row));
+    };
+    const at = (test, of) => {
+      const tests = values.map((value) => test(value));
+      return (row) => tests.some((test) => test(of(row)));
+    };
+    const service = (row) => this.details.get(row)?.service;
     let fits;
     if (field === "port") {
       const wanted = new Uint8Array(65536);
       for (const value of values) eachPort(value, (port) => (wanted[port] = 1));
       fits = (row) => wanted[this.port[row] & 65535] === 1;
     } else if (field === "state") {
-      const wanted = values.map((value) => STATES.indexOf(value));
-      fits = (row) => wanted.includes((this.code[row] - 1) >> 4);
+      fits = among(STATES, (row) => (this.code[row] - 1) >> 4);
     } else if (field === "reason") {
-      const wanted = values.map((value) => REASONS.indexOf(value));
-      fits = (row) => wanted.includes((this.code[row] - 1) & 15);
+      fits = among(REASONS, (row) => (this.code[row] - 1) & 15);
     } else if (field === "proto") {
-      const wanted = values.map((value) => PROTOCOLS.indexOf(value));
-      fits = (row) => wanted.includes(this.port[row] >> 16);
+      fits = among(PROTOCOLS, (row) => this.port[row] >> 16);
     } else if (field === "host") {
       const tests = values.map(hostTest);
       const known = this.hosts.map(({ address, names }) => tests.some((test) => test(address, names)));
       fits = (row) => known[this.host[row]];
     } else if (field === "service") {
-      fits = (row) => within(this.details.get(row)?.service?.name ?? this.guessed(this.port[row]));
-    } else if (field === "product") {
-      fits = (row) => within(this.details.get(row)?.service?.product ?? "");
-    } else if (field === "version") {
-      fits = (row) => within(this.details.get(row)?.service?.version ?? "");
+      // What a number stands for is no service where nothing listens.
+      const listens = (row) => states || [0, 3].includes((this.code[row] - 1) >> 4);
+      fits = (row) => within(this.said(row) ?? (listens(row) ? this.guessed(this.port[row]) : ""));
+    } else if (field === "product" || field === "version") {
+      fits = (row) => within(service(row)?.[field] ?? "");
     } else if (field === "seen") {
-      const tests = values.map((value) => seenTest(value));
-      fits = (row) => tests.some((test) => test(this.at[row]));
+      fits = at(seenTest, (row) => this.at[row]);
     } else if (field === "new") {
-      fits = (row) => values.includes(String(this.isNew(row)));
+      fits = (row) => lower.includes(String(this.isNew(row)));
+    } else if (field === "changed") {
+      const found = this.decided.get(values.join());
+      fits = (row) => found?.has(row) ?? false;
+    } else if (field === "tls.expires") {
+      // What has no certificate expires never: no comparison with NaN holds.
+      fits = at(expiryTest, (row) => Date.parse(service(row)?.facts?.["tls.cert.not-after"]));
+    } else if (field === "tag") {
+      const has = (tags = []) => tags.some((tag) => lower.includes(tag));
+      const all = has(this.scanTags);
+      const known = this.hosts.map(({ address }) => all || has(this.tags.get(address)));
+      fits = (row) => known[this.host[row]];
     } else {
       // What is alike for many rows is looked at once: hosts, states, reasons.
       const hosts = this.hosts.map(({ address, names }) => within([address, ...names].join(" ")));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostTest, parse, portRange, quoted, seenTest, valuesOf, withTerm } from "../lib/query.js";
+import { expiryTest, hostTest, parse, portRange, quoted, seenTest, valuesOf, withTerm } from "../lib/query.js";
 
 const plain = (text) => parse(text).map(({ field, not, values }) => [not ? "-" : "", field, ...values]);
 
@@ -15,9 +15,21 @@ test("quotes may hold quotes and backslashes", () => {
 });
 
 test("what cannot be read is said with its place", () => {
-  for (const [text, offset] of [["port:70000", 5], ["state:open colour:red", 11], ["port:", 5], ['"open', 0], ["state:ajar", 6], ["proto:sctp", 6], ["seen:soon", 5], ["new:yes", 4]]) {
+  for (const [text, offset] of [["port:70000", 5], ["state:open colour:red", 11], ["port:", 5], ['"open', 0], ["state:ajar", 6], ["proto:sctp", 6], ["seen:soon", 5], ["new:yes", 4], ["port<0", 4], ["tls.expires<soon", 11], ["tag:a/b", 4], ["changed:7y", 8]]) {
     assert.throws(() => parse(text), (error) => error.offset === offset, text);
   }
+});
+
+test("fields with an order are compared", () => {
+  assert.deepEqual(plain("port<1024 -tls.expires<30d changed>7d service<x"), [
+    ["", "port", "<1024"], ["-", "tls.expires", "<30d"], ["", "changed", ">7d"], ["", null, "service<x"],
+  ]);
+  assert.deepEqual([portRange("<1024"), portRange("<=22"), portRange(">65534"), portRange(">65535")], [[0, 1023], [0, 22], [65535, 65535], null]);
+  const now = Date.parse("2026-11-01T00:00:00Z");
+  const fits = (value, at) => expiryTest(value, now)(Date.parse(at));
+  assert.ok(fits("<30d", "2020-01-01T00:00:00Z") && !fits("<30d", "2026-12-01T00:00:00Z"));
+  assert.ok(fits(">30d", "2026-12-01T00:00:00Z") && fits("30d", "2026-11-20T00:00:00Z") && !fits("30d", "2020-01-01T00:00:00Z"));
+  assert.ok(fits("<2026-12-31", "2026-12-30T00:00:00Z"));
 });
 
 test("ranges of ports are bounded and in order", () => {

@@ -94,3 +94,28 @@ test("maps of several hosts show the most open of each port", () => {
   assert.equal(stateOf(rows.bytes(null, "tcp")[22]), "open");
   assert.equal(stateOf(rows.bytes("10.0.0.9", "tcp")[22]), "closed");
 });
+
+test("a service by the number of its port is meant where something may listen", () => {
+  const rows = new Rows((port) => ({ 22: "ssh", 830: "netconf-ssh" })[port] ?? "");
+  rows.add(item("10.0.0.1", 22));
+  rows.add(item("10.0.0.1", 2222, { service: { name: "ssh", method: "probed" } }));
+  rows.addRange({ host: "10.0.0.1", protocol: "tcp", ports: "830", state: "closed", reason: "reset" });
+  assert.deepEqual(shown(rows, "service:ssh"), ["10.0.0.1:22", "10.0.0.1:2222"]);
+  assert.deepEqual(shown(rows, "service:ssh state:closed"), ["10.0.0.1:830"]);
+  assert.deepEqual(shown(rows, "-service:ssh"), ["10.0.0.1:830"]);
+});
+
+test("filters select by tag, by certificate and by what the server says of changes", () => {
+  const rows = sample();
+  rows.tags.set("10.0.0.10", ["prod"]);
+  assert.deepEqual(shown(rows, "tag:Prod"), ["10.0.0.10:22"]);
+  rows.scanTags = ["lab"];
+  assert.equal(shown(rows, "tag:lab").length, rows.length);
+  const facts = { "tls.cert.not-after": new Date(Date.now() + 10 * 86400e3).toISOString() };
+  rows.service("10.0.0.9", 443, "tcp", { name: "http", tls: true, facts });
+  assert.deepEqual(shown(rows, "tls.expires<30d"), ["10.0.0.9:443"]);
+  assert.deepEqual(shown(rows, "tls.expires>30d"), []);
+  assert.deepEqual(shown(rows, "changed:7d"), []);
+  rows.decided.set("7d", new Set([rows.select("port:443")[0]]));
+  assert.deepEqual(shown(rows, "changed:7d"), ["10.0.0.9:443"]);
+});

@@ -3,6 +3,7 @@
 #![expect(unused_qualifications, reason = "the macro of paths writes them")]
 
 use portolan_model::Zoned;
+use portolan_model::front::Front;
 use std::time::Duration;
 
 use axum::http::header::LOCATION;
@@ -64,7 +65,7 @@ pub(crate) async fn create(
             Some(key.to_owned())
         }
     };
-    let started = state.start(&caller, request, key).await?;
+    let started = state.start(&caller, request, key, Front::Api).await?;
     let id = started.scan.id;
     let mut answer = ScanWithResults {
         scan: started.scan,
@@ -117,7 +118,7 @@ pub(crate) async fn preview(
     State(state): State<AppState>,
     Json(request): Json<ScanRequest>,
 ) -> Result<Answer<Preview>> {
-    state.preview(&request).await.map(Answer)
+    state.preview(&request, Front::Api).await.map(Answer)
 }
 
 /// Show a scan

@@ -6,6 +6,7 @@ mod request;
 mod result;
 mod scan;
 mod server;
+mod tag;
 
 use portolan_store as store;
 use serde::Serialize;
@@ -19,6 +20,7 @@ pub use request::{FieldError, Preview, Span};
 pub use result::{Evidence, ResultItem, Service};
 pub use scan::{Counts, CoursePoint, Kind, Name, Progress, Scan, ScanHost, ScanProblem};
 pub use server::{Ability, Capabilities, LimitsInfo, TechniqueInfo};
+pub use tag::TagView;
 
 /// A page of a list.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -54,7 +56,13 @@ impl<T> List<T> {
 
 /// A span as milliseconds.
 pub fn millis(span: std::time::Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
+    // From whole microseconds, so that the shortest digits are the right ones: 0.42.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact for the first two hundred years"
+    )]
+    let micros = span.as_micros() as f64;
+    micros / 1000.0
 }
 
 /// A count as JSON numbers hold it.

@@ -33,7 +33,10 @@ impl AppState {
         let wait = self.throttle().wait(&address, name, now);
         if wait > 0 {
             return Err(Problem::too_many(
-                format!("too many tries: wait {wait} seconds"),
+                format!(
+                    "too many tries: wait {wait} second{}",
+                    if wait == 1 { "" } else { "s" }
+                ),
                 u32::try_from(wait).unwrap_or(u32::MAX),
             ));
         }

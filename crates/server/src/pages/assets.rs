@@ -55,10 +55,10 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         .map(|&(path, text)| Asset {
             path,
             media_type: media_type(path),
-            body: if ending(path) == "svg" {
-                text.to_owned()
-            } else {
-                slim(text)
+            body: match ending(path) {
+                "svg" => text.to_owned(),
+                "js" => tight(&slim(text)),
+                _ => slim(text),
             },
         })
         .collect();
@@ -90,6 +90,31 @@ fn media_type(path: &str) -> &'static str {
         "svg" => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     }
+}
+
+/// The lines of a script without the blanks round its signs, which are for readers as well; a line
+/// that may hold text, or an expression to match with, stays as it is.
+fn tight(script: &str) -> String {
+    let mut out = String::with_capacity(script.len());
+    for line in script.lines() {
+        if line.contains(['"', '\'', '`', '/']) {
+            out.push_str(line);
+        } else {
+            let line = ["=", "=>", "===", "+=", "&&", "||", "?", ":"]
+                .iter()
+                .fold(line.to_owned(), |line, sign| {
+                    line.replace(&format!(" {sign} "), sign)
+                });
+            out.push_str(
+                &line
+                    .replace(", ", ",")
+                    .replace("{ ", "{")
+                    .replace("; ", ";"),
+            );
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// A script or sheet without its comments and indentation, which are for those who read the
@@ -222,6 +247,13 @@ mod tests {
     fn slimming_takes_whole_comments_and_nothing_else() {
         let text = "/* a\n b */\n// c\nlet x = \"// d\";\n\n  /** e */\n  f();\n";
         assert_eq!(slim(text), "let x = \"// d\";\nf();\n");
+    }
+
+    #[test]
+    fn tightening_leaves_text_alone() {
+        let text = "let f = (a, b) => a ? { a } : b;\nlet x = \"a = b, c\";\nlet y = /a = b/;\n";
+        let tight_text = "let f=(a,b)=>a?{a }:b;\nlet x = \"a = b, c\";\nlet y = /a = b/;\n";
+        assert_eq!(tight(text), tight_text);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
-use super::words::foreign;
+use super::words::{foreign, said};
 use crate::{AppState, Caller, Problem};
 
 /// Cookie that holds the theme.
@@ -239,10 +239,10 @@ fn failure(problem: &Problem) -> Content {
     let main = html! {
         div.card.narrow {
             h1 { (problem.title) }
-            p { (foreign(&capital(&problem.detail))) "." }
-            @if let Some(hint) = &problem.hint { p.soft { (foreign(&capital(hint))) "." } }
+            p { (said(&capital(&problem.detail))) "." }
+            @if let Some(hint) = &problem.hint { p.soft { (said(&capital(hint))) "." } }
             @for error in &problem.errors {
-                p { code { (error.field) } ": " (foreign(&error.message)) }
+                p { code { (error.field) } ": " (said(&error.message)) }
             }
             p { a href="/" { "Start a scan" } " or " a href="/scans" { "see all scans" } "." }
         }

@@ -16,6 +16,7 @@ mod scan;
 mod scans;
 mod settings;
 mod start;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -30,17 +31,21 @@ use layout::{Content, Look};
 /// Every page's address.
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/", get(start::show))
+        .route("/", get(start::show).post(start::submit))
         .route("/scans", get(scans::show).post(start::submit))
         .route("/scans/{id}", get(scan::show))
         .route("/scans/{id}/course", get(scan::course))
+        .route("/scans/{id}/map.svg", get(scan::map::show))
+        .route("/scans/{id}/tags", post(tags::of_scan))
         .route("/scans/{id}/{action}", post(scan::act))
         .route(
             "/scans/{id}/ports/{host}/{protocol}/{port}",
             get(scan::port::show),
         )
         .route("/hosts", get(hosts::show))
+        .route("/hosts/tags", post(tags::of_hosts))
         .route("/hosts/{host}", get(host::show))
+        .route("/hosts/{host}/tags", post(tags::of_host))
         .route("/compare", get(compare::show))
         .route("/login", get(login::show).post(login::submit))
         .route("/logout", post(login::leave))

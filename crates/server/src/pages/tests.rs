@@ -1,6 +1,8 @@
 //! Pages as the server sends them, read by a parser.
 
 mod kinds;
+mod refused;
+mod tags;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -44,6 +46,15 @@ impl Runner for Waiting {
             ],
             detect: Some("this build has no rules".to_owned()),
         }
+    }
+
+    fn refuses(&self, spec: &ScanSpec) -> Vec<CannotStart> {
+        let nobody = |target: &&portolan_model::Target| target.to_string() == "0.0.0.0";
+        let refused = spec.targets.iter().filter(nobody).map(|_| CannotStart {
+            message: "this address means no host".to_owned(),
+            hint: None,
+        });
+        refused.collect()
     }
 
     fn run(
@@ -415,7 +426,7 @@ async fn a_form_that_is_wrong_says_so_at_each_field_and_keeps_what_was_typed() {
         page.text
     );
     assert!(page.texts("#range-error")[0].contains("99999"));
-    assert!(page.texts("#timeout-error")[0].contains("`soon`"));
+    assert!(page.texts("#timeout-error")[0].starts_with("soon is no number"));
     assert_eq!(page.texts("#threads-error"), [""]);
     assert_eq!(page.attributes("#target", "value"), ["10.0.0.5/24"]);
     assert_eq!(page.attributes("#ports-custom", "checked").len(), 1);
@@ -491,7 +502,7 @@ async fn a_query_that_cannot_be_read_is_said_on_the_page_with_its_place() {
     let page = Site::new().get("/scans/2?q=state:open%20colour:red").await;
     let said = &page.texts("#query-error")[0];
     assert!(
-        said.contains("unknown field `colour`, at character 12"),
+        said.contains("unknown field colour, at character 12: the fields are port,"),
         "{said}"
     );
     assert_eq!(page.attributes("#query", "aria-invalid"), ["true"]);

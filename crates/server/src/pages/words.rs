@@ -8,10 +8,44 @@ use portolan_model::{PortState, Protocol, Reason};
 use portolan_report::escape;
 
 use crate::api::views::Service;
+use crate::fronts::for_page;
 
 /// Text that came from elsewhere, with hidden characters made visible.
 pub(super) fn foreign(text: &str) -> String {
     escape::visible(text).into_owned()
+}
+
+/// A message of ours: what stands between backticks, as the shell shows it, is marked.
+pub(super) fn said(message: &str) -> Markup {
+    let parts: Vec<&str> = message.split('`').collect();
+    // One that is left over ends nothing.
+    let is_even = parts.len() % 2 == 1;
+    html! {
+        @for (place, part) in parts.iter().enumerate() {
+            @if place % 2 == 0 { (foreign(part)) }
+            @else if is_even || place + 1 < parts.len() { (quoted(part)) }
+            @else { "`" (foreign(part)) }
+        }
+    }
+}
+
+/// What stands between backticks: a field of the form by its name, all else as code.
+fn quoted(part: &str) -> Markup {
+    html! {
+        @if let Some(field) = for_page(part) { b { (foreign(&field)) } }
+        @else { code { (foreign(part)) } }
+    }
+}
+
+/// How many open ports may be missing.
+pub(super) fn missed(expected: f64) -> String {
+    if expected <= 0.0 {
+        "none".to_owned()
+    } else if expected < 0.01 {
+        "< 0.01".to_owned()
+    } else {
+        format!("{expected:.2}")
+    }
 }
 
 /// A number with its thousands apart.
@@ -234,6 +268,24 @@ mod tests {
         assert_eq!(percent(share(999_999, 1_000_000)), "99 %");
         assert_eq!(percent(share(0, 0)), "0 %");
         assert_eq!(percent(0.001), "0.10 %");
+    }
+
+    #[test]
+    fn what_is_quoted_in_a_message_is_marked() {
+        let marked = |text: &str| said(text).into_string();
+        assert_eq!(marked("`<a>` is none"), "<code>&lt;a&gt;</code> is none");
+        assert_eq!(
+            marked("write `a` or `b`"),
+            "write <code>a</code> or <code>b</code>"
+        );
+        assert_eq!(marked("it ends `here"), "it ends `here");
+        assert_eq!(marked("nothing"), "nothing");
+        assert_eq!(marked("set `max_rate 9`"), "set <b>Rate limit 9</b>");
+    }
+
+    #[test]
+    fn what_is_missed_is_said_as_people_do() {
+        assert_eq!([0.0, 0.004, 0.25].map(missed), ["none", "< 0.01", "0.25"]);
     }
 
     #[test]

@@ -24,8 +24,10 @@ pub struct PageQuery {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 pub struct ScansQuery {
-    /// Words in targets, command line or asker, in any case.
+    /// Words in targets, command line or asker, in any case; `tag:prod` for scans with a tag.
     pub q: Option<String>,
+    /// The same as `tag:` in `q`.
+    pub tag: Option<String>,
     /// Only these states, with commas.
     pub state: Option<String>,
     /// Only scans of exactly these targets.
@@ -45,7 +47,9 @@ pub struct ScansQuery {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 pub struct ResultsQuery {
-    /// What must hold: `port:22,80 state:open -host:10.0.0.1 product:OpenSSH "free text"`.
+    /// What must hold: `port:22,80 state:open -host:10.0.0.1 product:OpenSSH "free text"`, with the
+    /// fields port, host, state, proto, reason, service, product, version, seen, new, changed,
+    /// tls.expires and tag.
     pub q: Option<String>,
     /// The same as `state:` in `q`.
     pub state: Option<String>,
@@ -59,6 +63,10 @@ pub struct ResultsQuery {
     pub service: Option<String>,
     /// The same as `product:` in `q`.
     pub product: Option<String>,
+    /// The same as `tag:` in `q`.
+    pub tag: Option<String>,
+    /// The same as `changed:` in `q`.
+    pub changed: Option<String>,
     /// `host`, `port`, `protocol`, `state`, `reason`, `service`, `product`, `time` or `rtt`.
     /// Of results that are there when the first page is read, none comes twice and none is missed, also
     /// while the scan runs; by `service` and `product` one may move while services are asked for.
@@ -78,8 +86,10 @@ pub struct ResultsQuery {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 pub struct HostsQuery {
-    /// Part of the name, in any case, or an address or network.
+    /// Part of the name, in any case, or an address or network; `tag:prod` for hosts with a tag.
     pub q: Option<String>,
+    /// The same as `tag:` in `q`.
+    pub tag: Option<String>,
     /// Within this network, range or address.
     pub within: Option<String>,
     /// Only hosts with open ports.
@@ -154,6 +164,8 @@ impl ResultsQuery {
             ("proto", &self.proto),
             ("service", &self.service),
             ("product", &self.product),
+            ("tag", &self.tag),
+            ("changed", &self.changed),
         ] {
             let Some(value) = value.as_ref().filter(|value| !value.trim().is_empty()) else {
                 continue;
@@ -173,7 +185,7 @@ impl ResultsQuery {
 /// A value of the language of queries, in quotes where it needs them.
 fn quoted(value: &str) -> String {
     let value = value.trim();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:|*".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:|*<>".contains(c);
     if value.chars().all(is_plain) && !value.is_empty() {
         return value.to_owned();
     }

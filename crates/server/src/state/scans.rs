@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portolan_model::front::Front;
 use portolan_model::spec::Discovery;
 use portolan_model::{Protocol, ScanSpec, Target, Technique, Zoned};
 use portolan_store::{
@@ -59,9 +60,10 @@ pub(crate) fn parse_query(text: &str) -> Result<Query> {
         errors: vec![FieldError {
             field: "q".to_owned(),
             message: error.to_string(),
-            hint: None,
+            hint: error.hint.clone(),
             offset: Some(error.offset),
         }],
+        hint: error.hint.clone(),
         ..Problem::bad_request(error.to_string())
     })
 }
@@ -78,8 +80,10 @@ impl AppState {
         let states: Vec<portolan_store::ScanState> = states
             .map(|state| state.parse().map_err(|why| wrong("state", why)))
             .collect::<Result<_>>()?;
+        let (tags, text) = super::tags::asked(query.q.as_deref(), query.tag.as_deref())?;
         let filter = ScanFilter {
-            text: query.q.clone().filter(|text| !text.is_empty()),
+            text,
+            tags,
             targets: query.targets.clone().filter(|text| !text.is_empty()),
             states,
             since: moment("since", query.since.as_ref())?,
@@ -222,12 +226,14 @@ impl AppState {
     /// 400 for what cannot be read.
     pub async fn hosts(&self, query: &HostsQuery) -> Result<List<KnownHost>> {
         let limit = limit(query.limit, 100)?;
+        let (tags, words) = super::tags::asked(query.q.as_deref(), query.tag.as_deref())?;
         let mut filter = HostFilter {
+            tags,
             with_open: query.open.unwrap_or(false).then_some(WithOpen),
             ..HostFilter::default()
         };
         let text = |text: &Option<String>| text.as_deref().map(str::trim).map(str::to_owned);
-        if let Some(text) = text(&query.q).filter(|text| !text.is_empty()) {
+        if let Some(text) = words {
             match text.parse::<Target>() {
                 Ok(target) if target.addresses().is_some() => filter.within = Some(target),
                 _ => filter.name = Some(text),
@@ -373,9 +379,33 @@ impl AppState {
         })
     }
 
+    /// Reads a request that is new, and holds it also against the machine that it is to run on.
+    fn check_new(
+        &self,
+        request: &ScanRequest,
+        front: Front,
+    ) -> std::result::Result<Checked, Vec<FieldError>> {
+        let checked = self.check(request, front)?;
+        let refused = self.runner().refuses(&checked.spec);
+        if refused.is_empty() {
+            return Ok(checked);
+        }
+        let errors = refused.into_iter().map(|refused| FieldError {
+            field: "targets".to_owned(),
+            message: refused.message,
+            hint: refused.hint,
+            offset: None,
+        });
+        Err(errors.collect())
+    }
+
     /// Reads a request, and holds it against what this process can and may do.
-    fn check(&self, request: &ScanRequest) -> std::result::Result<Checked, Vec<FieldError>> {
-        let checked = request.check()?;
+    fn check(
+        &self,
+        request: &ScanRequest,
+        front: Front,
+    ) -> std::result::Result<Checked, Vec<FieldError>> {
+        let checked = request.check(front)?;
         let mut errors = Vec::new();
         let mut refuse = |field: &str, message: String, hint: Option<&str>| {
             errors.push(FieldError {
@@ -397,7 +427,10 @@ impl AppState {
                     refuse(
                         "technique",
                         format!("{technique} is not possible: {why}"),
-                        Some("use auto or connect"),
+                        Some(match front {
+                            Front::Page => "choose Automatic or Connect",
+                            Front::Api | Front::Shell => "use auto or connect",
+                        }),
                     );
                 }
                 None => refuse("technique", format!("this build has no {technique}"), None),
@@ -439,7 +472,7 @@ impl AppState {
     ///
     /// # Errors
     /// When the history cannot be read.
-    pub async fn preview(&self, request: &ScanRequest) -> Result<Preview> {
+    pub async fn preview(&self, request: &ScanRequest, front: Front) -> Result<Preview> {
         let needs_token = self.auth_required().await?;
         let mut preview = Preview {
             errors: Vec::new(),
@@ -453,7 +486,7 @@ impl AppState {
             curl: request.curl(&self.settings().base(), needs_token),
         };
         // What can be counted is counted, also where something else is wrong.
-        if let Ok(Checked { spec, .. }) = request.check() {
+        if let Ok(Checked { spec, .. }) = request.check(front) {
             let (addresses, names, probes) = size(&spec);
             preview.ports = crate::request::ports_asked(&spec);
             preview.seconds = (probes > 0).then(|| estimate(&spec, probes));
@@ -477,7 +510,7 @@ impl AppState {
                     );
             }
         }
-        if let Err(errors) = self.check(request) {
+        if let Err(errors) = self.check_new(request, front) {
             preview.errors = errors;
         }
         Ok(preview)
@@ -493,9 +526,10 @@ impl AppState {
         caller: &Caller,
         request: ScanRequest,
         key: Option<String>,
+        front: Front,
     ) -> Result<Started> {
         caller.require(portolan_store::Role::Scan)?;
-        let checked = self.check(&request).map_err(Problem::invalid)?;
+        let checked = self.check_new(&request, front).map_err(Problem::invalid)?;
         let who = caller.who();
         let new = NewScan {
             version: self.version().to_owned(),
@@ -577,7 +611,8 @@ impl AppState {
     pub async fn resume(&self, caller: &Caller, id: i64) -> Result<Scan> {
         let known = self.scan(id).await?;
         // What was in scope when it was asked for may be outside now.
-        self.check(&known.request).map_err(Problem::invalid)?;
+        self.check(&known.request, Front::Api)
+            .map_err(Problem::invalid)?;
         self.act(caller, id, "resume", move |manager| {
             manager.resume(ScanId(id))
         })

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Server, settings};
+use crate::common::{Server, request, settings};
 
 fn ports(list: &Value) -> Vec<u64> {
     let items = list["items"].as_array().unwrap();
@@ -297,4 +297,95 @@ async fn ports_that_were_not_open_before_are_marked_and_can_be_asked_for() {
         .get(&format!("/api/v1/scans/{again}/results?q=seen:soon"))
         .await;
     assert!(wrong.problem(400).contains("no day"));
+}
+
+#[tokio::test]
+async fn hosts_and_scans_are_tagged_and_found_by_their_tags() {
+    let server = Server::new();
+    let id = server.scan("127.0.0.0/31", "22,80").await;
+    let other = server.scan("127.0.0.5", "22").await;
+    let put = server
+        .send(request(
+            "PUT",
+            "/api/v1/hosts/127.0.0.1/tags/Prod",
+            &[],
+            None,
+        ))
+        .await;
+    assert_eq!(put.status, 204);
+    let put = server
+        .send(request(
+            "PUT",
+            &format!("/api/v1/scans/{other}/tags/lab"),
+            &[],
+            None,
+        ))
+        .await;
+    assert_eq!(put.status, 204);
+    let results = |scan: i64, rest: &str| format!("/api/v1/scans/{scan}/results?{rest}");
+    let found = server.get(&results(id, "q=tag:prod")).await.json();
+    assert_eq!(ports(&found), [22, 80]);
+    let found = server
+        .get(&results(id, "tag=lab,prod&port=22"))
+        .await
+        .json();
+    assert_eq!(ports(&found), [22]);
+    let found = server.get(&results(other, "q=tag:lab")).await.json();
+    assert_eq!(ports(&found), [22]);
+    let exported = format!("/api/v1/scans/{id}/export?format=csv&q=-tag:prod");
+    let exported = server.get(&exported).await.text();
+    assert!(
+        exported.contains("127.0.0.0") && !exported.contains("127.0.0.1"),
+        "{exported}"
+    );
+    let hosts = server.get("/api/v1/hosts?tag=prod").await.json();
+    assert_eq!(hosts["items"][0]["tags"], json!(["prod"]));
+    assert_eq!(hosts["items"].as_array().unwrap().len(), 1);
+    let scans = server.get("/api/v1/scans?q=tag:lab").await.json();
+    assert_eq!(scans["total"], 1);
+    let tags = server.get("/api/v1/tags").await.json();
+    assert_eq!(
+        tags["items"],
+        json!([{"tag": "lab", "hosts": 0, "scans": 1}, {"tag": "prod", "hosts": 1, "scans": 0}])
+    );
+    for (path, status) in [
+        ("/api/v1/hosts/127.0.0.9/tags/prod", 404),
+        ("/api/v1/scans/99/tags/prod", 404),
+        ("/api/v1/hosts/127.0.0.1/tags/a,b", 422),
+    ] {
+        server
+            .send(request("PUT", path, &[], None))
+            .await
+            .problem(status);
+    }
+    let taken = server
+        .send(request(
+            "DELETE",
+            "/api/v1/hosts/127.0.0.1/tags/prod",
+            &[],
+            None,
+        ))
+        .await;
+    assert_eq!(taken.status, 204);
+    let found = server.get(&results(id, "q=tag:prod")).await.json();
+    assert_eq!(ports(&found), [0; 0]);
+}
+
+#[tokio::test]
+async fn what_changed_lately_is_found_and_an_error_says_what_is_understood() {
+    let server = Server::new();
+    let id = server.scan("127.0.0.1", "22,23").await;
+    let results = |rest: &str| format!("/api/v1/scans/{id}/results?{rest}");
+    let found = server.get(&results("q=changed%3E2000-01-01")).await.json();
+    assert_eq!(ports(&found), [22]);
+    let found = server.get(&results("changed=%3C2000-01-01")).await.json();
+    assert_eq!(ports(&found), [0; 0]);
+    let found = server.get(&results("q=port%3C23")).await.json();
+    assert_eq!(ports(&found), [22]);
+    let wrong = server.get(&results("q=state:open%20colour:red")).await;
+    wrong.problem(400);
+    let error = wrong.json()["errors"][0].clone();
+    assert_eq!(error["offset"], 11);
+    let hint = error["hint"].as_str().unwrap();
+    assert!(hint.contains("new, changed, tls.expires, tag"), "{hint}");
 }

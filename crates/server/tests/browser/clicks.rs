@@ -69,6 +69,58 @@ fn the_form_says_at_each_field_what_is_wrong_while_it_is_typed() {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
+fn an_error_at_a_field_moves_nothing_below_it() {
+    let (server, browser) = start();
+    for width in [1280, 360] {
+        browser.device(width, 900, Scheme::Light);
+        browser.go(&server.at("/"));
+        browser.until("customElements.get('scan-form')");
+        browser.click("#ports-custom");
+        browser.click("details.fold > summary");
+        let places = "return ['#ports-common', '#ports-all', '#exclude', '.actions'].map((place) => \
+             document.querySelector(place).getBoundingClientRect().top + scrollY)";
+        let before = browser.run(places);
+        for (field, wrong) in [
+            ("target", "http://127.0.0.1:8080/"),
+            ("range", "70000"),
+            ("timeout", "soon"),
+        ] {
+            browser.fill(&format!("#{field}"), wrong);
+            browser.until(&format!(
+                "document.querySelector('#{field}-error').textContent !== ''"
+            ));
+            assert_eq!(browser.run(places), before, "{field} at {width}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_host_is_tagged_and_its_ports_are_found_by_the_tag_and_by_their_change() {
+    let (server, browser) = start();
+    let open = listeners(2);
+    let id = scan(&browser, &server, "127.0.0.1", "all", "");
+    until_over(&browser);
+    browser.go(&server.at("/hosts/127.0.0.1"));
+    browser.click(".tags summary");
+    browser.fill(".tags input[name=put]", "Prod");
+    browser.click(".tags details button");
+    browser.until("document.querySelector('.tags .chip a')?.textContent === 'prod'");
+    browser.go(&server.at(&format!("/scans/{id}?q=tag:prod%20state:open%20changed:1d")));
+    browser.until("document.querySelector('live-scan.ready')");
+    let port = open[0].local_addr().expect("it is bound").port();
+    browser.until(&format!(
+        "[...document.querySelectorAll('td.c-port')].some((cell) => cell.textContent === '{port}')"
+    ));
+    browser.fill("#query", "-tag:prod");
+    browser.until("!document.querySelector('#nothing').hidden");
+    browser.fill("#query", "changed>1d state:open");
+    browser.until("!document.querySelector('#nothing').hidden");
+    no_complaints(&browser);
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
 fn hosts_alone_are_looked_for_and_shown() {
     let (server, browser) = start();
     browser.go(&server.at("/"));

@@ -8,6 +8,7 @@ use portolan_store as store;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::tag::words;
 use super::{Scan, Service};
 
 /// A host over all scans.
@@ -32,6 +33,10 @@ pub struct KnownHost {
     pub mac: Option<String>,
     /// Its open ports, as far as is known.
     pub open: u64,
+    /// What people call it, by alphabet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub tags: Vec<String>,
 }
 
 impl From<store::KnownHost> for KnownHost {
@@ -44,6 +49,7 @@ impl From<store::KnownHost> for KnownHost {
             last_scan: host.last_scan.0,
             mac: host.mac.map(|mac| mac.to_string()),
             open: host.open,
+            tags: words(&host.tags),
         }
     }
 }

@@ -10,7 +10,9 @@ use portolan_store as store;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::tag::words;
 use super::{millis, saturate};
+use crate::fronts::for_api;
 use crate::request::ScanRequest;
 
 /// What a scan looks for.
@@ -114,6 +116,10 @@ pub struct Scan {
     pub changes: Option<u64>,
     /// Whether it can go on where it stopped.
     pub can_resume: bool,
+    /// What people call it, by alphabet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub tags: Vec<String>,
     /// How far it is, while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -176,6 +182,7 @@ impl From<store::ScanSummary> for Scan {
             // One that left no place is made again from the beginning, which `resume` also does.
             can_resume: is_over && scan.state != store::ScanState::Done
                 || scan.state == store::ScanState::Paused,
+            tags: words(&scan.tags),
             progress: None,
             state: scan.state.to_string(),
             targets: request.targets.join(" "),
@@ -276,6 +283,10 @@ pub struct ScanHost {
     pub mac: Option<String>,
     /// Its ports.
     pub counts: Counts,
+    /// What people call it, by alphabet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub tags: Vec<String>,
 }
 
 impl From<store::ScanHost> for ScanHost {
@@ -290,6 +301,7 @@ impl From<store::ScanHost> for ScanHost {
             last: host.last,
             mac: host.mac.map(|mac| mac.to_string()),
             counts: host.counts.into(),
+            tags: words(&host.tags),
         }
     }
 }
@@ -321,8 +333,8 @@ impl From<portolan_model::event::Problem> for ScanProblem {
     fn from(problem: portolan_model::event::Problem) -> Self {
         Self {
             about: problem.about,
-            message: problem.message,
-            hint: problem.hint,
+            message: for_api(problem.message),
+            hint: problem.hint.map(for_api),
             left_out: problem.left_out,
         }
     }

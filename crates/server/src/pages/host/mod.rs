@@ -10,7 +10,10 @@ use serde::Deserialize;
 
 use super::layout::{Content, Look, Section};
 use super::scans;
-use super::words::{address, foreign, moment, plural, port_address, product, service_name, state};
+use super::tags;
+use super::words::{
+    address, foreign, host_address, moment, plural, port_address, product, service_name, state,
+};
 use crate::api::views::{Change, HostDetail, KnownPort, List, PortValue};
 use crate::{AppState, Problem, TimelineQuery};
 
@@ -79,6 +82,7 @@ fn head(known: &HostDetail) -> Markup {
                         span { "first seen " (moment(host.first_seen)) }
                         span { "last seen " (moment(host.last_seen)) " by " a href={ "/scans/" (host.last_scan) } { "scan #" (host.last_scan) } }
                     }
+                    (tags::editor(&host.tags, "/hosts", &host_address(&host.host)))
                 }
                 div.actions {
                     a.button href=(address("/", &[("target", &host.host.to_string())])) { "Scan again" }

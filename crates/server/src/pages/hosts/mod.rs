@@ -3,10 +3,10 @@
 use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::html;
-use portolan_model::Target;
 use serde::Deserialize;
 
 use super::layout::{Content, Look, Section};
+use super::tags;
 use super::words::{address, count, foreign, host_address, moment};
 use crate::{AppState, HostsQuery, Problem};
 
@@ -34,17 +34,13 @@ pub(super) async fn show(
 async fn page(state: &AppState, search: &Search) -> Result<Content, Problem> {
     let text = search.q.trim();
     let filled = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    // A network or an address is looked for as one, all else as part of a name.
-    let is_place = text
-        .parse::<Target>()
-        .is_ok_and(|target| !matches!(target, Target::Name(_)));
     let found = state
         .hosts(&HostsQuery {
-            q: filled(text).filter(|_| !is_place),
-            within: filled(text).filter(|_| is_place),
+            q: filled(text),
             open: (!search.open.is_empty()).then_some(true),
             limit: Some(PAGE),
             cursor: filled(&search.cursor),
+            ..HostsQuery::default()
         })
         .await?;
     let is_filtered = !text.is_empty() || !search.open.is_empty();
@@ -54,7 +50,7 @@ async fn page(state: &AppState, search: &Search) -> Result<Content, Problem> {
             form.filter method="get" action="/hosts" role="search" {
                 div.line {
                     label.sr for="q" { "Search by name or network" }
-                    input #q type="search" name="q" value=(search.q) placeholder="Name, address or network 10.0.0.0/24" data-find="";
+                    input #q type="search" name="q" value=(search.q) placeholder="Name, network 10.0.0.0/24, tag:prod" data-find="";
                     label.chip {
                         input type="checkbox" name="open" value="1" checked[!search.open.is_empty()];
                         "open ports only"
@@ -73,15 +69,19 @@ async fn page(state: &AppState, search: &Search) -> Result<Content, Problem> {
                     }
                 }
             } @else {
+                form method="post" action="/hosts/tags" {
+                input type="hidden" name="q" value=(text);
                 div.wide {
                     table.cards-s {
-                        thead { tr { th { "Host" } th.num { "Open ports" } th { "First seen" } th { "Last seen" } th { "By" } } }
+                        thead { tr { th.t-pick { span.sr { "Pick" } } th { "Host" } th.num { "Open ports" } th { "First seen" } th { "Last seen" } th { "By" } } }
                         tbody {
                             @for host in &found.items {
                                 tr {
+                                    td.t-pick { input type="checkbox" name="host" value=(host.host) aria-label={ "Pick " (host.host) " to tag" }; }
                                     td.t-target {
                                         a.mono href=(host_address(&host.host)) { (host.host) }
                                         @if let Some(name) = &host.name { " " span.soft { (foreign(name)) } }
+                                        (tags::chips(&host.tags, "/hosts"))
                                     }
                                     td.t-state.num { b { (count(host.open)) } span.label-s { " open" } }
                                     td.nowrap.hide-s { (moment(host.first_seen)) }
@@ -94,9 +94,16 @@ async fn page(state: &AppState, search: &Search) -> Result<Content, Problem> {
                 }
                 div.bottom {
                     span { (count(found.items.len() as u64)) " shown" }
+                    span.actions {
+                        label.sr for="put" { "Tag for the hosts that are picked" }
+                        input #put type="text" name="put" maxlength="40" required placeholder="Tag" autocomplete="off" autocapitalize="off" spellcheck="false";
+                        button { "Tag" }
+                        button name="take" value="yes" { "Untag" }
+                    }
                     @if let Some(next) = &found.next {
                         a href=(address("/hosts", &[("q", &search.q), ("open", &search.open), ("cursor", next)])) { "Next page" }
                     }
+                }
                 }
             }
         }

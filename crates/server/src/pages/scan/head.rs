@@ -5,8 +5,9 @@ use portolan_model::Target;
 
 use super::super::scans::shorten;
 use super::super::start::Fields;
+use super::super::tags;
 use super::super::words::{
-    badge, count, foreign, moment, percent, plural, round_trip, share, span,
+    badge, count, foreign, missed as missed_ports, moment, percent, plural, round_trip, share, span,
 };
 use super::DEFAULT_QUERY;
 use crate::api::views::{Kind, Scan};
@@ -34,6 +35,7 @@ pub(super) fn render(scan: &Scan) -> Markup {
                         @if let Some(place) = scan.queue_place { span.soft { "place " (place) " in the queue" } }
                     }
                     (meta(scan))
+                    (tags::editor(&scan.tags, "/scans", &format!("/scans/{}", scan.id)))
                 }
                 (actions(scan))
             }
@@ -168,7 +170,7 @@ fn figures(scan: &Scan) -> Markup {
                 @if let Some(ms) = scan.elapsed_ms { (figure("elapsed", "Took", &span(ms))) }
                 @if let Some(sent) = scan.sent { (figure("sent", "Probes sent", &count(sent))) }
                 @if let Some(loss) = scan.loss { (figure("loss", "Loss measured", &percent(loss))) }
-                @if let Some(missed) = scan.expected_missed { (figure("missed", "Expected missed", &format!("{missed:.2}"))) }
+                @if let Some(missed) = scan.expected_missed { (figure("missed", "Expected missed", &missed_ports(missed))) }
             } @else {
                 @let progress = scan.progress.as_ref();
                 (figure("done", "Done", &percent(share(scan.done, scan.total))))

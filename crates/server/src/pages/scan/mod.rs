@@ -2,11 +2,12 @@
 //!
 //! `head` is its state and what can be done to it, `results` the filtered table, `course` how it
 //! went over time, `overview` the hosts against their ports, `found` the hosts of a scan that looks
-//! for nothing else, `port` the page of one port.
+//! for nothing else, `map` the picture of its ports, `port` the page of one port.
 
 mod course;
 mod found;
 mod head;
+pub(super) mod map;
 mod overview;
 pub(super) mod port;
 mod results;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 use super::assets;
 use super::layout::{Content, Look, Section, capital};
-use super::words::foreign;
+use super::words::{foreign, plural, said};
 use crate::api::views::{Kind, Scan, ScanProblem};
 use crate::{AppState, Caller, Problem};
 
@@ -113,7 +114,7 @@ async fn page(state: &AppState, id: i64, view: &View) -> Result<Content, Problem
         (problem_list(&problems))
         div.two {
             (results)
-            div.stack.no-print { (course::render(&scan, &course)) @if !view.is_plain() { (map()) } }
+            div.stack.no-print { (course::render(&scan, &course)) @if !view.is_plain() { (map(&scan)) } }
         }
         (overview)
     };
@@ -136,7 +137,7 @@ fn live(scan: &Scan, body: &Markup) -> Markup {
     };
     html! {
         live-scan.flow data-id=(scan.id) data-state=(scan.state) data-query=(DEFAULT_QUERY)
-            data-title=(foreign(&scan.targets)) data-protocols=(protocols) data-services=(assets::services()) {
+            data-title=(foreign(&scan.targets)) data-tags=(scan.tags.join(" ")) data-protocols=(protocols) data-services=(assets::services()) {
             (PreEscaped(&body.0))
         }
     }
@@ -150,8 +151,8 @@ fn problem_list(problems: &[ScanProblem]) -> Markup {
                 @for problem in problems {
                     li {
                         @if !problem.about.is_empty() { (foreign(&problem.about)) ": " }
-                        (foreign(&problem.message))
-                        @if let Some(hint) = &problem.hint { span.soft { ". " (foreign(&capital(hint))) } }
+                        (said(&problem.message))
+                        @if let Some(hint) = &problem.hint { span.soft { ". " (said(&capital(hint))) } }
                     }
                 }
             }
@@ -160,7 +161,7 @@ fn problem_list(problems: &[ScanProblem]) -> Markup {
 }
 
 /// The map, which scripts draw.
-fn map() -> Markup {
+fn map(scan: &Scan) -> Markup {
     html! {
         section.card aria-labelledby="map-title" {
             div.head {
@@ -170,7 +171,10 @@ fn map() -> Markup {
                     select #map-host { option value="" { "All hosts, laid over each other" } }
                 }
             }
-            noscript { p.soft { "The map is drawn by a script. The table has the same facts." } }
+            noscript {
+                img.still src={ "/scans/" (scan.id) "/map.svg" } width="256" height="256"
+                    alt={ (plural(scan.counts.open, "open port")) " among 65,536; the table has the same facts" };
+            }
             port-map #port-map {}
             ul.legend {
                 li.state.open { "open" }
@@ -178,7 +182,7 @@ fn map() -> Markup {
                 li.state.filtered { "filtered" }
                 li.state.maybe { "open|filtered" }
             }
-            p.soft.small { "256 ports a row, 0 at the top left. A click filters, dragging takes a range." }
+            p.soft.small { "256 ports a row, 0 at the top left." span.scripted { " A click filters, dragging takes a range." } }
         }
     }
 }

@@ -119,7 +119,11 @@ fn service_facts(service: &Service) -> Markup {
                     Some(rule) => { "the rule " span.mono { (foreign(rule)) } },
                     None => { "no rule takes its answer" },
                 }
-                @if let Some(probe) = &evidence.probe { span.soft { " – to " (foreign(probe)) } }
+                @match evidence.probe.as_deref() {
+                    Some("banner") => span.soft { " – it spoke first" },
+                    Some(probe) => span.soft { " – its answer to the probe " (foreign(probe)) },
+                    None => {},
+                }
                 pre.banner { (foreign(&evidence.bytes)) }
             }
         }

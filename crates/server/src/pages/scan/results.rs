@@ -3,8 +3,10 @@
 use maud::{Markup, html};
 
 use super::super::words::{
-    address, count, foreign, plural, port_address, product, service_name, state_class,
+    address, count, foreign, plural, port_address, product, said, service_name, state_class,
 };
+use portolan_store::query::FIELDS;
+
 use super::{DEFAULT_QUERY, View};
 use crate::api::views::{List, ResultItem, Scan};
 use crate::{AppState, Problem, ResultsQuery};
@@ -182,9 +184,16 @@ fn filter(scan: &Scan, view: &View, wrong: Option<&str>) -> Markup {
                     }
                     @if view.is_plain() { input type="hidden" name="plain" value="1"; }
                     button { "Filter" }
+                    details.menu {
+                        summary { "Fields" }
+                        div {
+                            dl.facts { @for (field, takes) in FIELDS { dt { code { (field) ":" } } dd { (takes) } } }
+                            p.soft.small { "Terms must all hold, commas join alternatives, " code { "-" } " turns a term round." }
+                        }
+                    }
                 }
             }
-            p #query-error.error role="status" { @if let Some(wrong) = wrong { (foreign(wrong)) } }
+            p #query-error.error role="status" { @if let Some(wrong) = wrong { (said(wrong)) } }
             ul.chips aria-label="States" {
                 @for (state, number) in states {
                     li hidden[number == 0 && state != "open"] {

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout::{Content, Look, Section};
+use super::tags;
 use super::words::{address, badge, count, foreign, moment, percent, plural, share, span};
 use crate::api::views::{Kind, List, Scan};
 use crate::{AppState, Problem, ScansQuery};
@@ -80,7 +81,7 @@ async fn page(state: &AppState, search: &Search) -> Result<Content, Problem> {
             form.filter method="get" action="/scans" role="search" {
                 div.line {
                     label.sr for="q" { "Search in targets, commands and users" }
-                    input #q type="search" name="q" value=(search.q) placeholder="Search targets" data-find="";
+                    input #q type="search" name="q" value=(search.q) placeholder="Targets, commands, users, tag:prod" data-find="";
                     label.sr for="state" { "State" }
                     select #state name="state" {
                         @for (value, word) in STATES {
@@ -125,7 +126,7 @@ pub(super) fn table(scans: &[Scan], picking: Picking) -> Markup {
         table.cards-s {
             thead {
                 tr {
-                    @if picking == Picking::Yes { th { span.sr { "Compare" } } }
+                    @if picking == Picking::Yes { th.t-pick { span.sr { "Compare" } } }
                     th { "Target" } th { "State" } th.num { "Open" } th.num { "Changes" }
                     th { "Ports" } th { "When" } th.num { "Took" }
                 }
@@ -148,6 +149,7 @@ fn row(scan: &Scan, picking: Picking) -> Markup {
             td.t-target {
                 a href={ "/scans/" (scan.id) } { (foreign(&shorten(&scan.targets))) }
                 " " span.soft.small { "#" (scan.id) }
+                (tags::chips(&scan.tags, "/scans"))
             }
             td.t-state.nowrap {
                 (badge(&scan.state))

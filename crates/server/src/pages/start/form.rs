@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 use portolan_model::spec::Discovery;
+use portolan_model::target;
 use portolan_model::{Protocol, services};
 use serde::Deserialize;
 
-use super::super::words::{count, foreign, plural, span};
+use super::super::words::{count, plural, said, span};
 use crate::ScanRequest;
 use crate::api::views::{Capabilities, FieldError, Preview, Span};
 
@@ -105,9 +106,8 @@ impl Fields {
         let timeout_ms = number("timeout_ms", "milliseconds", &self.timeout, &mut errors);
         let concurrency = number("concurrency", "probes at once", &self.threads, &mut errors);
         let max_rate = number("max_rate", "probes a second", &self.max_rate, &mut errors);
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        let mut request = ScanRequest::new(words(&self.target));
-        request.exclude = words(&self.exclude);
+        let mut request = ScanRequest::new(target::words(&self.target));
+        request.exclude = target::words(&self.exclude);
         request.ports = match self.ports.as_str() {
             "custom" => self.range.trim().to_owned(),
             "" | HOSTS_ALONE => "common".to_owned(),
@@ -189,13 +189,13 @@ impl Shown<'_> {
             error.field == *field || (error.field.starts_with(field) && error.field.contains('['))
         })?;
         Some(match &error.hint {
-            Some(hint) => format!("{}: {hint}", foreign(&error.message)),
-            None => foreign(&error.message),
+            Some(hint) => format!("{}: {hint}", error.message),
+            None => error.message.clone(),
         })
     }
 
     fn error(&self, control: &str) -> Markup {
-        html! { p.error id={ (control) "-error" } { (self.wrong(control).unwrap_or_default()) } }
+        html! { p.error id={ (control) "-error" } { (said(&self.wrong(control).unwrap_or_default())) } }
     }
 
     fn input(&self, name: &str, value: &str, mode: &str, placeholder: &str) -> Markup {
@@ -212,19 +212,19 @@ impl Shown<'_> {
         html! {
             scan-form {
                 div.two.start {
-                    form.card method="post" action="/scans" novalidate {
+                    form.card method="post" action="/" novalidate {
                         (self.target())
                         (self.ports())
                         div.choice {
                             input type="checkbox" id="detect" name="detect" checked[!self.fields.detect.is_empty()] disabled[!self.capabilities.detect.available];
                             label for="detect" {
                                 b { "Detect services and versions" }
-                                @if let Some(why) = &self.capabilities.detect.why { " " span { "– " (why) } }
+                                @if let Some(why) = &self.capabilities.detect.why { " " span { "– " (said(why)) } }
                             }
                         }
                         (self.advanced())
                         @let refused = self.errors.iter().filter(|error| !CONTROLS.iter().any(|(field, _)| error.field.starts_with(field)));
-                        @for error in refused { p.error { (foreign(&error.message)) } }
+                        @for error in refused { p.error { (said(&error.message)) } }
                         div.actions {
                             button.main type="submit" disabled[!self.may_scan] { "Start Scan" }
                             noscript { button type="submit" name="action" value="check" { "Check first" } }
@@ -245,8 +245,10 @@ impl Shown<'_> {
                     placeholder="host name, 192.168.1.0/24, 10.0.0.1-50 …" autocomplete="off" autocapitalize="off" spellcheck="false"
                     autofocus[self.fields.target.is_empty()]
                     aria-describedby="target-error target-hint" aria-invalid=[self.wrong("target").map(|_| "true")];
-                (self.error("target"))
-                p.hint #target-hint { "Several with blanks between them. To try it: " a href="/?target=127.0.0.1&ports=all" { "all ports of this machine" } "." }
+                div.below {
+                    (self.error("target"))
+                    p.hint #target-hint { "Several with blanks or commas between them. To try it: " a href="/?target=127.0.0.1&ports=all" { "all ports of this machine" } "." }
+                }
             }
         }
     }
@@ -270,7 +272,7 @@ impl Shown<'_> {
                 div.inset {
                     label.sr for="range" { "Ports of the custom range" }
                     (self.input("range", &self.fields.range, "text", "22,80,8000-8100,https"))
-                    (self.error("range"))
+                    div.below { (self.error("range")) }
                     span.sr #range-hint { "Used with Custom Port Range" }
                 }
                 div.choice {
@@ -304,14 +306,22 @@ impl Shown<'_> {
         text
     }
 
+    /// Whether the folded part is shown: where one was sent back, for what is wrong in it alone.
+    fn is_unfolded(&self) -> bool {
+        if self.errors.is_empty() {
+            return self.fields.is_advanced();
+        }
+        let folded = ["exclude", "technique", "timeout", "threads", "max_rate"];
+        folded.iter().any(|control| self.wrong(control).is_some())
+    }
+
     fn advanced(&self) -> Markup {
         let number = |name: &str, label: &str, value: &str, placeholder: &str, hint: &str| {
             html! {
                 div.field {
                     label for=(name) { (label) }
                     (self.input(name, value, "numeric", placeholder))
-                    (self.error(name))
-                    p.hint id={ (name) "-hint" } { (hint) }
+                    div.below { (self.error(name)) p.hint id={ (name) "-hint" } { (hint) } }
                 }
             }
         };
@@ -319,7 +329,7 @@ impl Shown<'_> {
             self.fields.technique == value || (value == "auto" && self.fields.technique.is_empty())
         };
         html! {
-            details.fold open[self.fields.is_advanced() || !self.errors.is_empty()] {
+            details.fold open[self.is_unfolded()] {
                 summary { "Advanced" }
                 fieldset {
                     legend { "Technique" }
@@ -333,7 +343,7 @@ impl Shown<'_> {
                             input type="radio" id={ "technique-" (name) } name="technique" value=(name) checked[technique(name)] disabled[!known.available];
                             label for={ "technique-" (name) } {
                                 b { (technique_label(name)) }
-                                @if let Some(why) = &known.why { " " span { "– " (why) } }
+                                @if let Some(why) = &known.why { " " span { "– " (said(why)) } }
                             }
                         }
                     }
@@ -347,8 +357,7 @@ impl Shown<'_> {
                 div.field {
                     label for="exclude" { "Leave out" }
                     (self.input("exclude", &self.fields.exclude, "text", "10.0.0.5 10.0.1.0/28"))
-                    (self.error("exclude"))
-                    p.hint #exclude-hint { "Targets that are not touched, whatever stands above." }
+                    div.below { (self.error("exclude")) p.hint #exclude-hint { "Targets that are not touched, whatever stands above." } }
                 }
                 div.choice {
                     input type="checkbox" id="discovery" name="discovery" checked[!self.fields.discovery.is_empty()];
@@ -371,7 +380,7 @@ impl Shown<'_> {
                         None => "Fill in the target to see what will happen.",
                     }
                 }
-                ul #warnings.warnings hidden[warnings.is_empty()] { @for warning in warnings { li { (foreign(warning)) } } }
+                ul #warnings.warnings hidden[warnings.is_empty()] { @for warning in warnings { li { (said(warning)) } } }
                 h3.label { "In the shell" }
                 div.command {
                     pre #command { (preview.map_or("portolan …", |preview| &preview.command)) }

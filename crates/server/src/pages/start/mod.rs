@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
+use portolan_model::front::Front;
 use portolan_model::spec::Discovery;
 
 pub(in crate::pages) use form::Fields;
@@ -28,7 +29,7 @@ pub(super) async fn show(
     look.answer(page(&state, &look, &fields, &[]).await)
 }
 
-/// `POST /scans`: starts the scan, or says what is wrong at each field.
+/// `POST /`, and `POST /scans`: starts the scan, or says what is wrong at each field.
 pub(super) async fn submit(
     State(state): State<AppState>,
     caller: Caller,
@@ -38,7 +39,7 @@ pub(super) async fn submit(
     let (request, numbers) = fields.request();
     let mut errors = Vec::new();
     if fields.action != "check" && numbers.is_empty() {
-        match state.start(&caller, request, None).await {
+        match state.start(&caller, request, None, Front::Page).await {
             Ok(started) => {
                 return Redirect::to(&format!("/scans/{}", started.scan.id)).into_response();
             }
@@ -72,7 +73,7 @@ async fn page(
     let (request, mut errors) = fields.request();
     let is_filled = !fields.target.trim().is_empty();
     let mut preview = if is_filled || !fields.range.is_empty() {
-        Some(state.preview(&request).await?)
+        Some(state.preview(&request, Front::Page).await?)
     } else {
         None
     };
@@ -82,7 +83,7 @@ async fn page(
             discovery: Discovery::Auto,
             ..request
         };
-        Some(state.preview(&all).await?)
+        Some(state.preview(&all, Front::Page).await?)
     } else {
         None
     };
