@@ -75,7 +75,7 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
         mut zones,
         searches,
         ..
-    } = places::gather(&spec, &answers).map_err(refused)?;
+    } = places::gather(&spec, &answers, portolan_model::front::Front::Shell).map_err(refused)?;
     let excluded = places::excluded(&spec, &answers).map_err(refused)?;
     let excluded = excluded.over(&zones);
     let searches = places::without(searches, &excluded);
