@@ -4,7 +4,9 @@
 //! probes went out, how many of them were answered, and how long that took. A round that went
 //! out faster than the path can carry shows in two ways: answers that were to be expected do
 //! not come, or they all take longer than the path's lowest round-trip time, since they queue.
-//! Random loss shows in neither way: its share does not grow with the rate.
+//! Random loss is told from that by its share, which does not grow with the rate: what is lost
+//! at lower rates is the measure, and a cut is taken back when the rounds that had left as
+//! quickly as the one that seemed to show an overload come through.
 //!
 //! What answers are to be expected is known from *sentinels*, ports that answered before and
 //! are asked again, and from the share of the other probes that was answered so far: their
@@ -21,12 +23,14 @@ use std::time::Duration;
 
 use crate::rtt::RoundTrip;
 
-use follow::Doubt;
-use outage::{Dead, Memory, OUTAGE_RATE, Outage};
-use round::{Reading, Round, Window};
+use follow::{Cut, Doubt, Wall};
+use losses::Losses;
+use outage::{Dead, Memory, Outage};
+use round::{Reading, Round, Shortage};
 
 mod follow;
 pub(crate) mod host;
+mod losses;
 mod outage;
 mod round;
 
@@ -137,18 +141,22 @@ pub struct Pace {
     first: u32,
     /// Doubling, until the first overload.
     doubling: bool,
-    /// The rate that last overran the path, and when.
-    wall: Option<(f64, Duration)>,
+    /// The rate that last overran the path.
+    wall: Option<Wall>,
     /// Good rounds since then.
     streak: u32,
     /// When the rate was last cut: older rounds say nothing about the new rate.
     cut: Duration,
+    /// The last cut for losses, while it may still turn out to have been for nothing.
+    undecided: Option<Cut>,
     /// An overload whose cause is not known yet: rate and lost share when it began.
     episode: Option<(f64, f64)>,
     /// The share of probes that is answered while all is well.
     share: Option<f64>,
-    /// The share of sentinels that is lost at any rate.
-    base_loss: f64,
+    /// What sentinels lose, and at which rate.
+    losses: Losses,
+    /// What too little came of, of rounds in a row.
+    shortage: Shortage,
     heard: bool,
     /// Sentinels are open ports.
     trusts: bool,
@@ -168,13 +176,10 @@ pub struct Pace {
     in_flight: u32,
     overruns: u32,
     heard_of: u64,
-    window: Window,
     /// The rate at which the narrowest place of the path carries, by rounds that were more.
     narrowest: Option<f64>,
     /// The highest rate of a round of which all came back.
     carried: f64,
-    /// Sentinels that taught the base loss, up to a bound.
-    base_seen: f64,
     /// How often a table on the path may have dropped something.
     doubts: u32,
 }
@@ -194,9 +199,11 @@ impl Pace {
             wall: None,
             streak: 0,
             cut: now,
+            undecided: None,
             episode: None,
             share: None,
-            base_loss: 0.0,
+            losses: Losses::default(),
+            shortage: Shortage::default(),
             heard: false,
             trusts: false,
             spares_open: false,
@@ -211,10 +218,8 @@ impl Pace {
             in_flight: 0,
             overruns: 0,
             heard_of: 0,
-            window: Window::default(),
             narrowest: None,
             carried: 0.0,
-            base_seen: 0.0,
             doubts: 0,
         }
     }
@@ -282,7 +287,7 @@ impl Pace {
     pub fn allowance(&mut self, now: Duration) -> u32 {
         if self.outage.is_some() {
             // Sentinels alone see when it opens again.
-            self.rate = OUTAGE_RATE.min(self.limits.highest);
+            self.rate = self.outage_rate(now).min(self.limits.highest);
         }
         let passed = now.saturating_sub(self.credited).as_secs_f64();
         self.credited = now;
@@ -396,7 +401,8 @@ impl Pace {
             self.doubling = true;
             self.wall = None;
             self.episode = None;
-            self.base_loss = 0.0;
+            self.undecided = None;
+            self.losses = Losses::default();
             self.cut = now;
         }
     }
@@ -530,7 +536,7 @@ impl Pace {
         if self.overruns == 0 || now >= self.cut + self.rtt.expected().min(self.wait()) {
             self.overruns += 1;
             self.doubling = false;
-            self.set_wall(self.rate, now);
+            self.set_wall(self.rate, 2, now);
             self.set_rate(self.rate * 0.7);
             self.cut = now;
         }
@@ -589,7 +595,7 @@ impl Pace {
             Reading::Lost { .. } | Reading::Disagreed { .. } | Reading::Dead => Verdict::Overran,
             // A table that is full drops what is new, one here, one there.
             _ if self.memory.is_some()
-                && self.base_loss < 0.02
+                && self.losses.base(round.rate) < 0.02
                 && round.sentinels_answered < round.sentinels =>
             {
                 Verdict::Overran

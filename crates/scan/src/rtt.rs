@@ -5,12 +5,19 @@ use std::time::Duration;
 /// Before anything has answered, wait this long (RFC 6298, 2.1).
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The slowest of at least so many of the last answers is remembered, and of no more than twice
+/// as many.
+const WINDOW: u32 = 64;
+
 /// The estimate of a path's round-trip time (RFC 6298, section 2), and its lowest value.
 #[derive(Debug, Clone, Default)]
 pub struct RoundTrip {
     /// Smoothed round-trip time and its variation, in seconds.
     smoothed: Option<(f64, f64)>,
     lowest: Option<Duration>,
+    /// The slowest of the last answers, and of as many before them.
+    slowest: [Duration; 2],
+    seen: u32,
 }
 
 impl RoundTrip {
@@ -25,6 +32,12 @@ impl RoundTrip {
                 var + ((srtt - seconds).abs() - var) / 4.0,
             ),
         });
+        if self.seen == WINDOW {
+            self.slowest = [Duration::ZERO, self.slowest[0]];
+            self.seen = 0;
+        }
+        self.seen += 1;
+        self.slowest[0] = self.slowest[0].max(rtt);
         self.lowest = Some(self.lowest.map_or(rtt, |lowest| lowest.min(rtt)));
     }
 
@@ -39,10 +52,12 @@ impl RoundTrip {
     }
 
     /// When nearly every answer that comes will have come: SRTT + 4 × RTTVAR, without the lower
-    /// bound of RFC 6298, 2.4.
+    /// bound of RFC 6298, 2.4, and no less than the slowest of the last answers took. That formula
+    /// is of one peer; a path leads to hosts that are nearer and farther.
     pub fn expected(&self) -> Duration {
         self.smoothed.map_or(INITIAL_TIMEOUT, |(srtt, var)| {
-            Duration::from_secs_f64(srtt + 4.0 * var)
+            let slowest = self.slowest[0].max(self.slowest[1]);
+            Duration::from_secs_f64(srtt + 4.0 * var).max(slowest)
         })
     }
 }

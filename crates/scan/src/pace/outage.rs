@@ -15,6 +15,9 @@ const CHECK: Duration = Duration::from_millis(500);
 /// While nothing comes through, so many sentinels a second see whether it does again.
 pub(super) const OUTAGE_RATE: f64 = 10.0;
 
+/// The same at first: a burst of losses may be no more than so many packets long.
+const BURST_RATE: f64 = 100.0;
+
 /// The path has closed altogether: nothing comes back, not even from sentinels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outage {
@@ -120,6 +123,21 @@ impl Pace {
         self.sent_since += 1.0;
     }
 
+    /// Questions a second that are worth asking while nothing comes through.
+    pub(super) fn outage_rate(&self, now: Duration) -> f64 {
+        match self.outage {
+            Some(outage) if now < outage.since + self.shortest_outage() => {
+                BURST_RATE.min(outage.rate).max(OUTAGE_RATE)
+            }
+            _ => OUTAGE_RATE,
+        }
+    }
+
+    /// What is over sooner was a burst of losses.
+    fn shortest_outage(&self) -> Duration {
+        SHORTEST_OUTAGE.max(8 * self.rtt.srtt().unwrap_or_default())
+    }
+
     /// Something came back of a flow that is kept.
     pub(super) fn hear_kept(&mut self, now: Duration) {
         let wait = self.wait();
@@ -133,7 +151,7 @@ impl Pace {
     /// Counts what became of sentinels on a path that remembers, and goes slower when it
     /// overflows again.
     pub(super) fn remember(&mut self, round: &Round, now: Duration) {
-        let base_loss = self.base_loss;
+        let base_loss = self.losses.base(round.rate);
         self.heard_of += u64::from(round.sentinels);
         if self.outage.is_some() {
             return;
@@ -224,8 +242,7 @@ impl Pace {
         self.outage = None;
         self.cut = now;
         let length = now.saturating_sub(outage.since);
-        let rtt = self.rtt.srtt().unwrap_or_default();
-        if length < SHORTEST_OUTAGE.max(8 * rtt) {
+        if length < self.shortest_outage() {
             if let Some(memory) = self.memory {
                 // A table that is just full lets in as much as leaves it.
                 self.set_rate(memory.rate);

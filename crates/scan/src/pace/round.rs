@@ -40,39 +40,6 @@ pub(super) struct Round {
     pub(super) dropped: bool,
 }
 
-/// Sentinels of the last rounds at about the same rate: of one round there are too few to tell a
-/// loss from a few.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Window {
-    rate: f64,
-    asked: u32,
-    lost: u32,
-}
-
-impl Window {
-    fn add(&mut self, round: &Round) {
-        if round.rate > 1.4 * self.rate || round.rate < 0.7 * self.rate {
-            *self = Self {
-                rate: round.rate,
-                ..Self::default()
-            };
-        } else if self.asked >= 96 {
-            self.asked /= 2;
-            self.lost /= 2;
-        }
-        self.asked += round.sentinels;
-        self.lost += round.sentinels.saturating_sub(round.sentinels_answered);
-    }
-
-    /// The share that is lost beyond what is lost at any rate, if chance does not explain it.
-    fn excess(&self, base_loss: f64) -> Option<f64> {
-        let (asked, lost) = (f64::from(self.asked), f64::from(self.lost));
-        let usual = asked * base_loss.max(0.01);
-        let is_more = lost >= 3.0 && lost > usual + 3.0 * (usual + 0.25).sqrt();
-        is_more.then(|| lost / asked - base_loss)
-    }
-}
-
 impl Round {
     /// How much likelier what became of its sentinels is if the path lost `share` of them than if
     /// it lost no more than ever: a natural logarithm.
@@ -100,11 +67,58 @@ impl Round {
     }
 }
 
+/// What was expected of probes, and what came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Expected {
+    answers: f64,
+    came: f64,
+    variance: f64,
+}
+
+impl Expected {
+    /// Of so many probes this share was to be answered.
+    fn of(asked: u32, share: f64, answered: u32) -> Self {
+        let asked = f64::from(asked);
+        Self {
+            answers: asked * share,
+            came: f64::from(answered),
+            // A share that nearly all of few had is not known so well.
+            variance: asked * share * (1.0 - share).max(0.05),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.answers += other.answers;
+        self.came += other.came;
+        self.variance += other.variance;
+    }
+
+    /// Whether too little came by more than chance explains.
+    fn is_short(self) -> bool {
+        self.came < (0.85 * self.answers).min(self.answers - 3.0 * (self.variance + 0.05).sqrt())
+    }
+
+    /// The share of what was expected that did not come.
+    fn missing(self) -> f64 {
+        1.0 - self.came / self.answers
+    }
+}
+
+/// Rounds in a row of which too little came, but so little too little that it may be chance: of
+/// several it can be told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shortage {
+    walk: Expected,
+    sentinels: Expected,
+}
+
 /// How a round is read, before the rate follows from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Reading {
     /// Too few answers were to be expected.
     Nothing,
+    /// Less came than was expected, which may be chance.
+    Unsure,
     /// What was expected came.
     Fine,
     /// It came, but it queued; so much a second came through.
@@ -128,71 +142,101 @@ impl Pace {
         if !is_news || !self.trusts || !round.trusted || self.memory.is_some() {
             return reading;
         }
-        self.window.add(round);
-        match (reading, self.window.excess(self.base_loss)) {
-            (Reading::Fine | Reading::Nothing | Reading::Disagreed { .. }, Some(share)) => {
-                self.window = Window::default();
+        match (reading, self.losses.excess()) {
+            (
+                Reading::Fine | Reading::Nothing | Reading::Unsure | Reading::Disagreed { .. },
+                Some(share),
+            ) => {
+                self.losses.forget_recent();
                 Reading::Lost { share }
             }
             _ => reading,
         }
     }
 
+    /// The same, with those before it of which too little came, but not so much too little that
+    /// each alone would show it.
+    pub(super) fn read_shortage(&mut self, round: &Round, reading: Reading) -> Reading {
+        if !matches!(reading, Reading::Unsure | Reading::Nothing) {
+            self.shortage = Shortage::default();
+            return reading;
+        }
+        let [walk, sentinels, all] = self.expected_of(round);
+        if reading == Reading::Nothing && all.came >= 0.7 * all.answers {
+            return reading;
+        }
+        self.shortage.walk.add(walk);
+        self.shortage.sentinels.add(sentinels);
+        let Shortage { walk, sentinels } = self.shortage;
+        let mut all = walk;
+        all.add(sentinels);
+        if all.answers < EVIDENCE || !all.is_short() {
+            return reading;
+        }
+        if self.trusts && (!round.trusted || !sentinels.is_short()) {
+            // Each that follows says so again, until it is clear which of the two it is.
+            return Reading::Disagreed {
+                share: walk.missing().clamp(0.0, 1.0),
+            };
+        }
+        self.shortage = Shortage::default();
+        Reading::Lost {
+            share: all.missing(),
+        }
+    }
+
+    /// What was expected of the walk, of the sentinels and of both, and what came.
+    fn expected_of(&self, round: &Round) -> [Expected; 3] {
+        let share = round.expected_share.or(self.share).unwrap_or(0.0);
+        let walk = Expected::of(round.sent, share, round.answered);
+        let base_loss = self.losses.base(round.rate);
+        let sentinels = Expected::of(round.sentinels, 1.0 - base_loss, round.sentinels_answered);
+        let mut all = walk;
+        all.add(sentinels);
+        [walk, sentinels, all]
+    }
+
     /// What `round` shows, so far as its answers have come.
     pub(super) fn read(&self, round: &Round) -> Reading {
-        let share = round.expected_share.or(self.share).unwrap_or(0.0);
-        let sent = f64::from(round.sent);
-        let sentinels = f64::from(round.sentinels);
-        let probes_expected = sent * share;
-        let sentinels_expected = sentinels * (1.0 - self.base_loss);
-        let expected = probes_expected + sentinels_expected;
-        let came = f64::from(round.answered + round.sentinels_answered);
-        if expected < EVIDENCE {
-            return if expected >= 1.0 && came >= expected * 0.85 {
+        let [walk, sentinels, all] = self.expected_of(round);
+        if all.answers < EVIDENCE {
+            return if all.answers >= 1.0 && all.came >= all.answers * 0.85 {
                 Reading::Fine
             } else {
                 Reading::Nothing
             };
         }
-        if came == 0.0 && sentinels >= 2.0 && self.trusts && round.trusted {
+        if all.came == 0.0 && round.sentinels >= 2 && self.trusts && round.trusted {
             return Reading::Dead;
         }
-        let spread = sent * share * (1.0 - share) + sentinels * self.base_loss.max(0.05);
-        if falls_short(came, expected, spread) {
-            let walk_spread = sent * share * (1.0 - share);
-            let walk_fell = falls_short(f64::from(round.answered), probes_expected, walk_spread);
-            let sentinel_spread = sentinels * self.base_loss.max(0.05);
-            let sentinels_came = f64::from(round.sentinels_answered);
-            let sentinels_fell = falls_short(sentinels_came, sentinels_expected, sentinel_spread);
+        let queues = all.came >= 4.0 && self.queues(round);
+        if all.is_short() {
             // Where answers queue, it is the path that drops.
-            let queues = came >= 4.0 && self.queues(round);
             if self.trusts && !round.trusted && !queues {
                 // Open ports must say whether it is the path.
                 return Reading::Disagreed {
-                    share: 1.0 - came / expected,
+                    share: all.missing(),
                 };
             }
-            if self.trusts && walk_fell && !sentinels_fell && !queues {
+            if self.trusts && walk.is_short() && !sentinels.is_short() && !queues {
                 return Reading::Disagreed {
-                    share: 1.0 - f64::from(round.answered) / probes_expected,
+                    share: walk.missing(),
                 };
             }
             return Reading::Lost {
-                share: 1.0 - came / expected,
+                share: all.missing(),
             };
         }
-        if came >= 4.0
-            && self.queues(round)
-            && let (Some(first), Some(last)) = (round.first_answer, round.last_answer)
-        {
-            let span = last.saturating_sub(first).as_secs_f64();
-            let length = round
-                .end
-                .map_or(0.0, |end| end.saturating_sub(round.start).as_secs_f64());
-            let carried = (sent + sentinels) * (came / expected).min(1.0);
+        if queues && let (Some(first), Some(last)) = (round.first_answer, round.last_answer) {
+            let span = last.saturating_sub(first).max(round.lasted());
+            let sent = f64::from(round.sent + round.sentinels);
+            let carried = sent * (all.came / all.answers).min(1.0);
             return Reading::Queued {
-                delivered: carried / span.max(length).max(1e-6),
+                delivered: carried / span.as_secs_f64().max(1e-6),
             };
+        }
+        if all.came < 0.7 * all.answers {
+            return Reading::Unsure;
         }
         Reading::Fine
     }
@@ -204,9 +248,4 @@ impl Pace {
         };
         round.timed >= 3 && waited > lowest.mul_f64(0.25) + Duration::from_millis(3)
     }
-}
-
-/// Whether `came` is too few where `expected` were to come, by more than chance explains.
-fn falls_short(came: f64, expected: f64, variance: f64) -> bool {
-    came < (0.85 * expected).min(expected - 3.0 * (variance + 0.05).sqrt())
 }

@@ -1,11 +1,14 @@
 //! Networks at random: what holds for those that were thought of is to hold for others.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Mutex;
 
 use simnet::scenario::{Bottleneck, Burst, Limit};
 use simnet::{Closed, Hosts, Path, Scenario};
 
-use super::bed::{Outcome, scan};
+use super::bed::{Outcome, scan, scenario};
 use crate::loss::MISSED_SHARE;
 use crate::permutation::mix;
 
@@ -132,7 +135,7 @@ fn limit(scenario: &Scenario, pairs: f64, outcome: &Outcome) -> f64 {
 
 /// What came of many networks.
 struct Survey {
-    /// A line for each that was slow or not wholly found.
+    /// A line for each, and a longer one for each that was slow or not wholly found.
     report: String,
     missed: f64,
     open: f64,
@@ -140,38 +143,68 @@ struct Survey {
     slow: u32,
 }
 
-fn survey(seeds: std::ops::Range<u64>) -> Survey {
+impl Survey {
+    /// Nothing is missed beyond the bound that a scan promises and what chance may add to it, and
+    /// nothing takes much longer than the network demands.
+    fn holds(&self) {
+        println!("{}", self.report);
+        let allowed = MISSED_SHARE * self.open + 3.0 * (MISSED_SHARE * self.open).sqrt();
+        assert!(self.missed <= allowed, "\n{}", self.report);
+        assert_eq!(self.slow, 0, "\n{}", self.report);
+    }
+}
+
+fn survey(seeds: impl IntoIterator<Item = u64>) -> Survey {
     let mut report = String::new();
     let (mut missed, mut open, mut slow) = (0.0, 0.0, 0);
-    for seed in seeds {
+    let runs = each(seeds, |seed| {
         let (scenario, ports) = network(seed);
         let outcome = scan(&scenario, &format!("1-{ports}"), seed, false);
+        (scenario, ports, outcome)
+    });
+    let mut factors = Vec::new();
+    for (seed, (scenario, ports, outcome)) in runs {
         let hosts = simnet::Truth::new(&scenario).addresses().count();
         let pairs = f64::from(ports) * f64::from(u32::try_from(hosts).unwrap());
         let limit = limit(&scenario, pairs, &outcome);
         let factor = outcome.seconds / limit;
+        factors.push(factor);
         assert_eq!(outcome.wrong, 0, "{seed}");
         let count = |number: usize| f64::from(u32::try_from(number).unwrap());
         missed += count(outcome.missed);
         open += count(outcome.found + outcome.missed);
         slow += u32::from(factor > 3.0);
+        writeln!(
+            report,
+            "seed {seed}: {:.2} s, limit {limit:.2} s, {factor:.2} times; {hosts} hosts, {ports} ports, \
+             missed {} of {}, passes {}, sent {}, overruns {}",
+            outcome.seconds,
+            outcome.missed,
+            outcome.missed + outcome.found,
+            outcome.passes,
+            outcome.sent,
+            outcome.path.overruns,
+        )
+        .unwrap();
         if outcome.missed > 0 || factor > 2.0 {
-            writeln!(
-                report,
-                "seed {seed}: {:.2} s, limit {limit:.2} s, {factor:.1} times; {hosts} hosts, {ports} ports, \
-                 missed {} of {}, passes {}, sent {}, path {:?}, hosts {:?}",
-                outcome.seconds,
-                outcome.missed,
-                outcome.missed + outcome.found,
-                outcome.passes,
-                outcome.sent,
-                scenario.path,
-                scenario.hosts.iter().map(|hosts| (hosts.rst_limit.map(|limit| limit.rate), hosts.tcp.closed, hosts.extra_rtt_ms)).collect::<Vec<_>>(),
-            )
-            .unwrap();
+            let kinds = scenario.hosts.iter();
+            let kinds: Vec<_> = kinds
+                .map(|hosts| (hosts.rst_limit, hosts.tcp.closed, hosts.extra_rtt_ms))
+                .collect();
+            writeln!(report, "  path {:?}, hosts {kinds:?}", scenario.path).unwrap();
         }
     }
-    writeln!(report, "missed {missed} of {open}, slow {slow}").unwrap();
+    factors.sort_by(f64::total_cmp);
+    let part = |of: usize| factors[(factors.len() - 1) * of / 100];
+    writeln!(
+        report,
+        "missed {missed} of {open}, slow {slow}; times the limit: median {:.2}, 90 % {:.2}, 99 % {:.2}, most {:.2}",
+        part(50),
+        part(90),
+        part(99),
+        part(100),
+    )
+    .unwrap();
     Survey {
         report,
         missed,
@@ -180,12 +213,72 @@ fn survey(seeds: std::ops::Range<u64>) -> Survey {
     }
 }
 
+/// The seeds to try: `PORTOLAN_SEEDS=1000..3000` for a long run by hand, else `usual`.
+fn seeds(usual: Range<u64>) -> Range<u64> {
+    let Ok(asked) = std::env::var("PORTOLAN_SEEDS") else {
+        return usual;
+    };
+    let (first, end) = asked
+        .split_once("..")
+        .expect("PORTOLAN_SEEDS is FIRST..END");
+    first.parse().unwrap()..end.parse().unwrap()
+}
+
+/// What comes of each seed, several at once, in the order of the seeds.
+fn each<T: Send>(
+    seeds: impl IntoIterator<Item = u64>,
+    run: impl Fn(u64) -> T + Sync,
+) -> Vec<(u64, T)> {
+    let left = Mutex::new(seeds.into_iter().collect::<VecDeque<u64>>());
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let seed = left.lock().unwrap().pop_front();
+            match seed {
+                Some(seed) => done.push((seed, run(seed))),
+                None => return done,
+            }
+        }
+    };
+    let mut done: Vec<(u64, T)> = std::thread::scope(|scope| {
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
+    });
+    done.sort_by_key(|(seed, _)| *seed);
+    done
+}
+
 #[test]
 fn networks_at_random_hide_no_port() {
-    let survey = survey(0..40);
-    println!("{}", survey.report);
-    // The bound that a scan promises, and what chance may add to it.
-    let allowed = MISSED_SHARE * survey.open + 3.0 * (MISSED_SHARE * survey.open).sqrt();
-    assert!(survey.missed <= allowed, "\n{}", survey.report);
-    assert!(survey.slow <= 2, "\n{}", survey.report);
+    survey(seeds(0..60)).holds();
+}
+
+#[test]
+fn networks_that_were_once_too_much_hide_no_port() {
+    // Losses in bursts that were taken for a table, hosts far beyond the others whose answers were
+    // not waited for, a narrow link with so short a queue that what it drops seemed to be the
+    // path's own loss, limited resets that seemed to be a path that is full.
+    survey([21, 83, 128, 212, 437, 490, 547, 579, 580, 737, 760, 771]).holds();
+}
+
+#[test]
+fn early_losses_do_not_slow_a_path_that_loses_at_any_rate() {
+    let runs = each(seeds(0..60), |seed| {
+        let mut scenario = scenario("very-lossy");
+        scenario.seed = mix(seed);
+        scan(&scenario, "1-10000", seed, false)
+    });
+    let mut times: Vec<f64> = runs.iter().map(|(_, run)| run.seconds).collect();
+    times.sort_by(f64::total_cmp);
+    println!("{times:?}");
+    for (seed, run) in &runs {
+        assert_eq!((run.missed, run.wrong), (0, 0), "{seed}");
+    }
+    // One in fifty is unlucky, and no more than that.
+    let nearly_all = times[times.len() * 49 / 50];
+    assert!(nearly_all < 2.0, "{times:?}");
+    assert!(times.last().is_some_and(|&worst| worst < 2.5), "{times:?}");
 }
