@@ -46,6 +46,9 @@ const BURST: Duration = Duration::from_millis(4);
 /// What may go out within this time goes out together, where nothing else wakes us before.
 const TOGETHER: Duration = Duration::from_millis(1);
 
+/// So few go out together even if that takes longer, up to [`BURST`]: every queue holds them.
+const FEW: f64 = 8.0;
+
 /// So many answers must be expected of a round before it says anything.
 const EVIDENCE: f64 = 3.5;
 
@@ -310,14 +313,20 @@ impl Pace {
     }
 
     /// When it is worth waking up for the next probes: to wake up costs more than a probe. While
-    /// the rate is still to be found, each shows the sooner how the path is the sooner it leaves.
+    /// the rate is still to be found, each shows the sooner how the path is the sooner it leaves:
+    /// then they wait for each other no longer than a small part of a round trip.
     pub fn next_departure(&self, now: Duration) -> Duration {
+        let in_time = |time: Duration| self.rate * time.as_secs_f64();
         let together = if self.doubling && self.rate < self.limits.highest {
-            1.0
+            let rtt = self.rtt.lowest().unwrap_or_default();
+            in_time(TOGETHER.min(rtt / 32))
+        } else if self.rate >= self.limits.highest {
+            // Whoever bounds the rate wants it even.
+            in_time(TOGETHER)
         } else {
-            (self.rate * TOGETHER.as_secs_f64()).max(1.0)
+            in_time(TOGETHER).max(FEW.min(0.75 * in_time(BURST)))
         };
-        self.allowance_of(together, now)
+        self.allowance_of(together.max(1.0), now)
     }
 
     fn allowance_of(&self, probes: f64, now: Duration) -> Duration {
@@ -625,6 +634,21 @@ impl Pace {
             verdict,
             sentinels_lost,
         })
+    }
+
+    /// Whether [`judge`](Self::judge) weighs or closes a round now.
+    pub fn is_judging(&self, now: Duration) -> bool {
+        let wait = self.wait();
+        let ready = self.rtt.expected().min(wait);
+        let is_over =
+            |end: Option<Duration>, more: Duration| end.is_some_and(|end| now >= end + more);
+        self.rounds
+            .iter()
+            .any(|round| !round.weighed && is_over(round.end, ready))
+            || self
+                .rounds
+                .front()
+                .is_some_and(|round| is_over(round.end, wait))
     }
 
     /// When [`judge`](Self::judge) has something to say next.

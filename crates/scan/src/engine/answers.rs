@@ -36,7 +36,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Takes the pace's verdicts: what overran the path is walked again.
     pub(super) fn take_verdicts(&mut self, pass: &mut Pass, now: Duration) {
         // Known before any round is judged: one whose answers this machine lost is no proof.
-        if self.pace.next_judgement().is_some_and(|due| due <= now) {
+        if self.pace.is_judging(now) {
             let dropped = self.transport.lost();
             if dropped > self.dropped {
                 self.dropped = dropped;
