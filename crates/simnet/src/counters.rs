@@ -54,6 +54,8 @@ pub struct WayCounters {
     pub entered: u64,
     /// Lost by chance.
     pub lost: u64,
+    /// Dropped by the policer.
+    pub policed: u64,
     /// Dropped at the full queue of the narrow link.
     pub queue_full: u64,
     /// Sent twice.

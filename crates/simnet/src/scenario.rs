@@ -122,6 +122,8 @@ pub struct Way {
     pub reorder: f64,
     /// For how long it is held up, in milliseconds.
     pub reorder_by_ms: f64,
+    /// A policer: what comes faster is dropped and never waits.
+    pub police: Option<Limit>,
     /// A narrow link.
     pub bottleneck: Option<Bottleneck>,
 }

@@ -1,7 +1,7 @@
-//! One direction of a path: loss, then the narrow link, then the time that it takes.
+//! One direction of a path: loss, a policer, then the narrow link, then the time that it takes.
 
 use crate::counters::WayCounters;
-use crate::element::{Losses, Queue};
+use crate::element::{Bucket, Losses, Queue};
 use crate::rng::Rng;
 use crate::scenario::{Order, Path, Way};
 
@@ -9,6 +9,7 @@ use crate::scenario::{Order, Path, Way};
 #[derive(Debug)]
 pub(crate) struct Direction {
     losses: Losses,
+    police: Option<Bucket>,
     queue: Option<Queue>,
     /// Half a round trip, in nanoseconds.
     delay: u64,
@@ -45,6 +46,7 @@ impl Direction {
     pub(crate) fn new(path: &Path, way: &Way, seed: u64, stream: u64) -> Self {
         Self {
             losses: Losses::new(way.loss, way.burst),
+            police: way.police.map(Bucket::new),
             queue: way.bottleneck.map(Queue::new),
             delay: nanos(path.rtt_ms / 2.0),
             jitter: nanos(path.jitter_ms / 2.0),
@@ -64,6 +66,12 @@ impl Direction {
         self.counters.entered += 1;
         if self.losses.loses(&mut self.rng) {
             self.counters.lost += 1;
+            return None;
+        }
+        if let Some(police) = &mut self.police
+            && !police.take(now)
+        {
+            self.counters.policed += 1;
             return None;
         }
         let sent = match &mut self.queue {
@@ -106,6 +114,7 @@ impl Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Limit;
 
     const MS: u64 = 1_000_000;
 
@@ -127,6 +136,30 @@ mod tests {
         let (least, most) = (delays.iter().min().unwrap(), delays.iter().max().unwrap());
         assert!((17_500_000..17_600_000).contains(least), "{least}");
         assert!((22_400_000..=22_500_000).contains(most), "{most}");
+    }
+
+    #[test]
+    fn a_policer_passes_a_burst_and_then_its_rate_and_delays_nothing() {
+        let limit = Limit {
+            rate: 1_000,
+            burst: 50,
+        };
+        let mut way = direction(
+            &Path::default(),
+            &Way {
+                police: Some(limit),
+                ..Way::default()
+            },
+        );
+        // 10,000 a second for a second.
+        let passed: Vec<u64> = (0..10_000_u64)
+            .filter(|n| {
+                way.pass(n * MS / 10)
+                    .is_some_and(|fate| fate.at == n * MS / 10)
+            })
+            .collect();
+        assert!((1_049..=1_050).contains(&passed.len()), "{}", passed.len());
+        assert_eq!(way.counters.policed, 10_000 - passed.len() as u64);
     }
 
     #[test]
