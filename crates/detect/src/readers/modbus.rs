@@ -27,19 +27,27 @@ fn read(bytes: &[u8]) -> Option<Reading> {
                 return None;
             }
             body.take(4)?;
+            let (mut vendor, mut code): (&[u8], &[u8]) = (&[], &[]);
             for _ in 0..body.be(1)? {
                 let (Some(id), Some(value)) = (body.be(1), body.counted(1)) else {
                     break;
                 };
                 match id {
                     0 => {
+                        vendor = value;
                         reading.field("vendor", value);
                         reading.fact("modbus.vendor", value);
                     }
-                    1 => reading.field("product", value),
+                    1 => code = value,
                     2 => reading.field("version", value),
                     _ => {}
                 }
+            }
+            // A product's code says little without who made it.
+            if code.starts_with(vendor) {
+                reading.field("product", code);
+            } else {
+                reading.field("product", [vendor, b" ", code].concat());
             }
         }
         // An exception: it speaks Modbus and does not know the question.

@@ -40,6 +40,9 @@ const PROGRAMS: [(usize, &str); 16] = [
 const DUMP: usize = 0x506f_7274;
 const NFS: usize = 0x506f_4e46;
 
+/// The status of a call to a program that is not there (RFC 5531, 9: `PROG_UNAVAIL`).
+const NO_PROGRAM: usize = 1;
+
 fn read(bytes: &[u8]) -> Option<Reading> {
     // Over TCP a record mark comes first.
     let body = match bytes {
@@ -73,7 +76,12 @@ fn read(bytes: &[u8]) -> Option<Reading> {
             if accepted {
                 reply.be(4)?;
                 reply.counted(4)?;
-                if reply.be(4)? == 0 {
+                let status = reply.be(4)?;
+                if status == NO_PROGRAM {
+                    // It speaks RPC for a program of its own, as Gluster does.
+                    reading = Reading::new("sunrpc");
+                    reading.hidden = true;
+                } else if status == 0 {
                     let programs = programs(&mut reply);
                     reading.fact("rpc.programs", programs.join(", ").as_bytes());
                     reading.field("programs", programs.join(", "));
