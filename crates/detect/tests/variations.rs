@@ -217,3 +217,65 @@ fn a_handshake_names_who_says_nothing_inside() {
     let found = RULES.identify_value("tls.alpn", b"bep/1.0");
     assert_eq!(found[0].found.product.as_deref(), Some("Syncthing"));
 }
+
+#[test]
+fn a_library_that_speaks_for_a_program_gives_it_no_version() {
+    let mercurial =
+        b"HTTP/1.1 200 Script output follows\r\nServer: BaseHTTP/0.6 Python/3.11.2\r\n\r\n";
+    let supervisor = b"HTTP/1.1 200 OK\r\nServer: Medusa/1.12\r\n\r\n<html><head><title>Supervisor Status</title>";
+    for (page, product) in [
+        (&mercurial[..], "Mercurial hgweb"),
+        (&supervisor[..], "Supervisor"),
+    ] {
+        assert_eq!(named(&found("http-get", page)), (product, ""));
+    }
+}
+
+#[test]
+fn a_name_of_several_words_is_read_and_that_of_a_stack_of_devices_is_not() {
+    for (server, product, version) in [
+        (
+            "Some Embedded HTTP Server v1.37.1",
+            "Some Embedded HTTP Server",
+            "1.37.1",
+        ),
+        ("Kannel/1.4.5", "Kannel", "1.4.5"),
+        ("Linux UPnP/1.0 Huawei-ATP-IGD", "", ""),
+        ("Debian/12 UPnP/1.1 thing", "", ""),
+        ("gateway", "", ""),
+    ] {
+        let found = page(&format!("Server: {server}\r\n"), "");
+        assert_eq!(named(&found), (product, version), "{server:?}");
+    }
+}
+
+#[test]
+fn who_knows_no_port_mapper_is_none() {
+    // The reply of a Gluster daemon to the question for mappings: the program is not there.
+    let gluster = b"\x80\0\0\x18Port\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+    assert_eq!(found("rpc-dump-tcp", gluster).service, "sunrpc");
+    let mapper = b"\x80\0\0\x1CPort\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    assert_eq!(found("rpc-dump-tcp", mapper).service, "rpcbind");
+}
+
+#[test]
+fn a_device_of_modbus_is_named_with_its_maker() {
+    let answer = |maker: &[u8], code: &[u8]| {
+        let mut bytes = vec![0x50, 0x6f, 0, 0, 0];
+        bytes.push(u8::try_from(12 + maker.len() + code.len()).unwrap());
+        bytes.extend([1, 0x2b, 0x0e, 1, 0x83, 0, 0, 2, 0]);
+        bytes.push(u8::try_from(maker.len()).unwrap());
+        bytes.extend(maker);
+        bytes.push(1);
+        bytes.push(u8::try_from(code.len()).unwrap());
+        bytes.extend(code);
+        bytes
+    };
+    for (maker, code, product) in [
+        (&b"Pymodbus"[..], &b"PM"[..], "Pymodbus PM"),
+        (b"WAGO", b"WAGO 750", "WAGO 750"),
+    ] {
+        let found = found("modbus-identification", &answer(maker, code));
+        assert_eq!(found.product.as_deref(), Some(product));
+    }
+}
