@@ -21,7 +21,7 @@ const HELP: &str = "\
 cargo xtask detect-lab [OPTIONS]
 
 Starts real daemons of Debian 12 and 13 in a network namespace, says what is true of each, and keeps them until Enter is
-pressed. Needs root. The first call downloads about 1 GB of packages into target/lab, which takes 6 GB there; nothing is installed elsewhere.
+pressed. Needs root. The first call downloads about 2 GB of packages into target/lab, which takes 11 GB there; nothing is installed elsewhere.
 
   --score          let Portolan and nmap say what runs there, and compare
   --write          with --score: put the figures into docs/performance.md
