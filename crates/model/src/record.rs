@@ -174,7 +174,15 @@ impl ScanRecord {
     /// Takes in one more event.
     pub fn apply(&mut self, event: &ScanEvent) {
         match event {
-            ScanEvent::Started(started) => self.started = Some(started.clone()),
+            ScanEvent::Started(started) => {
+                let goes_on = |before: &Started| before.seed == started.seed;
+                if self.started.as_ref().is_some_and(goes_on) {
+                    // What an earlier part left out, this one asks, or tells anew.
+                    self.problems.clear();
+                    self.finished = None;
+                }
+                self.started = Some(started.clone());
+            }
             ScanEvent::HostUp(up) => self.host_up(up),
             ScanEvent::HostName(name) => self.host_name(name),
             // Both are reported after `HostUp`.
@@ -343,6 +351,44 @@ mod tests {
             ttl: None,
             at: Timestamp::UNIX_EPOCH,
         })
+    }
+
+    #[test]
+    fn a_part_that_goes_on_answers_for_what_the_one_before_it_left_out() {
+        let started = ScanEvent::Started(Started {
+            at: Timestamp::UNIX_EPOCH,
+            techniques: Vec::new(),
+            ports: crate::PortSpec::new(PortSet::EMPTY, PortSet::EMPTY),
+            addresses: 1,
+            probes: 1,
+            seed: 7,
+            zones: crate::Zones::NONE,
+        });
+        let end = |outcome| {
+            ScanEvent::Finished(Finished {
+                at: Timestamp::UNIX_EPOCH,
+                outcome,
+                elapsed: Duration::ZERO,
+                hosts_up: 1,
+                hosts_down: 0,
+                sent: 1,
+                loss: None,
+                expected_missed: 0.0,
+            })
+        };
+        let mut record = ScanRecord::new("portolan 192.0.2.1", "0");
+        record.apply(&started);
+        record.apply(&ScanEvent::Problem(Problem {
+            about: "192.0.2.1".to_owned(),
+            message: "no route to 192.0.2.1".to_owned(),
+            hint: None,
+            left_out: true,
+        }));
+        record.apply(&end(Outcome::Incomplete));
+        record.apply(&started);
+        assert_eq!(record.outcome(), Outcome::Interrupted, "it runs");
+        record.apply(&end(Outcome::Complete));
+        assert_eq!(record.outcome(), Outcome::Complete);
     }
 
     #[test]

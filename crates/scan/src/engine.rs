@@ -246,8 +246,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     step: u128::from(number) + 1,
                     ..Reached::default()
                 };
-                self.reached = (self.clock.now(), self.from);
-                (self.sink)(ScanEvent::Reached(self.from));
+                self.note_reached(self.clock.now(), self.from);
             }
         }
         let (protocol, silent) = (self.plan.protocol(), self.options.silent);

@@ -1,5 +1,6 @@
 //! Ports that are known to answer, asked again to see whether the path still carries.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portolan_model::PortState;
@@ -97,6 +98,13 @@ impl Sentinels {
         sentinel.ready = now + self.gap;
         sentinel.silent += 1;
         Some(sentinel.endpoint)
+    }
+
+    /// A host cannot be asked any more.
+    pub(crate) fn forget(&mut self, address: IpAddr) {
+        for list in [&mut self.open, &mut self.closed] {
+            list.retain(|sentinel| sentinel.endpoint.address != address);
+        }
     }
 
     /// A sentinel answered.

@@ -245,6 +245,7 @@ impl<'a> Whole<'a> {
                 }
                 ScanEvent::Ports(fact)
             }
+            ScanEvent::Reached(_) if self.has_left_out() => return None,
             ScanEvent::Reached(reached) => ScanEvent::Reached(Reached {
                 step: (self.part << PART) + reached.step,
                 ..reached
@@ -333,6 +334,12 @@ impl<'a> Whole<'a> {
             ..ended
         };
         self.progress = Progress::default();
+    }
+
+    /// Whether a technique that is over left something out: the scan is gone on with there.
+    fn has_left_out(&self) -> bool {
+        let ended = self.finished.as_ref();
+        self.is_incomplete || ended.is_some_and(|ended| ended.outcome == Outcome::Incomplete)
     }
 
     fn add(&mut self, mut finished: Finished) {

@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use portolan_model::PortState;
+use portolan_model::event::Outcome;
 use portolan_testnet::Namespace;
 
 use crate::lab::{Lab, PORTOLAN, THERE, bare, filter, spread};
@@ -38,10 +40,19 @@ fn beyond(open: &BTreeSet<u16>) -> Lab {
 }
 
 /// Starts a scan with a checkpoint, and returns it once some open ports were told.
-fn begun(lab: &Lab, file: &str) -> (Child, impl std::io::Read + use<>) {
+fn begun(lab: &Lab, technique: &str, file: &str) -> (Child, impl std::io::Read + use<>) {
     let mut command = lab.here.command(PORTOLAN);
     bare(&mut command)
-        .args(["-n", "-Pn", FAR, "-p1-6000", "--json", "--max-rate", "1500"])
+        .args([
+            technique,
+            "-n",
+            "-Pn",
+            FAR,
+            "-p1-6000",
+            "--json",
+            "--max-rate",
+            "1500",
+        ])
         .args(["--checkpoint", file])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -67,6 +78,13 @@ fn end(child: &mut Child, mut out: impl std::io::Read) -> (String, Option<i32>) 
     (said, status)
 }
 
+/// Whether a checkpoint calls no port filtered.
+fn claims_nothing(file: &Path) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let record = portolan_report::read(&mut text.as_bytes()).unwrap();
+    assert_eq!(record.count(PortState::Filtered), 0);
+}
+
 /// Goes on with what was cut off; all that is open is told in the end, each port once.
 fn goes_on(lab: &Lab, file: &Path, open: &BTreeSet<u16>) {
     let mut command = lab.here.command(PORTOLAN);
@@ -79,6 +97,7 @@ fn goes_on(lab: &Lab, file: &Path, open: &BTreeSet<u16>) {
         .filter(|line| line.contains("\"state\":\"open\""));
     assert_eq!(told.count(), open.len());
     let record = portolan_report::read(&mut text.as_bytes()).unwrap();
+    assert_eq!(record.outcome(), Outcome::Complete);
     let host = &record.hosts[&FAR.parse().unwrap()];
     let found: BTreeSet<u16> = host.ports.keys().map(|&(_, port)| port).collect();
     assert_eq!(&found, open);
@@ -92,7 +111,7 @@ fn a_route_that_changes_ends_the_scan_with_what_was_found_and_it_goes_on_later()
     let _listeners = lab.listen(open.iter().copied());
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("scan.jsonl");
-    let (mut child, out) = begun(&lab, file.to_str().unwrap());
+    let (mut child, out) = begun(&lab, "-sS", file.to_str().unwrap());
     ip(&lab.here, &format!("route replace {BEYOND} via 192.0.2.99"));
     let (said, status) = end(&mut child, out);
     assert_eq!(status, Some(1), "{said}");
@@ -114,7 +133,7 @@ fn a_source_address_that_comes_back_lets_the_scan_go_on() {
     let _listeners = lab.listen(open.iter().copied());
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("scan.jsonl");
-    let (mut child, out) = begun(&lab, file.to_str().unwrap());
+    let (mut child, out) = begun(&lab, "-sS", file.to_str().unwrap());
     let name = interface(&lab.here);
     ip(&lab.here, &format!("address del 192.0.2.1/24 dev {name}"));
     let (said, status) = end(&mut child, out);
@@ -124,6 +143,50 @@ fn a_source_address_that_comes_back_lets_the_scan_go_on() {
     // The kernel took the route away with the address.
     ip(&lab.here, &format!("route add {BEYOND} via {THERE}"));
     goes_on(&lab, &file, &open);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_route_that_goes_away_under_connections_leaves_their_ports_open() {
+    let open = spread(30, 1, 6_000);
+    let lab = beyond(&open);
+    let _listeners = lab.listen(open.iter().copied());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    let (mut child, out) = begun(&lab, "-sT", file.to_str().unwrap());
+    ip(&lab.here, &format!("route del {BEYOND}"));
+    let (said, status) = end(&mut child, out);
+    assert_eq!(status, Some(1), "{said}");
+    assert_eq!(said.matches("no route to").count(), 1, "{said}");
+    claims_nothing(&file);
+    ip(&lab.here, &format!("route add {BEYOND} via {THERE}"));
+    goes_on(&lab, &file, &open);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_scan_that_has_no_way_when_it_is_gone_on_with_stays_open() {
+    let open = spread(30, 1, 6_000);
+    let lab = beyond(&open);
+    let _listeners = lab.listen(open.iter().copied());
+    let directory = tempfile::tempdir().unwrap();
+    for technique in ["-sS", "-sT"] {
+        let file = directory.path().join(technique);
+        let name = file.to_str().unwrap();
+        let (mut child, _out) = begun(&lab, technique, name);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ip(&lab.here, &format!("route del {BEYOND}"));
+        let mut command = lab.here.command(PORTOLAN);
+        let output = bare(&mut command).args(["resume", name]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let told = said.matches(&format!("no route to {FAR}")).count();
+        assert_eq!(told, 1, "{said}");
+        claims_nothing(&file);
+        ip(&lab.here, &format!("route add {BEYOND} via {THERE}"));
+        goes_on(&lab, &file, &open);
+    }
 }
 
 /// The most memory that a scan had at once, in kilobytes, as seen at each of its lines.

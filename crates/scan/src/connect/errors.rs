@@ -30,8 +30,11 @@ pub(super) fn at_once(error: Errno, address: IpAddr) -> Meaning {
             Meaning::Answer(Finding::NoHost)
         }
         // No route, no address of ours that fits the family, a route to nowhere
-        // (`ip route add blackhole`), or an address of a link that is not named (RFC 4007, 6).
-        Errno::NETUNREACH | Errno::AFNOSUPPORT | Errno::INVAL => Meaning::Answer(Finding::NoRoute),
+        // (`ip route add blackhole`), an address of a link that is not named (RFC 4007, 6), or a
+        // link that has just gone down.
+        Errno::NETUNREACH | Errno::NETDOWN | Errno::AFNOSUPPORT | Errno::INVAL => {
+            Meaning::Answer(Finding::NoRoute)
+        }
         // The same of a family whose addresses were all taken away, as in containers without
         // IPv6; where merely no port is left, the next try may find one.
         Errno::ADDRNOTAVAIL if has_no_source(address) => Meaning::Answer(Finding::NoRoute),
@@ -245,6 +248,7 @@ mod tests {
             (Errno::NETUNREACH, "2001:db8::1", Finding::NoRoute),
             (Errno::NETUNREACH, "127.0.0.1", Finding::NoRoute),
             (Errno::INVAL, "0.1.2.3", Finding::NoHost),
+            (Errno::NETDOWN, "2001:db8::1", Finding::NoRoute),
             (Errno::INVAL, "fe80::1", Finding::NoRoute),
             (Errno::INVAL, "127.0.0.1", Finding::NoRoute),
         ] {

@@ -136,15 +136,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let is_answer =
             !is_refusal && matches!(answer.finding, Finding::Port(..) | Finding::Host(_));
         self.teach(&answer, is_answer);
-        if kind == Kind::Sentinel {
-            if is_answer {
-                self.sentinels.answered(endpoint);
-                if matches!(answer.finding, Finding::Port(PortState::Open, _)) {
-                    self.loss.answered();
-                    // Of what an earlier part of the scan knew, only now.
-                    self.offer_sentinel(endpoint, PortState::Open);
-                }
-            }
+        if kind == Kind::Sentinel && self.take_sentinel(&answer, is_answer) {
             return;
         }
         let Some(host) = state.block.host_of(endpoint.address) else {
@@ -203,9 +195,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.report_port(state, host, fact, answer.seen.shape);
             }
             Finding::NoNeighbour => self.no_neighbour(state, pass, host),
-            Finding::NoRoute => self.unreachable(state, host, |unreached, address| {
-                unreached.no_route(address);
-            }),
+            Finding::NoRoute => self.no_route(state, host),
             Finding::NoHost => self.no_host(state, host),
             Finding::Failed(why) if endpoint.port == 0 => {
                 // One that cannot be looked for is not down for that.
@@ -219,6 +209,25 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
             }
         }
+    }
+
+    /// Takes what a sentinel was answered; returns whether it says nothing of its host.
+    fn take_sentinel(&mut self, answer: &Answer, is_answer: bool) -> bool {
+        let endpoint = answer.endpoint;
+        if answer.finding == Finding::NoRoute {
+            // Its silence would say nothing of the path.
+            self.sentinels.forget(endpoint.address);
+            return false;
+        }
+        if is_answer {
+            self.sentinels.answered(endpoint);
+            if matches!(answer.finding, Finding::Port(PortState::Open, _)) {
+                self.loss.answered();
+                // Of what an earlier part of the scan knew, only now.
+                self.offer_sentinel(endpoint, PortState::Open);
+            }
+        }
+        true
     }
 
     /// Tells the pace what an answer says of the path.
@@ -255,6 +264,21 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             }
         } else {
             self.pace.withdrawn(round, kind);
+        }
+    }
+
+    /// This machine has no way to a host, or none any more: then its silent ports may not have been
+    /// asked, and are left out.
+    fn no_route(&mut self, state: &mut State<'a>, host: u32) {
+        if state.host(host) != Host::Up {
+            self.unreachable(state, host, |unreached, address| {
+                unreached.no_route(address);
+            });
+        } else if state.lacks(host)
+            && let Some(address) = state.block.address(host)
+        {
+            self.counts.skipped += state.set_host(host, Host::CutOff);
+            self.unreached.no_route(address);
         }
     }
 

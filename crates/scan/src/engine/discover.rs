@@ -324,10 +324,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         reason: Reason,
     ) {
         let was = state.host(host);
-        if was == Host::GivenUp {
+        if matches!(was, Host::GivenUp | Host::CutOff) {
             return;
         }
-        let changed = state.set_host(host, Host::Up);
+        let now = if was == Host::Unreachable {
+            Host::CutOff
+        } else {
+            Host::Up
+        };
+        let changed = state.set_host(host, now);
         self.up_at.insert(host, self.clock.now());
         if !was.is_asked() {
             self.counts.skipped = self.counts.skipped.saturating_sub(changed);
@@ -352,7 +357,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         if self.looking {
             self.note_looked(pass, answer, reason);
         }
-        self.found.push(host);
+        if now == Host::Up {
+            self.found.push(host);
+        }
     }
 
     /// What the time that a host took to be found says of loss.

@@ -49,7 +49,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 Host::Up => Reason::NoResponse,
                 Host::Unknown if lists_silent => Reason::NoResponse,
                 Host::Down(reason) if lists_silent => reason,
-                Host::Unreachable | Host::GivenUp => continue,
+                Host::Unreachable | Host::CutOff | Host::GivenUp => continue,
                 _ => {
                     self.counts.down += 1;
                     continue;
@@ -164,8 +164,23 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
             },
         };
-        let (_, before) = std::mem::replace(&mut self.reached, (now, place));
-        (self.sink)(ScanEvent::Reached(before));
+        let (_, before) = self.reached;
+        self.reached = (now, place);
+        self.tell_reached(before);
+    }
+
+    /// Says at once that the scan has come to a place.
+    pub(super) fn note_reached(&mut self, now: Duration, place: Reached) {
+        self.reached = (now, place);
+        self.tell_reached(place);
+    }
+
+    /// Once this machine has failed to ask something, the scan is gone on with from before it: it
+    /// may have a way there by then.
+    fn tell_reached(&mut self, place: Reached) {
+        if !self.unreached.is_left_out() {
+            (self.sink)(ScanEvent::Reached(place));
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate to show")]

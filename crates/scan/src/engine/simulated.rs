@@ -57,6 +57,8 @@ pub(super) struct Path {
     pub(super) shut_after: Option<u64>,
     /// Addresses without a route.
     pub(super) no_route: BTreeSet<IpAddr>,
+    /// From so many probes on, there is no route to anywhere.
+    pub(super) routes_until: Option<u64>,
     /// Jobs that are taken at once.
     pub(super) room: usize,
     /// Hosts that are farther away, by how much.
@@ -78,6 +80,7 @@ impl Path {
             open: open.into_iter().collect(),
             shut_after: None,
             no_route: BTreeSet::new(),
+            routes_until: None,
             room: usize::MAX,
             far: std::collections::BTreeMap::new(),
             backlog: None,
@@ -195,7 +198,11 @@ impl Sim {
             seen.most_in_a_tenth = seen.most_in_a_tenth.max(self.tenth.1);
         }
         let Endpoint { address, port, .. } = job.endpoint;
-        let mut what = if self.path.no_route.contains(&address) {
+        let has_routes = self
+            .path
+            .routes_until
+            .is_none_or(|until| self.seen.borrow().probes <= until);
+        let mut what = if self.path.no_route.contains(&address) || !has_routes {
             self.push(job, job.at, None);
             return;
         } else if self.path.open.contains(&port) {

@@ -19,6 +19,9 @@ pub(super) enum Host {
     Silent,
     /// It cannot be asked from here.
     Unreachable,
+    /// It answered, and cannot be asked from here any more: what stays silent may not have been
+    /// asked.
+    CutOff,
     /// It answered, and is asked no further all the same.
     GivenUp,
 }

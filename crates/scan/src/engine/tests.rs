@@ -354,6 +354,46 @@ fn an_address_without_a_route_is_one_problem_and_the_others_go_on() {
     assert!(!run.record.hosts.contains_key(&"192.0.2.1".parse().unwrap()));
 }
 
+/// What a scan says was reached, and whether it calls a port filtered.
+fn places_and_claims(run: &Run) -> (usize, usize) {
+    let places = run.events.iter();
+    let places = places.filter(|event| matches!(event, ScanEvent::Reached(_)));
+    (places.count(), run.record.count(PortState::Filtered))
+}
+
+#[test]
+fn a_host_that_is_known_and_has_no_route_stays_open_for_another_time() {
+    let address: IpAddr = "192.0.2.1".parse().unwrap();
+    let mut path = Path::new(5, [22]);
+    path.no_route = [address].into();
+    let mut request = request("192.0.2.1", "1-2000");
+    let known = PortSpec::new(PortSet::from_range(1, 500), PortSet::EMPTY);
+    request.settled = [(address, known)].into();
+    let run = run(path, &request);
+    assert_eq!(run.problems, ["no route to 192.0.2.1"]);
+    assert_eq!(run.finished.outcome, Outcome::Incomplete);
+    assert_eq!(places_and_claims(&run), (0, 0));
+}
+
+#[test]
+fn a_route_that_goes_away_leaves_what_was_not_asked_open() {
+    let mut path = Path::new(5, spread(40, 4_000));
+    path.routes_until = Some(1_500);
+    let mut request = request("192.0.2.1-192.0.2.2", "1-4000");
+    request.discovery = Discovery::Skip;
+    let run = run(path, &request);
+    assert_eq!(run.problems, ["no route to 192.0.2.1-192.0.2.2"]);
+    assert_eq!(run.finished.outcome, Outcome::Incomplete);
+    assert_eq!(run.finished.hosts_up, 2);
+    assert_eq!(places_and_claims(&run).1, 0);
+    let last = run.events.iter().filter_map(|event| match event {
+        ScanEvent::Reached(place) => Some(place.step),
+        _ => None,
+    });
+    assert_eq!(last.max().unwrap_or(0), 0, "no block is behind it");
+    assert!(run.record.count(PortState::Closed) > 100);
+}
+
 #[test]
 fn a_firewall_that_shuts_us_out_ends_the_scan_with_what_was_found() {
     let open = spread(50, 10_000);

@@ -117,6 +117,30 @@ fn a_host_is_up_once_and_done_once_and_the_numbers_are_of_all() {
 }
 
 #[test]
+fn a_technique_that_left_something_out_is_where_the_scan_goes_on() {
+    let reached = |step| {
+        ScanEvent::Reached(Reached {
+            step,
+            ..Reached::default()
+        })
+    };
+    let places = |outcome| {
+        let script = move |technique| match technique {
+            Technique::Syn => vec![reached(3), finished(outcome, 10)],
+            _ => vec![reached(1), finished(Outcome::Complete, 5)],
+        };
+        let events = told(&request(Reached::default()), &script);
+        let places = events.into_iter().filter_map(|event| match event {
+            ScanEvent::Reached(place) => Some(place.step),
+            _ => None,
+        });
+        places.collect::<Vec<_>>()
+    };
+    assert_eq!(places(Outcome::Complete), [3, (1 << PART) + 1]);
+    assert_eq!(places(Outcome::Incomplete), [3]);
+}
+
+#[test]
 fn a_scan_goes_on_with_the_technique_that_it_was_cut_off_in() {
     let place = Reached {
         step: 3,
