@@ -28,7 +28,11 @@ pub(crate) fn failure(error: portolan_store::Error) -> Failure {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        message = format!("{message}: {cause}");
+        let said = cause.to_string();
+        // The number that SQLite has for what was just said in words.
+        if !said.starts_with("Error code ") {
+            message = format!("{message}: {said}");
+        }
         source = cause.source();
     }
     Failure {

@@ -55,7 +55,7 @@ pub enum Error {
     },
     /// The schema could not be brought up to date.
     #[error("cannot bring the history's schema up to date")]
-    Migration(#[from] rusqlite_migration::Error),
+    Migration(#[source] rusqlite_migration::Error),
     /// The database refused.
     #[error("the history's database failed")]
     Sqlite(#[from] rusqlite::Error),
@@ -151,7 +151,12 @@ impl Error {
             Self::BadCursor { .. } => "start again without a cursor",
             Self::Lost { .. } => "check that the disk has space, and scan again",
             Self::Sqlite(rusqlite::Error::SqliteFailure(cause, _)) => match cause.code {
-                rusqlite::ErrorCode::DiskFull => "make space on the disk, or drop old scans",
+                rusqlite::ErrorCode::DiskFull => {
+                    "make space on the disk, or name another directory with `--data DIR`"
+                }
+                rusqlite::ErrorCode::SystemIoFailure => {
+                    "check that the disk has space, or name another directory with `--data DIR`"
+                }
                 rusqlite::ErrorCode::DatabaseBusy => "another process writes: try again",
                 rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase => {
                     "put a backup in its place, or name another directory with `--data DIR`"
@@ -171,5 +176,35 @@ impl Error {
     }
 }
 
+impl From<rusqlite_migration::Error> for Error {
+    /// What the database said of a step says more than which step it was.
+    fn from(error: rusqlite_migration::Error) -> Self {
+        match error {
+            rusqlite_migration::Error::RusqliteError { err, .. } => Self::Sqlite(err),
+            other => Self::Migration(other),
+        }
+    }
+}
+
 /// A result whose error says why the history could not be read or written.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_at_the_first_step_is_told_as_such() {
+        let full = ffi::Error::new(ffi::SQLITE_FULL);
+        let said = Some("database or disk is full".to_owned());
+        let error = Error::from(rusqlite_migration::Error::RusqliteError {
+            query: String::new(),
+            err: rusqlite::Error::SqliteFailure(full, said),
+        });
+        assert!(error.hint().unwrap().starts_with("make space on the disk"));
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(cause.to_string(), "database or disk is full");
+    }
+}
