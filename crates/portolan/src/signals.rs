@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first ends the scan in order, the second leaves at once.
+//! Ctrl-C and SIGTERM: the first ends the scan in order, the second leaves at once. So does the
+//! first SIGHUP, of a terminal that is closed.
 
 use std::io;
 use std::thread;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use portolan_scan::Control;
 use portolan_scan::clock::{Clock as _, SystemClock};
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// What a shell calls the end by SIGINT: 128 and its number.
@@ -23,6 +24,11 @@ const SAME: Duration = Duration::from_millis(200);
 /// When the system does not let them be caught.
 pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT])?;
+    // Who starts it by `nohup` wants it to go on.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if !is_ignored(&status, SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -44,6 +50,8 @@ pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
                         control.stop();
                     }
                     Some(at) if now < at + SAME => {}
+                    // The system and the shell both say that the terminal is gone.
+                    Some(_) if signal == SIGHUP => {}
                     Some(_) => {
                         at_second();
                         #[expect(
@@ -56,4 +64,26 @@ pub(crate) fn watch(control: Control, at_second: fn()) -> io::Result<()> {
             }
         })?;
     Ok(())
+}
+
+/// Whether a process whose `/proc/PID/status` this is ignores a signal (proc(5), `SigIgn`).
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_ignores_is_known() {
+        let status = "Name:\tportolan\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n";
+        assert!(is_ignored(status, SIGHUP));
+        assert!(!is_ignored(status, SIGTERM));
+        assert!(!is_ignored("", SIGHUP));
+    }
 }

@@ -9,8 +9,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::lab::{Lab, PORTOLAN, TECHNIQUE, THERE, bare, filter};
 
 fn interrupt(child: &Child) {
+    send(child, Signal::INT);
+}
+
+fn send(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
+    kill_process(pid, signal).unwrap();
 }
 
 /// A scan that has found the open port and will be busy with the silent ones for hours.
@@ -66,6 +70,29 @@ fn ctrl_c_in_the_middle_of_a_scan_writes_what_was_found() {
         .output()
         .unwrap();
     assert!(valid.status.success(), "{valid:?}");
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_terminal_that_is_closed_ends_the_scan_in_order() {
+    let lab = Lab::new();
+    let _listeners = lab.listen([80]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name| directory.path().join(name).to_str().unwrap().to_owned();
+    let (xml, kept) = (file("scan.xml"), file("scan.jsonl"));
+    let (mut child, mut out) = started(&lab, &["-oX", &xml, "--checkpoint", &kept]);
+    // The system says so, and the shell as well, however much later.
+    send(&child, Signal::HUP);
+    let mut rest = String::new();
+    while out.read_line(&mut rest).unwrap() > 0 && !rest.contains("scan.done") {}
+    send(&child, Signal::HUP);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    for file in [xml, kept] {
+        let record = portolan_report::read(&mut &std::fs::read(&file).unwrap()[..]).unwrap();
+        assert!(record.finished.is_some(), "{file}");
+        assert_eq!(record.outcome(), Outcome::Interrupted);
+        assert_eq!(record.hosts.len(), 1);
+    }
 }
 
 #[test]
