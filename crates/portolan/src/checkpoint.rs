@@ -6,13 +6,14 @@
 //! the scan's order. What follows the last of them counts for nothing, however it was cut off.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, Seek as _, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use portolan_model::event::Reached;
+use portolan_model::event::{Outcome, Reached};
 use portolan_model::{ScanEvent, ScanRecord, ScanSpec};
 use portolan_report::JsonLines;
 use portolan_scan::clock::{Clock as _, SystemClock};
@@ -114,10 +115,11 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A new file for a scan. One that is there is replaced at once and whole.
+    /// A new file for a scan. That of a scan that is complete is replaced at once and whole.
     ///
     /// # Errors
-    /// When it cannot be written, or holds something else than a checkpoint.
+    /// When it cannot be written, holds something else than a checkpoint or a scan that is not
+    /// complete, or when another process writes it.
     pub(crate) fn begin(
         path: &Path,
         spec: &ScanSpec,
@@ -126,14 +128,14 @@ impl Journal {
         args: &str,
     ) -> Result<Self> {
         let failed = |error: io::Error| not_kept(path, &error);
-        let is_there = fs::metadata(path).is_ok_and(|found| found.len() > 0);
-        if is_there && head_of(path).is_err() {
-            return Err(Failure::new(format!(
-                "`{}` is there and no checkpoint: it would be lost",
-                visible(&path.display().to_string())
-            ))
-            .hint("give `--checkpoint` the name of a new file"));
-        }
+        // Held until the new file stands in its place, locked as well.
+        let old = if fs::symlink_metadata(path).is_ok() {
+            let old = locked(path, failed)?;
+            may_be_replaced(path, &old)?;
+            Some(old)
+        } else {
+            None
+        };
         let head = Head {
             v: 1,
             kind: "checkpoint".to_owned(),
@@ -159,7 +161,13 @@ impl Journal {
         bytes.push(b'\n');
         new.write_all(&bytes).map_err(failed)?;
         new.as_file().sync_data().map_err(failed)?;
-        let file = new.persist(path).map_err(|error| failed(error.error))?;
+        // Nobody else knows its name: where files can be locked at all, this one is.
+        let _ = new.as_file().try_lock();
+        let placed = match old {
+            Some(_) => new.persist(path),
+            None => new.persist_noclobber(path),
+        };
+        let file = placed.map_err(|error| failed(error.error))?;
         Ok(Self::on(path, file, args, Reached::default()))
     }
 
@@ -247,6 +255,62 @@ fn not_kept(path: &Path, error: &io::Error) -> Failure {
     ))
 }
 
+/// Opens a checkpoint that no other process writes, and keeps others from it as long as it is open.
+fn locked(path: &Path, failed: impl Fn(io::Error) -> Failure) -> Result<File> {
+    loop {
+        let file = File::options().read(true).write(true).open(path);
+        let file = file.map_err(&failed)?;
+        match file.try_lock() {
+            // Where files cannot be locked, as on some network's, users take care themselves.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::WouldBlock) => {
+                let name = visible(&path.display().to_string());
+                return Err(Failure::new(format!(
+                    "the checkpoint `{name}` is in use: a scan that runs writes it"
+                ))
+                .hint(format!(
+                    "wait for that scan or end it, and go on with it by `portolan resume {name}`"
+                )));
+            }
+        }
+        let this = file.metadata().map_err(&failed)?;
+        let named = fs::metadata(path).map_err(&failed)?;
+        // Another process may have put a new file in its place in the meantime.
+        if (this.dev(), this.ino()) == (named.dev(), named.ino()) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether nothing is lost with what stands in a file: it is empty, or holds a whole scan.
+fn may_be_replaced(path: &Path, file: &File) -> Result<()> {
+    let name = visible(&path.display().to_string());
+    let found = file.metadata().map_err(|error| not_kept(path, &error))?;
+    if !found.is_file() {
+        return Err(Failure::new(format!("`{name}` is no file"))
+            .hint("give `--checkpoint` the name of a new file"));
+    }
+    if found.len() == 0 {
+        return Ok(());
+    }
+    if head_of(path).is_err() {
+        return Err(Failure::new(format!(
+            "`{name}` is there and no checkpoint: it would be lost"
+        ))
+        .hint("give `--checkpoint` the name of a new file"));
+    }
+    let (record, ..) = read(path)?;
+    if record.outcome() == Outcome::Complete {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "`{name}` holds a scan that is not complete: it would be lost"
+    ))
+    .hint(format!(
+        "go on with it by `portolan resume {name}`, or delete the file to begin anew"
+    )))
+}
+
 /// A scan that was cut off.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -264,45 +328,20 @@ pub(crate) struct Kept {
     pub(crate) place: Reached,
     /// The bytes of the file that count.
     len: u64,
+    /// The file, which no other process writes meanwhile.
+    file: File,
 }
 
 impl Kept {
     /// Reads a checkpoint up to its last whole place.
     ///
     /// # Errors
-    /// For a file that cannot be read, that is none, or of a later version.
+    /// For a file that cannot be read, that is none, of a later version, or in use.
     pub(crate) fn read(path: &Path) -> Result<Self> {
+        // What is read is what is gone on with: nobody writes it in between.
+        let file = locked(path, |error| cannot_read(path, &io_reason(&error)))?;
         let head = head_of(path)?;
-        let failed = |error: io::Error| cannot_read(path, &io_reason(&error));
-        let mut file = io::BufReader::new(File::open(path).map_err(failed)?);
-        let (mut at, mut len, mut place) = (0, 0, Reached::default());
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = file.read_until(b'\n', &mut line).map_err(failed)?;
-            if read == 0 || !line.ends_with(b"\n") {
-                break;
-            }
-            if at == 0 {
-                len = read as u64;
-            }
-            at += read as u64;
-            // Most lines are of ports; to read each twice would take twice as long.
-            if line.starts_with(br#"{"type":"reached""#)
-                && let Ok(mark) = serde_json::from_slice::<Mark>(&line)
-            {
-                len = at;
-                place = Reached {
-                    step: mark.place.step,
-                    pass: mark.place.pass,
-                    position: mark.place.position,
-                };
-            }
-        }
-        let file = File::open(path).map_err(failed)?;
-        let mut whole = io::BufReader::new(io::Read::take(file, len));
-        let record = portolan_report::read(&mut whole)
-            .map_err(|error| cannot_read(path, &error.to_string()))?;
+        let (record, place, len) = read(path)?;
         Ok(Self {
             spec: head.spec,
             detect: head.detect,
@@ -311,6 +350,7 @@ impl Kept {
             record,
             place,
             len,
+            file,
         })
     }
 
@@ -320,7 +360,7 @@ impl Kept {
     /// When it cannot be written.
     pub(crate) fn journal(&self, path: &Path) -> Result<Journal> {
         let open = || -> io::Result<File> {
-            let mut file = File::options().write(true).open(path)?;
+            let mut file = self.file.try_clone()?;
             // What was cut off in writing goes, so that whole lines follow whole lines.
             file.set_len(self.len)?;
             file.seek(io::SeekFrom::End(0))?;
@@ -329,6 +369,41 @@ impl Kept {
         let file = open().map_err(|error| not_kept(path, &error))?;
         Ok(Journal::on(path, file, &self.args, self.place))
     }
+}
+
+/// What a checkpoint holds up to its last whole place, that place, and how many bytes that are.
+fn read(path: &Path) -> Result<(ScanRecord, Reached, u64)> {
+    let failed = |error: io::Error| cannot_read(path, &io_reason(&error));
+    let mut file = io::BufReader::new(File::open(path).map_err(failed)?);
+    let (mut at, mut len, mut place) = (0, 0, Reached::default());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = file.read_until(b'\n', &mut line).map_err(failed)?;
+        if read == 0 || !line.ends_with(b"\n") {
+            break;
+        }
+        if at == 0 {
+            len = read as u64;
+        }
+        at += read as u64;
+        // Most lines are of ports; to read each twice would take twice as long.
+        if line.starts_with(br#"{"type":"reached""#)
+            && let Ok(mark) = serde_json::from_slice::<Mark>(&line)
+        {
+            len = at;
+            place = Reached {
+                step: mark.place.step,
+                pass: mark.place.pass,
+                position: mark.place.position,
+            };
+        }
+    }
+    let file = File::open(path).map_err(failed)?;
+    let mut whole = io::BufReader::new(io::Read::take(file, len));
+    let record =
+        portolan_report::read(&mut whole).map_err(|error| cannot_read(path, &error.to_string()))?;
+    Ok((record, place, len))
 }
 
 fn cannot_read(path: &Path, why: &str) -> Failure {
@@ -372,7 +447,7 @@ mod tests {
     use std::net::IpAddr;
 
     use jiff::Timestamp;
-    use portolan_model::event::{Endpoint, PortFact};
+    use portolan_model::event::{Endpoint, Finished, PortFact};
     use portolan_model::{PortSpec, PortState, Protocol, Reason};
 
     use super::*;
@@ -474,6 +549,7 @@ mod tests {
             journal.event(&port(number, PortState::Open));
         }
         journal.finish().unwrap();
+        drop((journal, kept));
         let kept = Kept::read(&path).unwrap();
         assert_eq!(ports(&kept.record), 95);
         assert_eq!(kept.place.step, u128::MAX - 10);
@@ -495,6 +571,100 @@ mod tests {
             .message;
         assert!(refused.contains("is there and no checkpoint"), "{refused}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"v\":1}\n");
+    }
+
+    fn begun(path: &Path) -> Result<Journal> {
+        Journal::begin(path, &spec(), false, 7, "")
+    }
+
+    fn end(outcome: Outcome) -> ScanEvent {
+        ScanEvent::Finished(Finished {
+            at: AT,
+            outcome,
+            elapsed: Duration::from_secs(1),
+            hosts_up: 1,
+            hosts_down: 0,
+            sent: 100,
+            loss: None,
+            expected_missed: 0.0,
+        })
+    }
+
+    #[test]
+    fn a_scan_that_is_not_complete_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = written(directory.path());
+        for outcome in [None, Some(Outcome::Interrupted), Some(Outcome::Incomplete)] {
+            let kept = Kept::read(&path).unwrap();
+            let mut journal = kept.journal(&path).unwrap();
+            drop(kept);
+            if let Some(outcome) = outcome {
+                journal.event(&end(outcome));
+            }
+            drop(journal);
+            let before = fs::read(&path).unwrap();
+            let refused = begun(&path).unwrap_err();
+            assert!(
+                refused
+                    .message
+                    .ends_with("holds a scan that is not complete: it would be lost"),
+                "{outcome:?}: {refused}"
+            );
+            let name = path.display();
+            assert_eq!(
+                refused.hint.unwrap(),
+                format!(
+                    "go on with it by `portolan resume {name}`, or delete the file to begin anew"
+                )
+            );
+            assert_eq!(fs::read(&path).unwrap(), before);
+        }
+    }
+
+    #[test]
+    fn a_whole_scan_and_an_empty_file_are_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = written(directory.path());
+        let kept = Kept::read(&path).unwrap();
+        let mut journal = kept.journal(&path).unwrap();
+        journal.event(&end(Outcome::Complete));
+        drop((journal, kept));
+        drop(begun(&path).unwrap());
+        assert_eq!(ports(&Kept::read(&path).unwrap().record), 0);
+        fs::write(&path, "").unwrap();
+        drop(begun(&path).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_a_scan_writes_is_refused_to_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("scan.jsonl");
+        let refused = |path: &Path| {
+            let failures = [begun(path).unwrap_err(), Kept::read(path).unwrap_err()];
+            for failure in failures {
+                assert!(
+                    failure
+                        .message
+                        .ends_with("is in use: a scan that runs writes it"),
+                    "{failure}"
+                );
+            }
+        };
+        let journal = begun(&path).unwrap();
+        refused(&path);
+        drop(journal);
+        let kept = Kept::read(&path).unwrap();
+        let journal = kept.journal(&path).unwrap();
+        drop(kept);
+        refused(&path);
+        drop(journal);
+        Kept::read(&path).unwrap();
+    }
+
+    #[test]
+    fn a_device_is_not_replaced_by_a_file() {
+        let refused = begun(Path::new("/dev/null")).unwrap_err();
+        assert_eq!(refused.message, "`/dev/null` is no file");
     }
 
     #[test]

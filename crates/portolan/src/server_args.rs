@@ -37,7 +37,7 @@ pub(crate) struct KeepArgs {
     ///
     /// Keep in a file what was found and how far the scan is, from second to second. After
     /// Ctrl-C, a crash or a power cut, `portolan resume FILE` goes on from there. The file is JSON
-    /// lines and reads as a result.
+    /// lines and reads as a result. One that holds a scan that is not complete is not written over.
     #[arg(long, value_name = "FILE", help_heading = DATA, value_hint = ValueHint::FilePath,
           hide_short_help = true)]
     pub(crate) checkpoint: Option<PathBuf>,
