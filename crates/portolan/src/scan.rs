@@ -1,8 +1,9 @@
 //! The `scan` command: the runner, and who reads what it says.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,15 +11,14 @@ use jiff::tz::TimeZone;
 use portolan_link::Limit;
 use portolan_model::event::{Outcome, PathSeen, Reached};
 use portolan_model::front::Front;
-use portolan_model::{PortState, ScanEvent, ScanRecord, ScanSpec, Scope, Technique};
+use portolan_model::{PortState, ScanEvent, ScanRecord, ScanSpec, Technique};
 use portolan_report::{Format, JsonLines, WriteOptions, table};
 use portolan_scan::Control;
-use portolan_server::Earlier;
 use portolan_store::{Mode, NewScan};
 use rustix::io::Errno;
 
 use crate::args::{ColorChoice, CommonArgs, DetectionArgs, OutputArgs, ScanArgs, SweepArgs};
-use crate::checkpoint::{Journal, Kept};
+use crate::checkpoint::Journal;
 use crate::config::Config;
 use crate::data::Keeper;
 use crate::failure::{Exit, Failure, io_reason};
@@ -28,6 +28,8 @@ use crate::runner::{self, Beside, Engine, Prepared, SilentHosts};
 use crate::server_args::{KeepArgs, ResumeArgs};
 use crate::terminal::{self, Live, Look, Shown};
 use crate::{data, detect, names, request, signals};
+
+mod resumed;
 
 /// How long a signal may come after the end of a reader that the same key ended: so many steps.
 const GRACE_STEPS: u32 = 20;
@@ -90,7 +92,7 @@ pub(crate) fn sweep(args: &SweepArgs, config: &Config, typed: &str, engine: Engi
 /// Goes on with a scan of the history or of a checkpoint, with `engine` as the engine.
 pub(crate) fn resume(args: &ResumeArgs, config: &Config, engine: Engine) -> Exit {
     let look = look(&args.common, config);
-    ended(go_on(args, config, engine, look), look)
+    ended(resumed::go_on(args, config, engine, look), look)
 }
 
 fn look(args: &CommonArgs, config: &Config) -> Look {
@@ -235,94 +237,6 @@ fn follow(
             Err(told(&error, look))
         }
     }
-}
-
-fn go_on(args: &ResumeArgs, config: &Config, engine: Engine, look: Look) -> Result<Exit, Failure> {
-    limit_rights(Limit::FilesAndPackets)?;
-    let scope = data::scope(&args.scope, config)?;
-    let outputs = outputs::plan(&args.output)?;
-    outputs::check(&outputs)?;
-    let settings = names::Settings {
-        servers: config.dns_servers.clone(),
-        ..names::Settings::default()
-    };
-    let id = args.what.to_str().and_then(|text| text.parse().ok());
-    let Some(id) = id else {
-        return go_on_from_file(args, config, engine, look, &outputs, &settings, &scope);
-    };
-    let store = data::open(&args.data, Mode::Write)?;
-    let scan = store.scan(id).map_err(data::failure)?;
-    let control = watched()?;
-    let seed = scan
-        .started
-        .as_ref()
-        .map_or_else(seed, |started| started.seed);
-    let mut prepared = match runner::prepare(&scan.spec, &settings, &scope, seed, &control) {
-        Ok(prepared) => prepared,
-        Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
-        Err(error) => return Err(told(&error, look)),
-    };
-    let (writer, checkpoint) = store.resume(id).map_err(data::failure)?;
-    let record = store.record(id).map_err(data::failure)?;
-    let place = checkpoint.map_or_else(Reached::default, |kept| kept.place());
-    prepared.take_up(&scan.spec, Earlier::of(&record, place));
-    tell_note(&prepared, &args.output, look);
-    let mut sinks = Sinks::new(&args.output, config, &outputs, &scan.args, look);
-    if scan.spec.sweep.is_some() {
-        sinks.stream(&outputs);
-    }
-    // What was found before belongs into the result too; what was left out is told anew.
-    sinks.take_up(record);
-    sinks.keeper = Some(Keeper::new(writer, prepared.request.from));
-    let detector = if scan.detect {
-        Some(detect::detector(&DetectionArgs::default())?)
-    } else {
-        None
-    };
-    let beside = Beside {
-        names: &settings,
-        detector: detector.as_ref(),
-    };
-    follow(engine, &prepared, beside, &control, sinks, &outputs)
-}
-
-/// Goes on with the scan of a checkpoint, and keeps on writing it.
-fn go_on_from_file(
-    args: &ResumeArgs,
-    config: &Config,
-    engine: Engine,
-    look: Look,
-    outputs: &[Output],
-    settings: &names::Settings,
-    scope: &Scope,
-) -> Result<Exit, Failure> {
-    let kept = Kept::read(&args.what)?;
-    if kept.spec.techniques.contains(&Technique::Syn) {
-        request::may_send_packets()?;
-    }
-    let control = watched()?;
-    let mut prepared = match runner::prepare(&kept.spec, settings, scope, kept.seed, &control) {
-        Ok(prepared) => prepared,
-        Err(runner::Error::Stopped) => return Ok(Exit::Interrupted),
-        Err(error) => return Err(told(&error, look)),
-    };
-    prepared.take_up(&kept.spec, Earlier::of(&kept.record, kept.place));
-    let mut sinks = Sinks::new(&args.output, config, outputs, &kept.args, look);
-    if kept.spec.sweep.is_some() {
-        sinks.stream(outputs);
-    }
-    sinks.journal = Some(kept.journal(&args.what)?);
-    sinks.take_up(kept.record);
-    let detector = if kept.detect {
-        Some(detect::detector(&DetectionArgs::default())?)
-    } else {
-        None
-    };
-    let beside = Beside {
-        names: settings,
-        detector: detector.as_ref(),
-    };
-    follow(engine, &prepared, beside, &control, sinks, outputs)
 }
 
 /// Gives up what this process may do beyond the limit, before it starts a thread.
@@ -473,6 +387,12 @@ struct Sinks<'a> {
     journal: Option<Journal>,
     /// Whether the record takes what is found: no result at the end needs it otherwise.
     records: bool,
+    /// Whether an earlier part of the scan has found something.
+    goes_on: bool,
+    /// What that was, until it is told, where the record does not take it.
+    earlier: Option<ScanRecord>,
+    /// Hosts that it found, and of which it is not said yet that they are done.
+    undone: BTreeSet<IpAddr>,
     /// Open ports that the record does not hold.
     unrecorded: u64,
     /// What is typed while the scan runs.
@@ -532,6 +452,9 @@ impl<'a> Sinks<'a> {
             keeper: None,
             journal: None,
             records: true,
+            goes_on: false,
+            earlier: None,
+            undone: BTreeSet::new(),
             unrecorded: 0,
             keys: None,
             listens: true,
@@ -552,16 +475,19 @@ impl<'a> Sinks<'a> {
         self.table = false;
     }
 
-    /// Takes up what an earlier part of the scan has found.
-    fn take_up(&mut self, record: ScanRecord) {
-        if self.records {
-            self.record.hosts = record.hosts;
-        } else {
-            self.unrecorded = record.count(PortState::Open) as u64;
-        }
-    }
-
     fn event(&mut self, event: &ScanEvent, control: &Control) {
+        let whole = match event {
+            ScanEvent::Finished(finished) if self.goes_on => {
+                self.tell_undone(finished);
+                (self.records && !self.is_sweep)
+                    .then(|| ScanEvent::Finished(self.of_whole(finished)))
+            }
+            _ => None,
+        };
+        let event = whole.as_ref().unwrap_or(event);
+        if let ScanEvent::HostDone { address, .. } = event {
+            self.undone.remove(address);
+        }
         while let Some(key) = self.keys.as_ref().and_then(Keys::pressed) {
             self.key(key, control);
         }
@@ -610,6 +536,9 @@ impl<'a> Sinks<'a> {
             if stream.file.is_none() && self.stdout_error.is_none() {
                 self.stdout_error = stream.error.take();
             }
+        }
+        if matches!(event, ScanEvent::Started(_)) && self.goes_on {
+            self.tell_earlier();
         }
         if self.stdout_error.is_none()
             && let Err(error) = self.live.event(event)

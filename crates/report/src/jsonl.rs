@@ -11,9 +11,11 @@ use std::io;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use portolan_model::event::{HostLink, HostName, HostUp, PortFact};
+use portolan_model::event::{
+    Endpoint, HostLink, HostName, HostUp, PortFact, PortsFact, ServiceFact,
+};
 use portolan_model::ports::PortBits;
-use portolan_model::{PortState, Protocol, Reason, ScanEvent, ScanRecord, Zones};
+use portolan_model::{HostRecord, PortState, Protocol, Reason, ScanEvent, ScanRecord, Zones};
 use serde::Serialize as _;
 
 pub(crate) use read::read;
@@ -197,57 +199,8 @@ pub(crate) fn write(
         lines.event(&ScanEvent::Started(started.clone()))?;
     }
     for (&address, host) in &record.hosts {
-        lines.event(&ScanEvent::HostUp(HostUp {
-            address,
-            reason: host.reason,
-            rtt: host.rtt,
-            ttl: host.ttl,
-            at: host.first,
-        }))?;
-        if let Some(mac) = host.mac {
-            lines.event(&ScanEvent::HostLink(HostLink { address, mac }))?;
-        }
-        if let Some(found) = host.answers_all {
-            lines.event(&ScanEvent::AnswersAll(found))?;
-        }
-        for (name, kind) in &host.names {
-            lines.event(&ScanEvent::HostName(HostName {
-                address,
-                name: name.clone(),
-                kind: *kind,
-            }))?;
-        }
-        for (&(protocol, port), found) in &host.ports {
-            let endpoint = portolan_model::event::Endpoint {
-                address,
-                protocol,
-                port,
-            };
-            lines.event(&ScanEvent::Port(PortFact {
-                endpoint,
-                state: found.state,
-                reason: found.reason,
-                rtt: found.rtt,
-                ttl: found.ttl,
-                at: found.at,
-            }))?;
-            if let Some(service) = &found.service {
-                let service = service.clone();
-                lines.event(&ScanEvent::Service(portolan_model::event::ServiceFact {
-                    endpoint,
-                    service,
-                }))?;
-            }
-        }
-        for (&(protocol, state, reason), ports) in &host.rest {
-            lines.event(&ScanEvent::Ports(portolan_model::event::PortsFact {
-                address,
-                protocol,
-                ports: ports.to_set(),
-                state,
-                reason,
-                at: host.last,
-            }))?;
+        for event in facts_of(address, host) {
+            lines.event(&event)?;
         }
         lines.event(&ScanEvent::HostDone {
             address,
@@ -261,6 +214,63 @@ pub(crate) fn write(
         lines.event(&ScanEvent::Finished(finished.clone()))?;
     }
     Ok(())
+}
+
+/// All that a record holds of its hosts, as the events that would have said so, host by host; that
+/// they are done is not said.
+pub fn facts(record: &ScanRecord) -> impl Iterator<Item = ScanEvent> + '_ {
+    let hosts = record.hosts.iter();
+    hosts.flat_map(|(&address, host)| facts_of(address, host))
+}
+
+fn facts_of(address: IpAddr, host: &HostRecord) -> Vec<ScanEvent> {
+    let mut events = vec![ScanEvent::HostUp(HostUp {
+        address,
+        reason: host.reason,
+        rtt: host.rtt,
+        ttl: host.ttl,
+        at: host.first,
+    })];
+    events.extend(
+        host.mac
+            .map(|mac| ScanEvent::HostLink(HostLink { address, mac })),
+    );
+    events.extend(host.answers_all.map(ScanEvent::AnswersAll));
+    for (name, kind) in &host.names {
+        events.push(ScanEvent::HostName(HostName {
+            address,
+            name: name.clone(),
+            kind: *kind,
+        }));
+    }
+    for (&(protocol, port), found) in &host.ports {
+        let endpoint = Endpoint {
+            address,
+            protocol,
+            port,
+        };
+        events.push(ScanEvent::Port(PortFact {
+            endpoint,
+            state: found.state,
+            reason: found.reason,
+            rtt: found.rtt,
+            ttl: found.ttl,
+            at: found.at,
+        }));
+        let service = found.service.clone();
+        events.extend(service.map(|service| ScanEvent::Service(ServiceFact { endpoint, service })));
+    }
+    for (&(protocol, state, reason), ports) in &host.rest {
+        events.push(ScanEvent::Ports(PortsFact {
+            address,
+            protocol,
+            ports: ports.to_set(),
+            state,
+            reason,
+            at: host.last,
+        }));
+    }
+    events
 }
 
 /// Writes strings with nothing hidden in them: JSON lets DEL, C1 controls and marks of writing

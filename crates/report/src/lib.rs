@@ -39,6 +39,6 @@ mod xml;
 pub use diff::{Diff, diff};
 pub use error::{ReadError, Result};
 pub use format::{Format, UnknownFormat, WriteOptions, write};
-pub use jsonl::{JsonLines, VERSION};
+pub use jsonl::{JsonLines, VERSION, facts};
 pub use read::read;
 pub use view::{service_name, version as product_and_version};

@@ -218,7 +218,7 @@ fn what_was_found_before_a_cut_is_asked_by_who_goes_on() {
     let cut: String = whole
         .lines()
         .filter(|line| {
-            !line.contains(r#""type":"service""#) && !line.contains(r#""type":"finished""#)
+            !line.contains(r#""type":"service""#) && !line.contains(r#""type":"scan.done""#)
         })
         .flat_map(|line| [line, "\n"])
         .collect();

@@ -423,9 +423,13 @@ fn a_kept_scan_is_listed_shown_exported_and_compared() {
         said.contains("the history has no host of `192.0.2.1`"),
         "{said}"
     );
-    let (status, _, said) = run(&["resume", "2", "--data", data, "--no-config"], "");
-    assert_eq!(status, Some(2));
-    assert!(said.contains("scan 2 is done: it cannot go on"), "{said}");
+    let (status, again, said) = run(&["resume", "2", "--data", data, "--no-config"], "");
+    assert_eq!(status, Some(0));
+    assert!(again.contains(&format!("{port}/tcp")), "{again}");
+    assert!(
+        said.contains("the scan is complete: nothing is left to ask"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@
 )]
 
 mod absent;
+mod again;
 mod firewalls;
 mod interrupt;
 mod lab;

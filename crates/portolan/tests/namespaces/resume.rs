@@ -39,8 +39,20 @@ fn moments() -> impl Iterator<Item = usize> {
     })
 }
 
-/// Starts a command and kills it after so many lines, or lets it end; returns whether it ended.
-fn run(lab: &Lab, args: &[&str], lines: usize) -> bool {
+/// How many ports a checkpoint holds.
+fn known(file: &Path) -> usize {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let of_ports = text.lines().filter(|line| is_port(line));
+    of_ports.count()
+}
+
+fn is_port(line: &str) -> bool {
+    line.contains("\"type\":\"port\"")
+}
+
+/// Starts a command and kills it after so many lines beyond those of ports that are `known`, or
+/// lets it end; returns whether it ended.
+fn run(lab: &Lab, args: &[&str], mut known: usize, lines: usize) -> bool {
     let mut command = lab.here.command(PORTOLAN);
     bare(&mut command)
         .args(args)
@@ -50,11 +62,16 @@ fn run(lab: &Lab, args: &[&str], lines: usize) -> bool {
     let mut child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    for _ in 0..lines {
+    let mut left = lines;
+    while known > 0 || left > 0 {
         line.clear();
         if out.read_line(&mut line).unwrap() == 0 {
             break;
         }
+        if known == 0 {
+            left -= 1;
+        }
+        known -= usize::from(known > 0 && is_port(&line));
     }
     // `ip` and `timeout` become the program: its process is the child.
     child.kill().unwrap();
@@ -70,14 +87,19 @@ fn killed_and_gone_on_with(lab: &Lab, args: &[&str], there: &[&str], open: &Port
     let mut moments = moments();
     let first: Vec<&str> = args.iter().copied().chain(["--checkpoint", name]).collect();
     let mut kills = 0;
-    let mut is_over = run(lab, &first, moments.next().unwrap());
+    let mut is_over = run(lab, &first, 0, moments.next().unwrap());
     while kills < KILLS && !is_over {
         kills += 1;
         is_over = if file.exists() {
-            run(lab, &["resume", name], moments.next().unwrap())
+            run(
+                lab,
+                &["resume", name],
+                known(&file),
+                moments.next().unwrap(),
+            )
         } else {
             // It was killed before it had begun.
-            run(lab, &first, moments.next().unwrap())
+            run(lab, &first, 0, moments.next().unwrap())
         };
     }
     assert!(kills >= 10, "it ended after {kills} kills");
