@@ -199,6 +199,17 @@ impl<C: Clock> Link<C> {
         Ok([v4, v6, arp, advertisements])
     }
 
+    /// Waits until a time, whatever comes: sockets of an interface that is down wake us for nothing.
+    fn sleep(&self, until: Duration) {
+        let left = until.saturating_sub(self.clock.now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        // A signal ends it sooner: then it is asked for again.
+        let _ = poll(&mut [], Some(&timeout));
+    }
+
     /// What an error of sending means.
     fn explain(&mut self, to: IpAddr, len: usize, error: io::Error) -> DeviceError {
         let bad = |why| DeviceError::BadPacket {

@@ -98,6 +98,21 @@ pub(crate) fn gather<'a>(
     })
 }
 
+/// The addresses of a target without the one that means all routers of its network and no host: all
+/// bits of its interface identifier are zero (RFC 4291, 2.6.1). Named alone, it is asked. A link of
+/// two hosts has none (RFC 6164, 5).
+fn without_anycast(target: &Target, addresses: &AddressSet) -> AddressSet {
+    match target.unzoned() {
+        Target::Network {
+            network: IpAddr::V6(network),
+            prefix: 64..127,
+        } if network.to_bits() & u128::from(u64::MAX) == 0 => addresses.without(
+            &AddressSet::from_range((*network).into(), (*network).into()),
+        ),
+        _ => addresses.clone(),
+    }
+}
+
 /// What is searched, without what is excluded.
 pub(crate) fn without(searches: Vec<Search>, excluded: &AddressSet) -> Vec<Search> {
     let left = searches.into_iter().map(|search| Search {
@@ -200,7 +215,7 @@ impl Places {
                 addresses: addresses.clone(),
                 interface: interface.index,
             }),
-            None => into.push_set(&addresses),
+            None => into.push_set(&without_anycast(target, &addresses)),
         }
         if let Some(over) = over {
             let link = self.zones.entry((over.index, over.zone)).or_default();

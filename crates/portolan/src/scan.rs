@@ -564,17 +564,16 @@ impl<'a> Sinks<'a> {
         match key {
             Key::Pause if control.is_paused() => {
                 control.resume();
-                self.live.say("goes on");
+                self.live.pause(false);
             }
             Key::Pause => {
                 control.pause();
-                self.live
-                    .say("paused: nothing is sent until `p` is pressed again");
+                self.live.pause(true);
             }
             Key::Skip if self.is_sweep => self.live.say("a sweep waits for no host"),
             Key::Skip => control.skip_host(),
             Key::Quit => control.stop(),
-            Key::Where => self.live.say_where(),
+            Key::Where => self.live.say_where(self.is_sweep),
         }
     }
 

@@ -64,6 +64,13 @@ pub trait Device {
         each: &mut dyn FnMut(Received<'_>),
     ) -> Result<(), DeviceError>;
 
+    /// After an error that [ends everything](DeviceError::is_final): looks whether what ended it is
+    /// over, and if not, waits until `until` and no longer.
+    fn recover(&mut self, until: Duration) -> Recovery {
+        let _ = until;
+        Recovery::Never
+    }
+
     /// What was lost on the way, since the device was made.
     fn drops(&mut self) -> Drops;
 
@@ -99,6 +106,10 @@ impl<D: Device> Device for &mut D {
         (**self).receive(until, each)
     }
 
+    fn recover(&mut self, until: Duration) -> Recovery {
+        (**self).recover(until)
+    }
+
     fn drops(&mut self) -> Drops {
         (**self).drops()
     }
@@ -118,6 +129,17 @@ pub enum Carries {
         /// From so many source ports at the most.
         ports: u16,
     },
+}
+
+/// Whether a device that had failed can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// Everything is as it was before.
+    Back,
+    /// What ended it is not over; it has waited.
+    NotYet,
+    /// It does not come back by itself; it has not waited.
+    Never,
 }
 
 /// How packets to a destination leave.

@@ -22,10 +22,12 @@ use crate::bits::Bits;
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::discovery::Suspects;
+use crate::hold::Hold;
 use crate::loss::Loss;
 use crate::pace::{Limits, Pace};
 use crate::plan::{Block, Plan};
 use crate::quickest::Quickest;
+use crate::recent::Recent;
 use crate::request::Settled;
 use crate::sentinels::Sentinels;
 use crate::transport::Transport;
@@ -40,7 +42,7 @@ use settle::{Slows, Told};
 use state::{Host, State};
 use walk::Walk;
 
-mod answers;
+pub(crate) mod answers;
 mod asked_out;
 mod discover;
 mod doubt;
@@ -144,13 +146,14 @@ pub(crate) struct Engine<'a, T, C> {
     counts: Counts,
     started: Duration,
     reported: Duration,
-    /// Time and number of probes at the last reports, for the rate to show.
-    recent: VecDeque<(Duration, u64)>,
+    recent: Recent,
     heard_at: Duration,
     /// The longest that a first answer took.
     slowest: Duration,
     unheard_sentinels: u32,
     lost_contact: bool,
+    /// Whether the way is down for now.
+    hold: Hold,
     /// Packets that this machine lost on their way in.
     dropped: u64,
     limit_shown: bool,
@@ -208,11 +211,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             counts: Counts::default(),
             started: now,
             reported: now,
-            recent: VecDeque::new(),
+            recent: Recent::new(Duration::ZERO),
             heard_at: now,
             slowest: Duration::ZERO,
             unheard_sentinels: 0,
             lost_contact: false,
+            hold: Hold::default(),
             dropped: 0,
             limit_shown: false,
             limited: Limited::default(),
@@ -272,7 +276,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             hosts_up: self.counts.up,
             hosts_down: self.counts.down,
             sent: self.counts.sent,
-            loss: self.told().measured(),
+            loss: self.seen_loss().told(),
             expected_missed: self.counts.missed,
         }
     }
@@ -303,6 +307,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             Suspects::new(state.block.hosts(), ports, self.plan.seed()).holding(Duration::ZERO)
         } else {
             Suspects::new(state.block.hosts(), ports, self.plan.seed())
+                .drawing_from(self.plan.ports())
         };
         let mut passes = 0;
         if discovers && self.from.pass > 0 && self.from.position < LOOKS {
@@ -320,6 +325,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             self.hear_the_last(&mut state);
             self.settle(&mut state, passes);
             self.hear_drawn(&mut state);
+        }
+        if self.control.is_stopped() && !self.hold.is_down() {
+            self.hear_in_flight(&mut state);
         }
         self.decide_all(&mut state);
         self.close_block(&state, passes, discovers);
@@ -342,6 +350,15 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 if let Some(pair) = state.block.pair(host, port) {
                     state.settle(pair, host);
                 }
+            }
+            if self.options.discovery == Discovery::Only {
+                // Most hosts answer echo requests, and one that does not is soon let go.
+                let endpoint = Endpoint {
+                    address,
+                    protocol: portolan_model::Protocol::Tcp,
+                    port: 0,
+                };
+                self.sentinels.offer(endpoint, PortState::Closed);
             }
             let answered = ports.of(self.plan.protocol()).iter().take(ANSWERED);
             for port in answered.filter(|_| state.lacks(host)) {
@@ -400,7 +417,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
 
     /// The loss that is told at the end. Where hosts limit what they say of closed ports, these
     /// lose nothing on the way, however late they are told of.
-    fn told(&self) -> Loss {
+    fn seen_loss(&self) -> Loss {
         if self.limited.count > 0 {
             self.loss
         } else {

@@ -9,6 +9,9 @@ const MISSED_COUNT: f64 = 5e-3;
 /// The most ports that answer, open or closed, that may be expected to be taken for silent.
 const SILENCED: f64 = 0.02;
 
+/// Of fewer probes, what was lost is chance and no share that could be told.
+const TOLD: u64 = 20;
+
 /// A silent port is asked at least twice: a loss that has not been seen yet is still possible.
 const LEAST: u32 = 2;
 
@@ -59,6 +62,13 @@ impl Loss {
     pub fn measured(&self) -> Option<f64> {
         let all = self.answered + self.lost;
         (self.answered > 0).then(|| self.lost as f64 / all as f64)
+    }
+
+    /// The share that was lost, as it is told at the end; `None` where too little was measured for
+    /// what was lost of it to mean anything.
+    pub fn told(&self) -> Option<f64> {
+        let is_enough = self.lost == 0 || self.answered + self.lost >= TOLD;
+        self.measured().filter(|_| is_enough)
     }
 
     /// The share to reckon with: what was measured, with the doubt that few measurements leave.
@@ -153,6 +163,14 @@ mod tests {
         let path = loss(400, 4);
         assert_eq!(path.with_closed(&loss(9_900, 100)).answered, 10_300);
         assert_eq!(path.with_closed(&loss(5_000, 5_000)).answered, 400);
+    }
+
+    #[test]
+    fn a_share_of_a_few_probes_is_not_told() {
+        assert_eq!(loss(4, 0).told(), Some(0.0));
+        assert_eq!(loss(4, 2).told(), None);
+        assert_eq!(loss(19, 1).told(), Some(0.05));
+        assert_eq!(loss(0, 0).told(), None);
     }
 
     #[test]

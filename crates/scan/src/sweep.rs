@@ -18,31 +18,34 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use portolan_model::event::{
-    Endpoint, Finished, HostUp, Outcome, PortFact, Problem, Reached, ScanEvent, Started,
-};
-use portolan_model::{PortState, Protocol, Reason};
+use portolan_model::event::{Endpoint, Finished, Outcome, Problem, Reached, ScanEvent, Started};
+use portolan_model::{PortState, Protocol};
 
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::hold::{Change, ENDED, Hold};
 use crate::loss::Loss;
 use crate::pace::{Judgement, Kind, Limits, Pace, Verdict};
 use crate::permutation::mix;
 use crate::quickest::Quickest;
+use crate::recent::Recent;
 use crate::request::Request;
 use crate::run::{asked_ports, syn_options};
 use crate::sentinels::Sentinels;
 use crate::syn::Syn;
-use crate::transport::{Answer, Finding, Job, Questions, Transport};
+use crate::transport::{Job, Questions, Transport};
 
+use liars::Liars;
 use schedule::Schedule;
 use storm::Storm;
 use window::{Known, LARGEST, Window};
 
 pub use space::Space;
 
+mod answers;
+mod liars;
 mod report;
 mod schedule;
 mod space;
@@ -189,6 +192,7 @@ struct Running<'a, T, C> {
     space: &'a Space,
     schedule: Schedule,
     window: Window,
+    liars: Liars,
     pace: Pace,
     storm: Storm,
     sentinels: Sentinels,
@@ -220,13 +224,15 @@ struct Running<'a, T, C> {
     /// Time that the sweep was told to wait.
     idle: Duration,
     reported: Duration,
-    recent: VecDeque<(Duration, u64)>,
+    recent: Recent,
     raised: Duration,
     heard_at: Duration,
     slowest: Duration,
     /// Where the sweep could have been gone on from at the last look, and when that was.
     reached: (Duration, u128),
     lost_contact: bool,
+    /// Whether the way is down for now.
+    hold: Hold,
 }
 
 impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
@@ -245,6 +251,7 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             space,
             schedule,
             window,
+            liars: Liars::new(request.ports.tcp().len()),
             storm: Storm::new(now),
             questions: VecDeque::new(),
             asked_again: 0,
@@ -264,12 +271,13 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             started: now,
             idle: Duration::ZERO,
             reported: now,
-            recent: VecDeque::new(),
+            recent: Recent::new(Duration::ZERO),
             raised: now,
             heard_at: now,
             slowest: Duration::ZERO,
             reached: (now, step),
             lost_contact: false,
+            hold: Hold::default(),
         };
         running.take_up(request);
         running.walkers = running.wanted_walkers();
@@ -301,6 +309,10 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             .advance(ahead.min(self.window.head() + self.window.size()));
         for position in known {
             self.window.answered(position);
+            // Where nobody is left who answers, they show what the path carries.
+            if let Some(endpoint) = self.space.at(position) {
+                self.sentinels.offer(endpoint, PortState::Open);
+            }
         }
         self.hosts.extend(request.settled.keys().take(HOSTS));
         self.counts.up = request.settled.len() as u64;
@@ -313,7 +325,9 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
 
     fn run(mut self) -> Finished {
         self.walk();
-        if !self.given.control.is_stopped() {
+        if self.given.control.is_stopped() {
+            self.hear_in_flight();
+        } else {
             self.hear_the_last();
         }
         self.finish()
@@ -367,10 +381,14 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
                         return;
                     }
                 }
-            } else if !self.given.control.is_paused() {
+            } else if !self.given.control.is_paused() && !self.hold.is_down() {
                 self.send(&mut jobs, now);
             }
-            let until = self.wake(now);
+            let until = if self.hold.is_down() {
+                now + ATTENTION
+            } else {
+                self.wake(now)
+            };
             self.given.transport.poll(until, &mut answers);
             for answer in answers.drain(..) {
                 self.take(&answer);
@@ -474,11 +492,8 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
                 }
             }
         }
-        let problem = if let Some(failure) = self.given.transport.failure() {
-            Some((
-                format!("the sweep cannot go on: {failure}"),
-                "what was found until then stands; sweep the rest again",
-            ))
+        let problem = if let Some(failure) = self.look_at_the_way(now) {
+            Some((format!("the sweep cannot go on: {failure}"), ENDED))
         } else if self.unheard_sentinels >= LOST_CONTACT.0 && now >= self.heard_at + LOST_CONTACT.1
         {
             Some((
@@ -497,12 +512,39 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
         {
             self.lost_contact = true;
             (self.given.sink)(ScanEvent::Problem(Problem {
-                about: "the path".to_owned(),
+                about: String::new(),
                 message,
                 hint: Some(hint.to_owned()),
                 left_out: true,
             }));
         }
+    }
+
+    /// Where the way is down, waits for it to come back, and then asks again what was on its way;
+    /// returns why it does not come back.
+    fn look_at_the_way(&mut self, now: Duration) -> Option<String> {
+        let note = match self.hold.look(self.given.transport.failure(), now) {
+            Change::None => None,
+            Change::Down(note) => {
+                // Of what is not judged yet it is not known what came of it.
+                self.pace.overran_here(now);
+                self.pace.forget_share();
+                self.questions.clear();
+                let walked = self.stretches.drain(..).map(|(_, stretch)| stretch);
+                self.again.extend(walked);
+                note
+            }
+            Change::Up(note) => {
+                self.unheard_sentinels = 0;
+                self.heard_at = self.heard_at.max(now);
+                note
+            }
+            Change::Over(failure) => return Some(failure),
+        };
+        if let Some(note) = note {
+            (self.given.sink)(ScanEvent::Problem(note));
+        }
+        None
     }
 
     /// Hands over as many jobs as pace and transport take now.
@@ -603,134 +645,12 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
         }
     }
 
-    fn take(&mut self, answer: &Answer) {
-        let Answer {
-            endpoint,
-            round,
-            kind,
-            rtt,
-            at,
-            ..
-        } = *answer;
-        match &answer.finding {
-            Finding::Port(state @ (PortState::Open | PortState::Closed), reason) => {
-                // Other ports are asked but once or twice: those tell of no queue.
-                let trip = rtt.map(|rtt| self.quickest.trip(endpoint.address, rtt));
-                self.pace.answered(round, kind, trip, at);
-                self.heard_at = at;
-                self.unheard_sentinels = 0;
-                self.slowest = self.slowest.max(rtt.unwrap_or_default());
-                if kind == Kind::Sentinel {
-                    self.sentinels.answered(endpoint);
-                    let question = self.questions.iter_mut().find(|(of, ..)| *of == round);
-                    match question {
-                        Some((.., answered)) => *answered += 1,
-                        // Late, and so not lost.
-                        None => self.answered_again += 1,
-                    }
-                } else {
-                    self.found(answer, *state, *reason);
-                }
-            }
-            Finding::Port(..) => {
-                // What a router says: it tells nothing of the path's end, but of the router.
-                self.pace.withdrawn(round, kind);
-                self.storm.error();
-            }
-            Finding::NoRoute => {
-                self.pace.withdrawn(round, kind);
-                self.counts.no_route += 1;
-                self.no_route.get_or_insert(endpoint.address);
-            }
-            Finding::Failed(why) => {
-                self.pace.withdrawn(round, kind);
-                self.counts.failed += 1;
-                self.failed.get_or_insert_with(|| (endpoint, why.clone()));
-            }
-            // Silence, as of any address where nobody is.
-            Finding::NoNeighbour | Finding::NoHost | Finding::Host(_) => {
-                self.pace.withdrawn(round, kind);
-            }
-        }
-    }
-
-    /// A port has answered. It counts if it has not before, and is in this shard.
-    fn found(&mut self, answer: &Answer, state: PortState, reason: Reason) {
-        let Some(position) = self.space.position_of(&answer.endpoint) else {
-            return;
-        };
-        if self.window.answered(position) != Known::Silent {
-            return;
-        }
-        self.counts.heard += 1;
-        self.sentinels.offer(answer.endpoint, state);
-        // Where only a later walker found it, an earlier one's probe or its answer was lost.
-        self.counts.late += u64::from(self.is_asked_again(position, answer.round));
-        if state != PortState::Open || self.counts.open >= self.given.most {
-            return;
-        }
-        self.pace.trust_sentinels(self.given.clock.now());
-        self.counts.open += 1;
-        let at = self.given.clock.timestamp(answer.at);
-        let address = answer.endpoint.address;
-        let is_new = if self.hosts.len() < HOSTS {
-            self.hosts.insert(address)
-        } else {
-            !self.hosts.contains(&address)
-        };
-        if is_new {
-            self.counts.up += 1;
-            (self.given.sink)(ScanEvent::HostUp(HostUp {
-                address,
-                reason,
-                rtt: answer.rtt,
-                ttl: answer.ttl,
-                at,
-            }));
-        }
-        (self.given.sink)(ScanEvent::Port(PortFact {
-            endpoint: answer.endpoint,
-            state,
-            reason,
-            rtt: answer.rtt,
-            ttl: answer.ttl,
-            at,
-        }));
-    }
-
-    /// Whether the round in which a position was asked took it by a later walker than the first.
-    fn is_asked_again(&self, position: u128, round: u32) -> bool {
-        let mut walked = self.stretches.iter().filter(|(of, _)| *of == round);
-        walked.any(|(_, stretch)| {
-            let mut later = 1..self.walkers;
-            later.any(|walker| stretch.contains(&self.schedule.step(position, walker)))
-        })
-    }
-
-    /// Waits for answers that are late, before the sweep ends.
-    fn hear_the_last(&mut self) {
-        let timed = self.counts.heard >= TIMED;
-        let least = if timed { LAST_WAIT } else { UNKNOWN_WAIT };
-        let wait = least
-            .max(self.slowest.mul_f64(1.5))
-            .max((2 * self.pace.wait()).min(UNKNOWN_WAIT))
-            .min(self.given.limits.longest_wait);
-        let until = self.given.clock.now() + wait;
-        let mut answers = Vec::new();
-        // Once more after the time: on a busy machine, answers may have come in time and wait.
-        let mut is_late = false;
-        while !self.is_over() && !is_late {
-            let now = self.given.clock.now();
-            is_late = now >= until;
-            let wake = until.min(now + ATTENTION).max(now);
-            self.given.transport.poll(wake, &mut answers);
-            for answer in answers.drain(..) {
-                self.take(&answer);
-            }
-        }
-    }
-
     fn finish(mut self) -> Finished {
+        for fact in self.liars.release() {
+            if self.counts.open < self.given.most {
+                self.tell_open(fact);
+            }
+        }
         self.tell_what_is_left_out();
         let now = self.given.clock.now();
         self.report_progress(now);
@@ -751,12 +671,8 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             hosts_up: self.counts.up,
             hosts_down: 0,
             sent: self.counts.sent,
-            loss: loss.measured(),
-            expected_missed: if walked {
-                loss.missed(self.counts.open, self.walkers)
-            } else {
-                0.0
-            },
+            loss: loss.told(),
+            expected_missed: if walked { self.missed() } else { 0.0 },
         };
         (self.given.sink)(ScanEvent::Finished(finished.clone()));
         finished

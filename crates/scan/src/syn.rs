@@ -20,10 +20,12 @@ use portolan_wire::{Addresses, MacAddress, SeqNumber, SynPath, SynTemplate, ipv4
 use siphasher::sip::SipHasher13;
 
 use crate::clock::Clock;
-use crate::device::{self, Batch, Carries, Device, DeviceError, Reach, Route, RouteError};
+use crate::device::{
+    self, Batch, Carries, Device, DeviceError, Reach, Recovery, Route, RouteError,
+};
 use crate::discovery::{self, Asker, Look};
 use crate::pace::Kind;
-use crate::transport::{Answer, Finding, Job, Seen, Transport};
+use crate::transport::{Answer, Failure, Finding, Job, Seen, Transport};
 use crate::udp::{self, ANSWERED_WITHIN, Payloads};
 
 mod moments;
@@ -90,7 +92,7 @@ pub struct Syn<D, C> {
     refused: Vec<Answer>,
     /// What is to be taken back: a port that answered, with the number it expects.
     resets: Vec<(IpAddr, IpAddr, u16, u16, SeqNumber)>,
-    failure: Option<String>,
+    failure: Option<Failure>,
 }
 
 /// What proves an answer.
@@ -315,10 +317,26 @@ impl<D: Device, C: Clock> Syn<D, C> {
 
     fn fail(&mut self, error: &DeviceError) {
         let cause = std::error::Error::source(error);
-        self.failure = Some(match cause {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
+        self.failure = Some(Failure {
+            why: match cause {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            },
+            may_pass: true,
         });
+    }
+
+    /// Looks whether what failed is over, and waits until `until` for it at the most.
+    fn recover(&mut self, until: Duration) {
+        match (self.device.recover(until), &mut self.failure) {
+            (Recovery::Back, _) => {
+                // What had no way then may have one now.
+                self.unreached.clear();
+                self.failure = None;
+            }
+            (Recovery::Never, Some(failure)) => failure.may_pass = false,
+            _ => {}
+        }
     }
 
     /// Says of the first packet of the batch that it could not be sent.
@@ -388,6 +406,10 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
     }
 
     fn poll(&mut self, until: Duration, answers: &mut Vec<Answer>) {
+        if self.failure.is_some() {
+            self.recover(until);
+            return;
+        }
         self.flush();
         answers.append(&mut self.refused);
         let until = if answers.is_empty() {
@@ -463,6 +485,9 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
             && error.is_final()
         {
             self.fail(&error);
+            // While an interface is down its routes are gone: that is no answer.
+            answers
+                .retain(|answer| !matches!(answer.finding, Finding::NoRoute | Finding::Failed(_)));
         }
         self.keep_own_macs(answers.get_mut(first..).unwrap_or_default());
         if !self.resets.is_empty() {
@@ -496,8 +521,8 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
         self.device.drops().incoming
     }
 
-    fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+    fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
     }
 }
 

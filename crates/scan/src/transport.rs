@@ -136,6 +136,15 @@ pub(crate) fn unreachable_means(v6: bool, kind: u8, code: u8) -> Option<Finding>
     Some(Finding::Port(PortState::Filtered, reason))
 }
 
+/// Why nothing can be sent or heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What the device said.
+    pub why: String,
+    /// Whether it may pass: an interface that went down may come up again.
+    pub may_pass: bool,
+}
+
 /// Sends probes and hears answers.
 pub trait Transport {
     /// How many jobs it would take now.
@@ -171,8 +180,8 @@ pub trait Transport {
         0
     }
 
-    /// Why nothing can be sent or heard any more, once that is so.
-    fn failure(&self) -> Option<&str> {
+    /// Why nothing can be sent or heard, while that is so.
+    fn failure(&self) -> Option<&Failure> {
         None
     }
 }

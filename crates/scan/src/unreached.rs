@@ -8,9 +8,13 @@ use portolan_model::address::AddressSetBuilder;
 use portolan_model::event::{Endpoint, Problem};
 
 use crate::plan::Plan;
+use crate::words::grouped;
 
 /// Up to so many runs of addresses are named in a message.
 const NAMED: usize = 8;
+
+/// And as many as need no more characters than this.
+const NAMED_LEN: usize = 80;
 
 /// Addresses without a route, and ports that this machine failed to ask.
 #[derive(Debug, Default)]
@@ -60,7 +64,7 @@ impl Unreached {
             };
             let others = match count {
                 1 => String::new(),
-                _ => format!(" and {} more", count - 1),
+                _ => format!(" and {} more", grouped(count - 1)),
             };
             Problem {
                 message: format!("cannot ask {about}{others}: {why}"),
@@ -105,19 +109,23 @@ pub fn without_route(addresses: &AddressSet) -> Problem {
 }
 
 fn named(set: &AddressSet) -> String {
-    if set.runs() <= NAMED {
-        return set.to_string().replace(',', ", ");
+    let mut text = String::new();
+    for (index, (first, last)) in set.ranges().enumerate() {
+        let run = AddressSet::from_range(first, last).to_string();
+        // One is always named, however long.
+        if index > 0 && (index >= NAMED || text.len() + run.len() > NAMED_LEN) {
+            let (left, plural) = match set.runs() - index {
+                1 => (1, ""),
+                left => (left, "s"),
+            };
+            return format!("{text} and {} more range{plural}", grouped(left));
+        }
+        if index > 0 {
+            text += ", ";
+        }
+        text += &run;
     }
-    let first: Vec<String> = set
-        .ranges()
-        .take(NAMED)
-        .map(|(first, last)| AddressSet::from_range(first, last).to_string())
-        .collect();
-    format!(
-        "{} and other addresses, {} in all",
-        first.join(", "),
-        set.len()
-    )
+    text
 }
 
 #[cfg(test)]
@@ -141,6 +149,21 @@ mod tests {
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].message, "no route to 192.0.2.1-192.0.2.9");
         assert!(unreached.is_left_out());
+    }
+
+    #[test]
+    fn many_ranges_without_a_route_are_not_all_named() {
+        let mut unreached = Unreached::default();
+        for last in 0..40_u16 {
+            let address = format!("2001:db8:1234:5678:9abc:def0:1234:{:x}", 2 * last);
+            unreached.no_route(address.parse().unwrap());
+        }
+        let message = unreached.problems(&plan()).next().unwrap().message;
+        assert_eq!(
+            message,
+            "no route to 2001:db8:1234:5678:9abc:def0:1234:0, \
+             2001:db8:1234:5678:9abc:def0:1234:2 and 38 more ranges"
+        );
     }
 
     #[test]

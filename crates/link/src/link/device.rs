@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portolan_scan::clock::Clock;
 use portolan_scan::device::{
-    Batch, Device, DeviceError, Drops, Heard, Received, Route, RouteError,
+    Batch, Device, DeviceError, Drops, Heard, Received, Recovery, Route, RouteError,
 };
 use portolan_wire::{MacAddress, ipv4, ipv6};
 
@@ -201,6 +201,19 @@ impl<C: Clock> Device for Link<C> {
                 return Ok(());
             }
         }
+    }
+
+    fn recover(&mut self, until: Duration) -> Recovery {
+        if self.ended.take().is_none() {
+            return Recovery::Never;
+        }
+        self.changes.is_due(self.clock.now());
+        self.look_for_changes();
+        if self.ended.is_none() {
+            return Recovery::Back;
+        }
+        self.sleep(until);
+        Recovery::NotYet
     }
 
     fn drops(&mut self) -> Drops {

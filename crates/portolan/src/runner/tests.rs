@@ -198,6 +198,19 @@ fn a_name_that_leads_nowhere_is_a_problem_and_the_rest_goes_on() {
 }
 
 #[test]
+fn the_anycast_address_of_an_ipv6_network_is_asked_where_it_is_named_alone() {
+    let asked = |targets: &[&str]| prepared(&spec(targets)).unwrap().request.addresses;
+    let whole = asked(&["2001:db8::/120"]);
+    let anycast = "2001:db8::".parse().unwrap();
+    assert!(!whole.contains(anycast));
+    assert_eq!(whole.len(), 255);
+    assert!(asked(&["2001:db8::/120", "2001:db8::"]).contains(anycast));
+    // It has a host's bits, and may be one.
+    assert_eq!(asked(&["2001:db8::100/120"]).len(), 256);
+    assert_eq!(asked(&["2001:db8::/127"]).len(), 2);
+}
+
+#[test]
 fn exclusions_take_addresses_away_by_name_too() {
     let mut spec = spec(&["127.0.0.0/30"]);
     spec.exclude = vec!["localhost".parse().unwrap(), "127.0.0.3".parse().unwrap()];

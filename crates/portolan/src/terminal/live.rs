@@ -29,6 +29,10 @@ pub(crate) struct Shown {
 }
 
 /// Follows the events of a scan.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing on its own, in any combination"
+)]
 pub(crate) struct Live<Out, Err> {
     look: Look,
     shown: Shown,
@@ -46,6 +50,8 @@ pub(crate) struct Live<Out, Err> {
     line: String,
     /// Whether no port is asked for.
     only_hosts: bool,
+    /// Whether the user has the scan hold on.
+    is_paused: bool,
     /// Over which interfaces link-local addresses are asked.
     zones: Zones,
 }
@@ -64,6 +70,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             last: None,
             line: String::new(),
             only_hosts: false,
+            is_paused: false,
             zones: Zones::NONE,
         }
     }
@@ -79,13 +86,29 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
         self.tell(&format!("{text}\n"));
     }
 
-    /// Says where the scan is, in a line that stays, and which keys there are.
-    pub(crate) fn say_where(&mut self) {
-        let line = self.last.map_or_else(String::new, |now| {
-            progress::line(&now, self.only_hosts, self.look.width) + "\n"
+    /// The scan holds on, or goes on.
+    pub(crate) fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+        self.say(if is_paused {
+            "paused: nothing is sent until `p` is pressed again"
+        } else {
+            "goes on"
         });
+    }
+
+    /// Says where the scan is, in a line that stays, and which keys there are: a sweep skips no
+    /// host.
+    pub(crate) fn say_where(&mut self, is_sweep: bool) {
+        let line = self.last.map_or_else(String::new, |now| {
+            progress::line(&now, self.only_hosts, self.is_paused, self.look.width) + "\n"
+        });
+        let skip = if is_sweep {
+            ""
+        } else {
+            "s skips the slowest host, "
+        };
         self.tell(&format!(
-            "{line}keys: p pauses and goes on, s skips the slowest host, q ends in order\n"
+            "{line}keys: p pauses and goes on, {skip}q ends in order\n"
         ));
     }
 
@@ -145,7 +168,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
                 if !self.shown.progress {
                     return Ok(());
                 }
-                let line = progress::line(now, self.only_hosts, self.look.width);
+                let line = progress::line(now, self.only_hosts, self.is_paused, self.look.width);
                 if line != self.line {
                     let _ = write!(self.err, "{CLEAR}{line}");
                     let _ = self.err.flush();
@@ -305,6 +328,33 @@ mod tests {
             std::str::from_utf8(&live.out).unwrap(),
             std::str::from_utf8(&live.err).unwrap(),
         )
+    }
+
+    #[test]
+    fn a_sweep_offers_no_key_that_it_has_not() {
+        let mut live = live();
+        live.say_where(true);
+        assert_eq!(
+            texts(&live).1,
+            "keys: p pauses and goes on, q ends in order\n"
+        );
+        live.say_where(false);
+        assert!(texts(&live).1.contains("s skips the slowest host"));
+    }
+
+    #[test]
+    fn while_it_is_paused_the_line_says_so() {
+        let mut live = live();
+        live.pause(true);
+        let now = Progress {
+            total: 10,
+            ..Progress::default()
+        };
+        live.event(&ScanEvent::Progress(now)).unwrap();
+        assert!(texts(&live).1.ends_with("   paused"), "{}", texts(&live).1);
+        live.pause(false);
+        live.event(&ScanEvent::Progress(now)).unwrap();
+        assert!(texts(&live).1.ends_with("/s"), "{}", texts(&live).1);
     }
 
     #[test]

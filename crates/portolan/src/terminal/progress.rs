@@ -2,11 +2,13 @@
 
 use portolan_model::event::Progress;
 
+pub(crate) use portolan_scan::words::grouped;
+
 use crate::duration;
 
 /// The line, without an end, in at most `width` columns: what matters least is left out first.
-/// Where hosts are looked for and `only_hosts`, it speaks of no port.
-pub(super) fn line(progress: &Progress, only_hosts: bool, width: usize) -> String {
+/// Where hosts are looked for and `only_hosts`, it speaks of no port; while it is paused, of no rate.
+pub(super) fn line(progress: &Progress, only_hosts: bool, is_paused: bool, width: usize) -> String {
     let mut parts = vec![percent(progress)];
     parts.push(if only_hosts {
         format!("up {}", grouped(progress.hosts_up))
@@ -21,7 +23,11 @@ pub(super) fn line(progress: &Progress, only_hosts: bool, width: usize) -> Strin
         grouped(progress.done),
         grouped(progress.total)
     ));
-    parts.push(format!("{}/s", rate(progress.rate)));
+    parts.push(if is_paused {
+        "paused".to_owned()
+    } else {
+        format!("{}/s", rate(progress.rate))
+    });
     if progress.hosts_up > 1 && !only_hosts {
         parts.push(format!("{} hosts up", grouped(progress.hosts_up)));
     }
@@ -69,19 +75,6 @@ pub(super) fn rate(rate: f64) -> String {
     grouped(whole)
 }
 
-/// A number with commas between groups of three digits.
-pub(crate) fn grouped(number: impl std::fmt::Display) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -106,16 +99,27 @@ mod tests {
     #[test]
     fn the_line_says_how_far_how_fast_and_how_long() {
         assert_eq!(
-            line(&progress(), false, 80),
+            line(&progress(), false, false, 80),
             " 42 %   open 7   3.0 s left   28,160/65,535   12,400/s"
         );
     }
 
     #[test]
+    fn while_it_is_paused_the_line_says_so_in_place_of_a_rate() {
+        assert_eq!(
+            line(&progress(), false, true, 80),
+            " 42 %   open 7   3.0 s left   28,160/65,535   paused"
+        );
+    }
+
+    #[test]
     fn a_narrow_terminal_gets_what_matters_most() {
-        assert_eq!(line(&progress(), false, 30), " 42 %   open 7   3.0 s left");
-        assert_eq!(line(&progress(), false, 10), " 42 %");
-        assert_eq!(line(&progress(), false, 3), "");
+        assert_eq!(
+            line(&progress(), false, false, 30),
+            " 42 %   open 7   3.0 s left"
+        );
+        assert_eq!(line(&progress(), false, false, 10), " 42 %");
+        assert_eq!(line(&progress(), false, false, 3), "");
     }
 
     #[test]
@@ -126,7 +130,7 @@ mod tests {
             ..progress()
         };
         assert_eq!(
-            line(&looking, true, 80),
+            line(&looking, true, false, 80),
             " 42 %   up 12   3.0 s left   28,160/65,535   12,400/s"
         );
     }
@@ -138,15 +142,7 @@ mod tests {
             total: u128::MAX,
             ..Progress::default()
         };
-        assert!(line(&huge, false, 80).len() < 80);
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(65_535), "65,535");
-        assert_eq!(grouped(1_000_000), "1,000,000");
+        assert!(line(&huge, false, false, 80).len() < 80);
     }
 
     proptest! {
@@ -156,7 +152,7 @@ mod tests {
             width in 1usize..200, only_hosts in any::<bool>(), rate in any::<f64>(), loss in 0.0f64..1.0,
         ) {
             let progress = Progress { done, total, open, rate, loss, pass: 3, hosts_up: 9, ..progress() };
-            prop_assert!(line(&progress, only_hosts, width).chars().count() < width);
+            prop_assert!(line(&progress, only_hosts, false, width).chars().count() < width);
         }
     }
 }

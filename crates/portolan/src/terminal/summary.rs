@@ -200,9 +200,12 @@ fn seen(path: &PathSeen, only_hosts: bool) -> String {
     text
 }
 
-/// A round-trip time: on a local network tenths of a millisecond are all of it.
+/// A round-trip time: on a local network it is less than a millisecond, and on a machine of its own
+/// less than a tenth of one.
 fn trip(time: Duration) -> String {
-    if time.as_millis() < 1000 {
+    if time.as_millis() == 0 {
+        format!("{} µs", time.as_micros())
+    } else if time.as_millis() < 1000 {
         format!("{:.1} ms", time.as_secs_f64() * 1000.0)
     } else {
         duration::show(time)
@@ -299,7 +302,7 @@ mod tests {
 
     #[test]
     fn short_round_trips_are_told_in_tenths_of_a_millisecond() {
-        assert_eq!(trip(Duration::from_micros(412)), "0.4 ms");
+        assert_eq!(trip(Duration::from_micros(412)), "412 µs");
         assert_eq!(trip(Duration::from_secs(2)), "2.0 s");
     }
 

@@ -147,6 +147,44 @@ fn a_source_address_that_comes_back_lets_the_scan_go_on() {
 
 #[test]
 #[ignore = "needs CAP_NET_ADMIN"]
+fn a_carrier_that_comes_back_interrupts_a_scan_and_hides_nothing() {
+    let open = spread(30, 1, 6_000);
+    let lab = beyond(&open);
+    let _listeners = lab.listen(open.iter().copied());
+    let mut command = lab.here.command(PORTOLAN);
+    bare(&mut command)
+        .args(["-n", "-Pn", FAR, "-p1-6000", "--json", "--max-rate", "1500"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let (mut text, mut told) = (String::new(), 0);
+    while told < 5 {
+        let mut line = String::new();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended by itself");
+        told += u32::from(line.contains("\"type\":\"port\""));
+        text += &line;
+    }
+    let name = interface(&lab.there);
+    ip(&lab.there, &format!("link set {name} down"));
+    let (mut said, down) = (String::new(), "went down: waiting up to 15 s");
+    while !said.contains(down) {
+        assert!(err.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    ip(&lab.there, &format!("link set {name} up"));
+    out.read_to_string(&mut text).unwrap();
+    err.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    assert!(said.contains("the way is back after"), "{said}");
+    assert!(text.contains("\"outcome\":\"complete\""), "{said}");
+    let record = portolan_report::read(&mut text.as_bytes()).unwrap();
+    let ports = record.hosts[&FAR.parse().unwrap()].ports.keys();
+    assert_eq!(ports.map(|&(_, port)| port).collect::<BTreeSet<_>>(), open);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
 fn a_route_that_goes_away_under_connections_leaves_their_ports_open() {
     let open = spread(30, 1, 6_000);
     let lab = beyond(&open);

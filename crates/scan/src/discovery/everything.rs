@@ -9,7 +9,11 @@
 //! - it was not so many: after a moment, a few open ports are reported, whatever the others do;
 //! - ports that were drawn by lot, none of which a service is known for, say yes as well. Then
 //!   it answers everything, and a port is called open only if its answer looks unlike theirs:
-//!   another window, other options, another TTL. Something else answers there.
+//!   another window, other options, another TTL. Something else answers there;
+//! - those refuse or are silent, but a proxy may stand before a range of ports only. It does where
+//!   all that answered did so as no listener does, with window 0; or where a thousand ports or
+//!   more are asked for which no service is known, and next to none of them that were drawn by
+//!   lot is silent. With fewer, a host may well have every port open that is asked.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -42,6 +46,13 @@ const ENOUGH: u32 = 9;
 
 /// So many refusals of drawn ports clear a host: then it cannot come to enough any more.
 const REFUSED: u32 = LOTS - ENOUGH + 1;
+
+/// Ports that are drawn from those that are asked, and how many of them may be silent.
+const NEAR: usize = 24;
+const NEAR_SILENT: usize = 1;
+
+/// With fewer ports to draw from, a host may have them all open.
+const NEAR_BROAD: usize = 1_000;
 
 /// Ports are drawn from here on: below, services are at home.
 const DRAWN_FROM: u16 = 1024;
@@ -118,6 +129,10 @@ struct Suspect {
     open: u32,
     closed: u32,
     lots: Vec<Lot>,
+    /// The same of those that are asked.
+    near: Vec<Lot>,
+    /// Once it is known to answer everything: how its answers look.
+    common: Option<Shape>,
     /// Once it is known to answer everything: ports that answered like those that were drawn.
     alike: PortBits,
     /// Too many answered unlike them.
@@ -128,6 +143,8 @@ struct Suspect {
 #[derive(Debug)]
 pub(crate) struct Suspects {
     seed: u64,
+    /// Ports that are asked and for which no service is known.
+    unlikely: Vec<u16>,
     /// Empty where nobody is suspected.
     standing: Vec<Standing>,
     known: HashMap<u32, Suspect>,
@@ -142,6 +159,7 @@ impl Suspects {
         let watched = if ports > FEW_PORTS { hosts } else { 0 };
         Self {
             seed,
+            unlikely: Vec::new(),
             standing: vec![Standing::Unknown(0); watched as usize],
             known: HashMap::new(),
             hold: HOLD,
@@ -153,6 +171,16 @@ impl Suspects {
     #[must_use]
     pub(crate) const fn holding(mut self, hold: Duration) -> Self {
         self.hold = hold;
+        self
+    }
+
+    /// The same, with ports drawn from those that are asked too.
+    #[must_use]
+    pub(crate) fn drawing_from(mut self, asked: &[u16]) -> Self {
+        let is_unlikely = |port: &u16| services::name(*port, Protocol::Tcp).is_none();
+        if !self.standing.is_empty() {
+            self.unlikely = asked.iter().copied().filter(is_unlikely).collect();
+        }
         self
     }
 
@@ -191,6 +219,8 @@ impl Suspects {
             open: 0,
             closed,
             lots: Vec::new(),
+            near: Vec::new(),
+            common: None,
             alike: PortBits::default(),
             differs: false,
         });
@@ -205,7 +235,8 @@ impl Suspects {
         }
         if suspect.open >= SUSPICIOUS {
             if suspect.lots.is_empty() {
-                suspect.lots = lots(mix(self.seed ^ u64::from(host)));
+                let seed = mix(self.seed ^ u64::from(host));
+                suspect.lots = lots(seed);
             }
             let ports = suspect.lots.iter().map(|lot| lot.port).collect();
             suspect.stage = Stage::Asked(0, now);
@@ -267,7 +298,8 @@ impl Suspects {
         let Some(suspect) = self.known.get_mut(&host) else {
             return Verdict::Nothing;
         };
-        let Some(lot) = suspect.lots.iter_mut().find(|lot| lot.port == port) else {
+        let mut drawn = suspect.lots.iter_mut().chain(&mut suspect.near);
+        let Some(lot) = drawn.find(|lot| lot.port == port) else {
             return Verdict::Nothing;
         };
         lot.answer = if is_open {
@@ -275,15 +307,19 @@ impl Suspects {
         } else {
             LotAnswer::Refused
         };
-        let answers = suspect.lots.iter().map(|lot| lot.answer);
-        let refused = answers.filter(|answer| *answer == LotAnswer::Refused);
-        if refused.count() >= REFUSED as usize {
-            return self.clear(host);
+        let (refused, answered) = (refusals(suspect.drawn()), answers(suspect.drawn()));
+        let (enough, too_many) = if suspect.near.is_empty() {
+            (LOTS as usize - 1, REFUSED as usize)
+        } else {
+            (NEAR, NEAR_SILENT + 1)
+        };
+        if answered >= enough {
+            self.convict(host)
+        } else if refused >= too_many {
+            self.judge(host, true)
+        } else {
+            Verdict::Nothing
         }
-        if suspect.evidence().answered >= LOTS - 1 {
-            return self.convict(host);
-        }
-        Verdict::Nothing
     }
 
     /// Whether something of this host is held back until more is known of it.
@@ -334,10 +370,10 @@ impl Suspects {
                 }
                 Stage::Asked(1, _) => {
                     let is_silent = |lot: &&Lot| lot.answer == LotAnswer::None;
-                    let silent = suspect.lots.iter().filter(is_silent);
+                    let silent = suspect.drawn().iter().filter(is_silent);
                     Verdict::Ask(silent.map(|lot| lot.port).collect())
                 }
-                Stage::Asked(..) => self.judge(host),
+                Stage::Asked(..) => self.judge(host, true),
                 Stage::Idle => continue,
             };
             return Some((host, verdict));
@@ -351,17 +387,27 @@ impl Suspects {
         waiting.sort_unstable();
         let mut judged = Vec::with_capacity(waiting.len());
         for host in waiting {
-            judged.push((host, self.judge(host)));
+            judged.push((host, self.judge(host, false)));
         }
         judged
     }
 
-    fn judge(&mut self, host: u32) -> Verdict {
-        let evidence = self.known.get(&host).map(Suspect::evidence);
-        match evidence {
-            Some(evidence) if evidence.answered >= ENOUGH => self.convict(host),
-            _ => self.clear(host),
+    /// Decides on a host by what is known, or has more ports asked if it `may_ask`.
+    fn judge(&mut self, host: u32, may_ask: bool) -> Verdict {
+        let Some(suspect) = self.known.get_mut(&host) else {
+            return self.clear(host);
+        };
+        if suspect.shows_all() || suspect.shows_range() {
+            return self.convict(host);
         }
+        let is_broad = self.unlikely.len() >= NEAR_BROAD && suspect.closed == 0;
+        if may_ask && is_broad && suspect.near.is_empty() && suspect.open >= SUSPICIOUS {
+            let seed = mix(self.seed ^ u64::from(host));
+            suspect.near = near_lots(seed, &self.unlikely);
+            suspect.stage = Stage::Asked(0, Duration::ZERO);
+            return Verdict::Ask(suspect.near.iter().map(|lot| lot.port).collect());
+        }
+        self.clear(host)
     }
 
     fn clear(&mut self, host: u32) -> Verdict {
@@ -377,10 +423,12 @@ impl Suspects {
         let Some(suspect) = self.known.get_mut(&host) else {
             return Verdict::Nothing;
         };
+        let evidence = suspect.evidence();
+        suspect.common = suspect.look();
         for held in std::mem::take(&mut suspect.held) {
             suspect.sort_in(held);
         }
-        Verdict::Found(suspect.evidence())
+        Verdict::Found(evidence)
     }
 
     /// The hosts that answer everything, of which something is still to be reported.
@@ -403,35 +451,67 @@ impl Suspects {
 }
 
 impl Suspect {
+    /// What convicts it: ports drawn from all, or from those that are asked, or all that answered.
     fn evidence(&self) -> Evidence {
-        let answered = self.shapes();
-        let windowless = self.shapes().flatten().filter(|shape| shape.window == 0);
-        Evidence {
-            asked: LOTS,
-            answered: u32::try_from(answered.count()).unwrap_or(LOTS),
-            windowless: u32::try_from(windowless.count()).unwrap_or(LOTS),
+        let drawn = Evidence::of(self.drawn());
+        if self.shows_all() || !self.near.is_empty() {
+            drawn
+        } else {
+            self.of_held()
         }
     }
 
-    /// How the SYN/ACKs of the drawn ports look, where that is seen.
-    fn shapes(&self) -> impl Iterator<Item = Option<Shape>> + '_ {
-        self.lots.iter().filter_map(|lot| match lot.answer {
-            LotAnswer::Open(shape) => Some(shape),
-            LotAnswer::None | LotAnswer::Refused => None,
-        })
+    /// The ports that were drawn last.
+    fn drawn(&self) -> &[Lot] {
+        if self.near.is_empty() {
+            &self.lots
+        } else {
+            &self.near
+        }
     }
 
-    /// How the answers of the drawn ports look, if they all look alike.
-    fn common(&self) -> Option<Shape> {
-        let mut shapes = self.shapes();
-        let first = shapes.next()??;
-        shapes.all(|shape| shape == Some(first)).then_some(first)
+    /// Whether ports drawn from all show that it answers everything.
+    fn shows_all(&self) -> bool {
+        answers(&self.lots) >= ENOUGH as usize
+    }
+
+    /// Whether it answers a range of ports whatever is behind them: as no listener does, or on next
+    /// to all that were drawn from those that are asked.
+    fn shows_range(&self) -> bool {
+        let held = self.of_held();
+        let is_windowless = held.answered >= SUSPICIOUS && held.windowless == held.answered;
+        let is_broad = !self.near.is_empty() && answers(&self.near) + NEAR_SILENT >= NEAR;
+        is_windowless || is_broad
+    }
+
+    /// What the ports answered that are held back.
+    fn of_held(&self) -> Evidence {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let shapes = self.held.iter().filter_map(|held| held.shape);
+        Evidence {
+            asked: count(self.held.len()),
+            answered: count(self.held.len()),
+            windowless: count(shapes.filter(|shape| shape.window == 0).count()),
+        }
+    }
+
+    /// How the answers that convict it look, if they all look alike.
+    fn look(&self) -> Option<Shape> {
+        let mut shapes: Vec<Option<Shape>> = shapes(self.drawn()).collect();
+        if !self.shows_all() && self.near.is_empty() {
+            shapes = self.held.iter().map(|held| held.shape).collect();
+        }
+        let first = (*shapes.first()?)?;
+        shapes
+            .iter()
+            .all(|shape| *shape == Some(first))
+            .then_some(first)
     }
 
     /// Of a host that answers everything: keeps a port as open if its answer looks unlike those
     /// of the drawn ones, else as one that may be.
     fn sort_in(&mut self, held: Held) {
-        let is_unlike = match (self.common(), held.shape) {
+        let is_unlike = match (self.common, held.shape) {
             (Some(common), Some(shape)) => common != shape,
             _ => false,
         };
@@ -448,6 +528,57 @@ impl Suspect {
             }
         }
     }
+}
+
+impl Evidence {
+    /// What drawn ports answered.
+    fn of(lots: &[Lot]) -> Self {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let windowless = shapes(lots).flatten().filter(|shape| shape.window == 0);
+        Self {
+            asked: count(lots.len()),
+            answered: count(answers(lots)),
+            windowless: count(windowless.count()),
+        }
+    }
+}
+
+fn shapes(lots: &[Lot]) -> impl Iterator<Item = Option<Shape>> + '_ {
+    lots.iter().filter_map(|lot| match lot.answer {
+        LotAnswer::Open(shape) => Some(shape),
+        LotAnswer::None | LotAnswer::Refused => None,
+    })
+}
+
+fn answers(lots: &[Lot]) -> usize {
+    shapes(lots).count()
+}
+
+fn refusals(lots: &[Lot]) -> usize {
+    let is_refused = |lot: &&Lot| lot.answer == LotAnswer::Refused;
+    lots.iter().filter(is_refused).count()
+}
+
+/// Ports by lot of those that are `unlikely`.
+fn near_lots(seed: u64, unlikely: &[u16]) -> Vec<Lot> {
+    let mut lots: Vec<Lot> = Vec::new();
+    let count = unlikely.len() as u64;
+    // Where there are few, most are drawn again and again.
+    for number in 0..4 * NEAR as u64 {
+        let drawn = mix(seed.wrapping_sub(number + 1)).checked_rem(count);
+        let place = drawn.and_then(|drawn| usize::try_from(drawn).ok());
+        let Some(&port) = place.and_then(|place| unlikely.get(place)) else {
+            break;
+        };
+        let is_new = lots.iter().all(|lot| lot.port != port);
+        if is_new && lots.len() < NEAR {
+            lots.push(Lot {
+                port,
+                answer: LotAnswer::None,
+            });
+        }
+    }
+    lots
 }
 
 /// Ports by lot, different ones, none of which a service is known for.

@@ -164,6 +164,19 @@ fn request(targets: &str, ports: &str, discovery: Discovery, seed: u64) -> Reque
 }
 
 fn run(scenario: &Scenario, request: &Request, reach: Reach, loss: f64) -> Run {
+    run_until(scenario, request, reach, loss, |_| false)
+}
+
+/// Runs until `enough` says of the number of ports that were told of that it is.
+fn run_until(
+    scenario: &Scenario,
+    request: &Request,
+    reach: Reach,
+    loss: f64,
+    enough: impl Fn(usize) -> bool,
+) -> Run {
+    let control = Control::new();
+    let mut told = 0;
     let clock = Hand::new();
     let device = SimDevice {
         link: Rc::new(RefCell::new(SimLink::new(scenario))),
@@ -178,10 +191,14 @@ fn run(scenario: &Scenario, request: &Request, reach: Reach, loss: f64) -> Run {
     let mut record = ScanRecord::new("", "");
     let mut events = Vec::new();
     let mut sink = |event: ScanEvent| {
+        told += usize::from(matches!(event, ScanEvent::Port(_)));
+        if enough(told) {
+            control.stop();
+        }
         record.apply(&event);
         events.push(event);
     };
-    let finished = run_syn(request, device, clock, &Control::new(), &mut sink).unwrap();
+    let finished = run_syn(request, device, clock, &control, &mut sink).unwrap();
     Run {
         record,
         events,
@@ -291,6 +308,35 @@ fn a_large_network_is_looked_through() {
     );
     assert_eq!(run.up(), live);
     assert!(run.seconds() < 300.0, "{}", run.seconds());
+}
+
+#[test]
+fn what_is_on_its_way_when_the_user_ends_a_scan_is_heard() {
+    let host = Hosts::at([198, 18, 0, 9]).open(&(1..=60).collect::<Vec<u16>>());
+    let scenario = Scenario::new(5, Path::rtt_ms(200.0), vec![host]);
+    let mut request = request("198.18.0.9", "1-60000", Discovery::Skip, 5);
+    request.pace.max_rate = std::num::NonZeroU64::new(1_000);
+    let run = run_until(&scenario, &request, Reach::Beyond, 0.0, |told| told == 500);
+    assert_eq!(run.finished.outcome, Outcome::Interrupted);
+    let told = run.events.iter();
+    let told = told
+        .filter(|event| matches!(event, ScanEvent::Port(_)))
+        .count();
+    assert!(told > 650, "{told}");
+    assert!(run.seconds() < 2.5, "{}", run.seconds());
+}
+
+#[test]
+fn looking_for_hosts_measures_what_the_path_loses() {
+    for (each_way, least, most) in [(0.0, 0.0, 0.0), (0.005, 0.001, 0.03), (0.03, 0.02, 0.12)] {
+        let mut path = Path::rtt_ms(20.0);
+        (path.forward.loss, path.back.loss) = (each_way, each_way);
+        let scenario = Scenario::new(3, path, vec![at("198.18.0.0/20", 0.02)]);
+        let request = request("198.18.0.0/20", "all", Discovery::Only, 3);
+        let run = run(&scenario, &request, Reach::Beyond, 0.0);
+        let loss = run.finished.loss.unwrap();
+        assert!((least..=most).contains(&loss), "{each_way}: {loss}");
+    }
 }
 
 #[test]

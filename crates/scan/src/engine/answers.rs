@@ -11,6 +11,7 @@ use super::state::{Host, State};
 use super::walk::{Pass, Walk};
 use super::{ATTENTION, Engine};
 use crate::clock::Clock;
+use crate::hold::{Change, ENDED};
 use crate::loss::Loss;
 use crate::pace::{Judgement, Kind, Verdict};
 use crate::transport::{Answer, Finding, Transport};
@@ -24,6 +25,9 @@ pub(super) const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 /// The path is lost when this many sentinels in a row, over this much time, stay unanswered.
 pub(super) const LOST_CONTACT: (u32, Duration) = (20, Duration::from_secs(15));
+
+/// Who ends a scan waits no longer than this for what is on its way.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The system sends a SYN again by itself after this (RFC 6298, 2.1): what takes longer may be
 /// the answer to that one, and says nothing about the path's time, unless the path is slow.
@@ -81,16 +85,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 _ => self.loss.lost(sentinels_lost.into()),
             }
         }
-        if let Some(failure) = self.transport.failure()
-            && !self.lost_contact
-        {
-            self.lost_contact = true;
-            (self.sink)(ScanEvent::Problem(Problem {
-                about: self.plan.addresses().to_string(),
-                message: format!("the scan cannot go on: {failure}"),
-                hint: Some("what was found until then stands; scan the rest again".to_owned()),
-                left_out: true,
-            }));
+        self.look_at_the_way(pass, now);
+        if self.lost_contact {
             return;
         }
         let (sentinels, time) = LOST_CONTACT;
@@ -110,6 +106,42 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 ),
                 left_out: true,
             }));
+        }
+    }
+
+    /// Where the way is down, waits for it to come back, and then asks again what was on its way.
+    fn look_at_the_way(&mut self, pass: &mut Pass, now: Duration) {
+        let note = match self.hold.look(self.transport.failure(), now) {
+            Change::None => None,
+            Change::Down(note) => {
+                // Of what is not judged yet it is not known what came of it.
+                self.pace.overran_here(now);
+                // Of what is asked again less is answered: that is no limit of the other side.
+                self.pace.forget_share();
+                for (_, walked) in self.stretches.drain(..) {
+                    pass.later.extend(walked);
+                }
+                note
+            }
+            Change::Up(note) => {
+                self.pace.forget_share();
+                self.unheard_sentinels = 0;
+                self.heard_at = self.heard_at.max(now);
+                note
+            }
+            Change::Over(_) if self.lost_contact => None,
+            Change::Over(failure) => {
+                self.lost_contact = true;
+                Some(Problem {
+                    about: String::new(),
+                    message: format!("the scan cannot go on: {failure}"),
+                    hint: Some(ENDED.to_owned()),
+                    left_out: true,
+                })
+            }
+        };
+        if let Some(note) = note {
+            (self.sink)(ScanEvent::Problem(note));
         }
     }
 
@@ -177,6 +209,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     return;
                 }
                 self.note_loss(pass, round, host, port_state);
+                self.limited.answered(host, port_state);
                 self.offer_found(endpoint, port_state);
                 let fact = PortFact {
                     endpoint,
@@ -211,7 +244,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
     }
 
-    /// Takes what a sentinel was answered; returns whether it says nothing of its host.
+    /// Takes what a sentinel was answered; returns whether it says nothing of its host. One that
+    /// was asked by an echo request serves like an open port.
     fn take_sentinel(&mut self, answer: &Answer, is_answer: bool) -> bool {
         let endpoint = answer.endpoint;
         if answer.finding == Finding::NoRoute {
@@ -221,7 +255,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
         if is_answer {
             self.sentinels.answered(endpoint);
-            if matches!(answer.finding, Finding::Port(PortState::Open, _)) {
+            let is_open = matches!(
+                answer.finding,
+                Finding::Host(_) | Finding::Port(PortState::Open, _)
+            );
+            if is_open {
                 self.loss.answered();
                 // Of what an earlier part of the scan knew, only now.
                 self.offer_sentinel(endpoint, PortState::Open);
@@ -375,6 +413,19 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             loss.lost(u64::from(pass.number - 1));
             if pass.number > 1 && state == PortState::Closed {
                 self.limited.answered_late(host);
+            }
+        }
+    }
+
+    /// Where the user has ended the scan: what is on its way is heard, for a round trip.
+    pub(super) fn hear_in_flight(&mut self, state: &mut State<'a>) {
+        let until = self.clock.now() + self.pace.wait().min(FAREWELL);
+        let pass = Pass::listening(Walk::Pairs, self.pace.next_round());
+        let mut answers = Vec::new();
+        while self.clock.now() < until && self.pace.in_flight() > 0 && !self.lost_contact {
+            self.transport.poll(until, &mut answers);
+            for answer in answers.drain(..) {
+                self.take(state, &pass, answer);
             }
         }
     }

@@ -370,7 +370,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             let lost = ASKED_AGAIN.iter().filter(|after| rtt > **after).count();
             self.loss.lost(lost as u64);
         }
-        if answer.round >= pass.first_round {
+        if answer.round >= pass.first_round && answer.round != u32::MAX {
             self.loss.lost(u64::from(pass.number - 1));
         }
     }

@@ -86,7 +86,9 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let now = self.clock.now();
         let wait = (2 * self.pace.wait()).clamp(SHORTEST, LONGEST);
         let is_too_slow = self.options.limits.highest < TOO_SLOW;
-        if let Some(address) = state.block.address(host).filter(|_| !is_too_slow) {
+        // Who has ended the scan wants nothing sent any more.
+        let asks = !is_too_slow && !self.control.is_stopped();
+        if let Some(address) = state.block.address(host).filter(|_| asks) {
             let round = self.pace.round(now);
             let jobs: Vec<Job> = ports
                 .iter()

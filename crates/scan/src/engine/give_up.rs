@@ -8,6 +8,7 @@ use super::Engine;
 use super::state::{Host, State};
 use crate::clock::Clock;
 use crate::transport::Transport;
+use crate::words::grouped;
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Gives up the hosts whose time is over, and the one that the user is tired of.
@@ -47,10 +48,12 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         (self.sink)(ScanEvent::Problem(Problem {
             about: shown.to_string(),
             message: format!(
-                "{shown} is not asked any further: {why}; {left} of its ports are left out"
+                "{shown} is not asked any further: {why}; {} of its ports are left out",
+                grouped(left)
             ),
             hint: None,
-            left_out: true,
+            // The user wished it so: the end says that not every port was asked.
+            left_out: false,
         }));
         (self.sink)(ScanEvent::HostDone {
             address,

@@ -1,6 +1,7 @@
 //! Hosts that hold back what they say of closed ports: a system that sends so many resets a second
 //! and no more leaves most of its closed ports silent, and no firewall is there. Of UDP ports, the
-//! hosts for which the time was too short to tell of them all.
+//! hosts for which the time was too short to tell of them all. A firewall that refuses TCP ports by
+//! ICMP errors leaves most silent too, since systems send few of these.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::state::{Host, State};
 use crate::clock::Clock;
 use crate::loss::Loss;
 use crate::transport::Transport;
+use crate::words::grouped;
 
 /// Up to so many hosts have a note of their own, and so many are named where there are more.
 const NAMED: usize = 4;
@@ -20,13 +22,21 @@ const NAMED: usize = 4;
 /// So many closed ports that answer late are no sign yet.
 const FEW: u32 = 5;
 
+/// Where fewer than this share of the TCP ports asked stayed silent, the limit hid nothing worth a
+/// word.
+const NOTED: u32 = 100;
+
 /// The hosts that limit their answers, and what shows it.
 #[derive(Debug, Default)]
 pub(super) struct Limited {
     /// Of hosts of the block: closed ports that were silent in a pass and answered in a later one.
     late: HashMap<u32, u32>,
-    /// Those of all blocks: how many, and the first of them with the ports that stayed silent.
+    /// Of hosts of the block: how many resets, and how many refusals of a firewall.
+    said: HashMap<u32, [u32; 2]>,
+    /// Those of all blocks: how many, how many of them are worth a note, and the first of these with
+    /// the ports that stayed silent.
     pub(super) count: u64,
+    noted: u64,
     named: Vec<Named>,
     /// Hosts of the block that were not asked until it was sure what their UDP ports are, and how
     /// many errors a second they were seen to send.
@@ -45,12 +55,31 @@ struct Named {
     rate: Option<f64>,
     /// Whether it is the host that holds answers back.
     is_limited: bool,
+    /// Whether what it sends are refusals of a firewall.
+    refuses: bool,
 }
 
 impl Limited {
     /// A closed port answered that had been silent in an earlier pass.
     pub(super) fn answered_late(&mut self, host: u32) {
         *self.late.entry(host).or_default() += 1;
+    }
+
+    /// A host answered for a port that is not open.
+    pub(super) fn answered(&mut self, host: u32, state: PortState) {
+        let place = match state {
+            PortState::Closed => 0,
+            PortState::Filtered => 1,
+            _ => return,
+        };
+        self.said.entry(host).or_default()[place] += 1;
+    }
+
+    /// Whether most of what a host sent were refusals of a firewall.
+    fn refuses(&self, host: u32) -> bool {
+        self.said
+            .get(&host)
+            .is_some_and(|[resets, refusals]| refusals > resets)
     }
 
     /// The time was over, or the host fell silent, before it was sure what its UDP ports are.
@@ -73,45 +102,53 @@ impl Limited {
         silent: PortState,
         budget: Option<Duration>,
     ) -> Vec<Problem> {
-        let answers = match protocol {
-            Protocol::Tcp => "resets",
-            Protocol::Udp => "ICMP errors",
-        };
-        let hint = match protocol {
-            Protocol::Tcp => "a firewall need not be there; to tell closed ports from others, \
+        // What they send, what silent ports are likely, and a hint.
+        let words = |refuses: bool| match protocol {
+            Protocol::Tcp if refuses => (
+                "ICMP errors",
+                "refused as well",
+                "its firewall refuses ports by ICMP errors, of which a system sends few a second"
+                    .to_owned(),
+            ),
+            Protocol::Tcp => (
+                "resets",
+                "closed",
+                "a firewall need not be there; to tell closed ports from others, \
                  scan again with `--max-rate 100`"
-                .to_owned(),
-            Protocol::Udp => self.more_time(budget),
+                    .to_owned(),
+            ),
+            Protocol::Udp => ("ICMP errors", "closed", self.more_time(budget)),
         };
-        let note = |about: String, message: String| Problem {
+        let note = |about: String, message: String, hint: String| Problem {
             about,
             message,
-            hint: Some(hint.clone()),
+            hint: Some(hint),
             left_out: false,
         };
-        if self.count <= NAMED as u64 {
+        if self.noted <= NAMED as u64 {
             let one = |named: &Named| {
-                let Named { host, left, .. } = named;
+                let (answers, likely, hint) = words(named.refuses);
+                let (host, left) = (&named.host, grouped(named.left));
                 let rate = named.rate.map_or(String::new(), |rate| {
                     let decimals = usize::from(rate < 5.0);
                     format!(", to about {rate:.decimals$} a second")
                 });
-                let ports = if *left == 1 { "port" } else { "ports" };
-                let message = match (named.is_limited, left) {
+                let ports = if named.left == 1 { "port" } else { "ports" };
+                let message = match (named.is_limited, named.left) {
                     (true, 1) => format!(
                         "{host} limits how many {answers} it sends{rate}: its {silent} port is \
-                         likely closed"
+                         likely {likely}"
                     ),
                     (true, _) => format!(
                         "{host} limits how many {answers} it sends{rate}: most of its {left} \
-                         {silent} ports are likely closed"
+                         {silent} ports are likely {likely}"
                     ),
                     (false, _) => format!(
                         "the time was too short for {host} to tell of all closed ports: {left} \
                          {ports} of it may be open or closed"
                     ),
                 };
-                note(host.to_string(), message)
+                note(host.to_string(), message, hint)
             };
             return self.named.iter().map(one).collect();
         }
@@ -120,14 +157,17 @@ impl Limited {
             .iter()
             .map(|named| named.host.to_string())
             .collect();
+        let refuse = self.named.iter().all(|named| named.refuses);
+        let (answers, likely, hint) = words(refuse);
         vec![note(
             names.join(", "),
             format!(
                 "{} hosts limit how many {answers} they send ({}, …): \
-                 most of their {silent} ports are likely closed",
-                self.count,
+                 most of their {silent} ports are likely {likely}",
+                grouped(self.noted),
                 names.join(", ")
             ),
+            hint,
         )]
     }
 
@@ -191,6 +231,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 let takes = Duration::from_secs_f64((f64::from(left) / rate.max(1e-3)).min(1e6));
                 self.limited.longest = self.limited.longest.max(Some(takes));
             }
+            if !is_udp && left < ports.div_ceil(NOTED) {
+                continue;
+            }
+            self.limited.noted += 1;
             if let Some(address) = state.block.address(host)
                 && self.limited.named.len() < NAMED
             {
@@ -199,11 +243,13 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     left,
                     rate,
                     is_limited,
+                    refuses: self.limited.refuses(host),
                 });
             }
         }
         self.limited.late.clear();
         self.limited.cut.clear();
+        self.limited.said.clear();
     }
 }
 
@@ -235,13 +281,36 @@ mod tests {
             left,
             rate,
             is_limited: true,
+            refuses: false,
         }
+    }
+
+    #[test]
+    fn a_firewall_that_refuses_by_icmp_errors_is_not_called_closed_ports() {
+        let mut limited = Limited::default();
+        for _ in 0..6 {
+            limited.answered(0, PortState::Filtered);
+        }
+        limited.answered(0, PortState::Closed);
+        limited.noted = 1;
+        limited.named.push(Named {
+            refuses: limited.refuses(0),
+            ..named(1, 4_997, None)
+        });
+        let notes = limited.notes(Protocol::Tcp, PortState::Filtered, None);
+        assert_eq!(
+            notes[0].message,
+            "192.0.2.1 limits how many ICMP errors it sends: most of its 4,997 filtered ports are \
+             likely refused as well"
+        );
+        let hint = notes[0].hint.as_deref().unwrap();
+        assert!(!hint.contains("need not be there"), "{hint}");
     }
 
     #[test]
     fn one_port_is_told_of_as_one_and_the_hint_says_how_long_the_rest_takes() {
         let limited = Limited {
-            count: 2,
+            noted: 2,
             named: vec![
                 named(1, 1, Some(1.0)),
                 Named {
@@ -276,7 +345,7 @@ mod tests {
     #[test]
     fn many_hosts_that_limit_their_resets_are_one_note() {
         let mut limited = Limited {
-            count: 2,
+            noted: 2,
             named: vec![named(1, 980, None), named(2, 970, Some(1.04))],
             ..Limited::default()
         };
@@ -293,7 +362,7 @@ mod tests {
             "192.0.2.2 limits how many resets it sends, to about 1.0 a second: most of its 970 \
              filtered ports are likely closed"
         );
-        limited.count = 50;
+        limited.noted = 50;
         let notes = limited.notes(Protocol::Udp, PortState::OpenFiltered, None);
         assert_eq!(
             notes[0].message,

@@ -21,8 +21,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Reports what stayed silent, and what is left of the block's hosts.
     pub(super) fn close_block(&mut self, state: &State<'a>, passes: u32, discovered: bool) {
         let is_silence_left = state.unsettled > 0;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let missed = if is_silence_left {
-            self.measured().missed(self.counts.open, passes)
+            let missed = self.measured().missed(self.counts.open, passes);
+            missed.min(state.unsettled as f64)
         } else {
             0.0
         };
@@ -183,32 +185,20 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a rate to show")]
     pub(super) fn report_progress(&mut self, now: Duration) {
         if self.control.is_paused() {
             self.idle += now.saturating_sub(self.reported);
         }
         self.reported = now;
-        self.recent.push_back((now, self.counts.sent));
-        while self.recent.len() > 21 {
-            self.recent.pop_front();
-        }
-        let (since, sent) = self.recent.front().copied().unwrap_or((self.started, 0));
-        let span = now.saturating_sub(since).as_secs_f64();
-        let rate = if span > 0.0 {
-            (self.counts.sent - sent) as f64 / span
-        } else {
-            0.0
-        };
         let total = u128::from(self.plan.len()).saturating_sub(self.counts.skipped);
         let done = self.done_shown.min(total);
+        // What an earlier part did took none of this one's time.
+        let taken = self.taken.pairs();
+        let gained = done.saturating_sub(taken);
         let elapsed = self.ran(now);
-        // As fast as this part of the scan has been: what an earlier one did took none of its time.
-        let gained = done.saturating_sub(self.taken.pairs());
-        let left = (gained > 0 && done < total).then(|| {
-            let rest = (total - done) as f64 / gained as f64;
-            elapsed.mul_f64(rest.min(1e6))
-        });
+        self.recent.note(elapsed, self.counts.sent, gained);
+        let rest = total.saturating_sub(taken);
+        let left = self.recent.left(rest, self.control.is_paused());
         let loss = self.measured().measured().unwrap_or(0.0);
         (self.sink)(ScanEvent::Progress(Progress {
             done,
@@ -216,7 +206,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             open: self.counts.open,
             hosts_up: self.counts.up,
             sent: self.counts.sent,
-            rate,
+            rate: self.recent.rate(self.control.is_paused()),
             in_flight: self.pace.in_flight(),
             pass: self.pass_shown,
             rtt: self.pace.rtt().srtt(),

@@ -164,10 +164,14 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     state.asked_out.end_pass(pairs);
                     return;
                 }
-            } else if !self.control.is_paused() {
+            } else if !self.control.is_paused() && !self.hold.is_down() {
                 self.send(state, &mut pass, &mut jobs, now);
             }
-            let until = self.wake(&pass, state, now);
+            let until = if self.hold.is_down() {
+                now + ATTENTION
+            } else {
+                self.wake(&pass, state, now)
+            };
             self.transport.poll(until, &mut answers);
             for answer in answers.drain(..) {
                 self.take(state, &pass, answer);

@@ -7,36 +7,24 @@ use portolan_model::event::{Problem, Progress, ScanEvent};
 use super::Running;
 use crate::clock::Clock;
 use crate::transport::Transport;
+use crate::words::grouped;
 
 impl<T: Transport, C: Clock> Running<'_, T, C> {
-    #[expect(clippy::cast_precision_loss, reason = "figures to show")]
     pub(super) fn report_progress(&mut self, now: Duration) {
         if self.given.control.is_paused() {
             self.idle += now.saturating_sub(self.reported);
         }
         self.reported = now;
-        self.recent.push_back((now, self.counts.sent));
-        while self.recent.len() > 21 {
-            self.recent.pop_front();
-        }
-        let (since, sent) = self.recent.front().copied().unwrap_or((self.started, 0));
-        let span = now.saturating_sub(since).as_secs_f64();
-        let rate = if span > 0.0 {
-            (self.counts.sent - sent) as f64 / span
-        } else {
-            0.0
-        };
         let total = self.space.len();
         let end = self.schedule.end(self.walkers);
         let step = self.step.min(end);
         // Scaled so that the product fits whatever the space.
         let scale = (total >> 64).max(1);
         let done = (step / scale) * (total / scale) / (end / scale).max(1) * scale;
+        // In steps: ports that have answered are passed over.
         let elapsed = self.ran(now);
-        let left = (rate > 0.0 && step < end).then(|| {
-            let steps = (end - step) as f64;
-            Duration::try_from_secs_f64(steps / rate).unwrap_or(Duration::MAX)
-        });
+        self.recent.note(elapsed, self.counts.sent, step);
+        let left = self.recent.left(end, self.given.control.is_paused());
         let pass = self.schedule.walkers(step.min(end - 1), self.walkers).end;
         let loss = self.loss().measured().unwrap_or(0.0);
         (self.given.sink)(ScanEvent::Progress(Progress {
@@ -45,7 +33,7 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
             open: self.counts.open,
             hosts_up: self.counts.up,
             sent: self.counts.sent,
-            rate,
+            rate: self.recent.rate(self.given.control.is_paused()),
             in_flight: self.pace.in_flight(),
             pass,
             rtt: self.pace.rtt().srtt(),
@@ -77,7 +65,10 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
         if self.counts.open >= self.given.most {
             let found = self.counts.open;
             self.tell(
-                format!("ended after {found} open ports, as `--max-results` asks"),
+                format!(
+                    "ended after {} open ports, as `--max-results` asks",
+                    grouped(found)
+                ),
                 None,
                 false,
             );
@@ -99,6 +90,6 @@ fn others(count: u64) -> String {
     match count {
         0 | 1 => String::new(),
         2 => " and 1 more probe".to_owned(),
-        _ => format!(" and {} more probes", count - 1),
+        _ => format!(" and {} more probes", grouped(count - 1)),
     }
 }

@@ -17,6 +17,8 @@ struct Swept {
     open: Vec<(IpAddr, u16)>,
     up: Vec<IpAddr>,
     reached: Vec<(usize, Reached)>,
+    /// Hosts that answer everything.
+    liars: Vec<IpAddr>,
     problems: Vec<Problem>,
     finished: Finished,
     seconds: f64,
@@ -71,6 +73,7 @@ fn sweep_until(scenario: &Scenario, request: &Request, enough: impl Fn(usize) ->
     let device = SimDevice::new(link, clock.clone(), scenario);
     let control = Control::new();
     let (mut open, mut up, mut reached, mut problems) = (vec![], vec![], vec![], vec![]);
+    let mut liars = vec![];
     let mut sink = |event: ScanEvent| match event {
         ScanEvent::Port(fact) => {
             assert_eq!(fact.state, PortState::Open);
@@ -82,6 +85,7 @@ fn sweep_until(scenario: &Scenario, request: &Request, enough: impl Fn(usize) ->
         ScanEvent::HostUp(host) => up.push(host.address),
         ScanEvent::Reached(place) => reached.push((open.len(), place)),
         ScanEvent::Problem(problem) => problems.push(problem),
+        ScanEvent::AnswersAll(found) => liars.push(found.address),
         _ => {}
     };
     let finished = run_sweep(request, device, clock.clone(), &control, &mut sink).unwrap();
@@ -89,6 +93,7 @@ fn sweep_until(scenario: &Scenario, request: &Request, enough: impl Fn(usize) ->
         open,
         up,
         reached,
+        liars,
         problems,
         finished,
         seconds: clock.now().as_secs_f64(),
@@ -156,6 +161,21 @@ fn where_probes_are_lost_ports_are_asked_again_and_nothing_is_told_twice() {
 }
 
 #[test]
+fn a_sweep_of_a_few_ports_invents_no_loss() {
+    let mut hosts = hosts("198.18.0.0/30").open(&[443]);
+    hosts.live = 1.0;
+    let scenario = Scenario::new(5, Path::rtt_ms(0.4), vec![hosts]);
+    for target in ["198.18.0.1", "198.18.0.1-2"] {
+        for ports in ["443", "443,444", "440-449"] {
+            let swept = sweep(&scenario, &request(target, ports));
+            let loss = swept.finished.loss.unwrap();
+            assert!(loss <= 0.0, "{target} {ports}: {loss}");
+            assert!(swept.finished.expected_missed <= 0.0);
+        }
+    }
+}
+
+#[test]
 fn probes_are_as_many_as_the_user_says() {
     let scenario = two_ports(0.0);
     let mut request = request("198.18.0.0/20", "443");
@@ -205,6 +225,70 @@ fn it_ends_after_as_many_results_as_are_wanted() {
         "ended after 25 open ports, as `--max-results` asks"
     );
     assert!(!swept.problems[0].left_out);
+}
+
+#[test]
+fn a_sweep_that_goes_on_where_nobody_is_left_asks_those_that_it_knows_how_fast_it_may() {
+    let mut hosts = hosts("198.18.0.0/26").open(&[443]);
+    hosts.live = 0.5;
+    let scenario = Scenario::new(5, Path::rtt_ms(20.0), vec![hosts]);
+    let mut rest = request("198.18.0.0/26", "443");
+    rest.pace.max_rate = None;
+    for (address, port) in truth(&scenario, &rest) {
+        let ports = PortSpec::new([port].into_iter().collect(), portolan_model::PortSet::EMPTY);
+        rest.settled.insert(address, ports);
+    }
+    assert!(rest.settled.len() > 10);
+    let empty: portolan_model::Target = "198.51.0.0/16".parse().unwrap();
+    rest.addresses = rest.addresses.union(&empty.addresses().unwrap());
+    let swept = sweep(&scenario, &rest);
+    assert!(swept.open.is_empty(), "told twice");
+    // At the rate of a path of which nothing is known, it is more than a minute.
+    assert!(swept.seconds < 20.0, "{}", swept.seconds);
+}
+
+#[test]
+fn proxies_that_say_yes_for_any_port_are_told_once_each_and_listeners_as_they_are() {
+    let mut proxies = hosts("198.18.0.0/28");
+    proxies.live = 1.0;
+    proxies.kind = simnet::Kind::Proxy;
+    let mut listeners = hosts("198.18.1.0/28").open(&(1..=100).collect::<Vec<u16>>());
+    listeners.live = 1.0;
+    let scenario = Scenario::new(5, Path::rtt_ms(20.0), vec![proxies, listeners]);
+    let mut many = request("198.18.0.0/23", "1-300");
+    let swept = sweep(&scenario, &many);
+    let liars: BTreeSet<_> = swept.liars.iter().collect();
+    assert_eq!((swept.liars.len(), liars.len()), (16, 16));
+    assert_eq!(swept.set().len(), 1_600);
+    assert!(
+        swept
+            .open
+            .iter()
+            .all(|(address, _)| !liars.contains(address))
+    );
+    // Where few ports are asked, nobody is misled.
+    many = request("198.18.0.0/23", "80,443");
+    let swept = sweep(&scenario, &many);
+    assert!(swept.liars.is_empty());
+    assert_eq!(swept.set().len(), 32 + 16);
+}
+
+#[test]
+fn what_is_on_its_way_when_the_user_ends_a_sweep_is_heard() {
+    let mut hosts = hosts("198.18.0.0/20").open(&[443]);
+    hosts.live = 1.0;
+    let scenario = Scenario::new(5, Path::rtt_ms(200.0), vec![hosts]);
+    let mut request = request("198.18.0.0/20", "443");
+    request.pace.max_rate = NonZeroU64::new(1_000);
+    request.sweep = Some(spec::Sweep {
+        probes: NonZeroU8::new(1),
+        max_results: None,
+    });
+    let swept = sweep_until(&scenario, &request, |open| open == 500);
+    assert_eq!(swept.finished.outcome, Outcome::Interrupted);
+    // 200 are on their way; all else that was sent are questions to sentinels.
+    assert!(swept.open.len() > 650, "{}", swept.open.len());
+    assert!(swept.seconds < 2.5, "{}", swept.seconds);
 }
 
 #[test]

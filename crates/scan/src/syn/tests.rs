@@ -164,7 +164,7 @@ fn a_host_that_limits_its_resets_is_not_taken_for_a_firewall() {
         [format!(
             "198.18.0.10 limits how many resets it sends: most of its {} filtered ports are \
              likely closed",
-            limited.unproven
+            crate::words::grouped(limited.unproven)
         )]
     );
     for name in ["filtered", "lossy", "very-lossy", "bottleneck", "bursty"] {

@@ -45,10 +45,14 @@ fn ports(held: &[Held]) -> Vec<u16> {
 
 /// A host that has answered SYN/ACK so often that ports are drawn; these.
 fn suspected(suspects: &mut Suspects) -> Vec<u16> {
+    suspected_by(suspects, PROXY)
+}
+
+fn suspected_by(suspects: &mut Suspects, shape: Shape) -> Vec<u16> {
     for port in 1..8 {
-        assert_eq!(suspects.open(0, held(port, PROXY), ms(1)), Verdict::Nothing);
+        assert_eq!(suspects.open(0, held(port, shape), ms(1)), Verdict::Nothing);
     }
-    let Verdict::Ask(drawn) = suspects.open(0, held(8, PROXY), ms(1)) else {
+    let Verdict::Ask(drawn) = suspects.open(0, held(8, shape), ms(1)) else {
         panic!("eight open ports and none closed");
     };
     suspects.asked(0, ms(200));
@@ -146,7 +150,7 @@ fn a_path_that_loses_answers_is_asked_again_before_the_verdict() {
 #[test]
 fn many_open_ports_with_closed_drawn_ones_are_open() {
     let mut suspects = Suspects::new(1, 1000, 1);
-    let drawn = suspected(&mut suspects);
+    let drawn = suspected_by(&mut suspects, LISTENER);
     let mut open = Vec::new();
     for &port in &drawn {
         if let Verdict::Release(held) = suspects.heard(0, port, false, None) {
@@ -159,7 +163,7 @@ fn many_open_ports_with_closed_drawn_ones_are_open() {
 #[test]
 fn many_open_ports_with_silent_drawn_ones_are_open() {
     let mut suspects = Suspects::new(1, 1000, 1);
-    suspected(&mut suspects);
+    suspected_by(&mut suspects, LISTENER);
     assert!(matches!(suspects.due(ms(200)), Some((0, Verdict::Ask(_)))));
     suspects.asked(0, ms(400));
     let Some((0, Verdict::Release(open))) = suspects.due(ms(400)) else {
@@ -193,4 +197,77 @@ fn few_ports_are_reported_as_they_are() {
         let verdict = suspects.open(0, held(port, PROXY), ms(0));
         assert!(matches!(verdict, Verdict::Release(_)));
     }
+}
+
+/// A host of which eight ports have answered so, asked for these ports: others answer by `how`, `None`
+/// for a port that refuses.
+fn drawn_on(asked: &[u16], first: Shape, how: impl Fn(u16) -> Option<Shape>) -> Verdict {
+    let mut suspects = Suspects::new(1, asked.len(), 1).drawing_from(asked);
+    let mut verdict = Verdict::Nothing;
+    for &port in asked.iter().take(8) {
+        verdict = suspects.open(0, held(port, first), ms(1));
+    }
+    let mut now = 200;
+    loop {
+        now += 200;
+        match verdict {
+            Verdict::Ask(ports) => {
+                suspects.asked(0, ms(now));
+                verdict = Verdict::Nothing;
+                for port in ports {
+                    let answer = how(port);
+                    let heard = suspects.heard(0, port, answer.is_some(), answer);
+                    if heard != Verdict::Nothing {
+                        verdict = heard;
+                        break;
+                    }
+                }
+            }
+            Verdict::Nothing => match suspects.due(ms(now)) {
+                Some((_, due)) => verdict = due,
+                None => return Verdict::Nothing,
+            },
+            decided => return decided,
+        }
+    }
+}
+
+#[test]
+fn a_proxy_before_the_range_that_is_asked_is_known_by_answers_that_no_listener_gives() {
+    for (first, last) in [(1, 10_000), (1, 1_000), (1, 300), (8_000, 8_100)] {
+        let asked: Vec<u16> = (first..=last).collect();
+        let answer = |port| (port <= 20_000).then_some(PROXY);
+        let Verdict::Found(evidence) = drawn_on(&asked, PROXY, answer) else {
+            panic!("{first}-{last}");
+        };
+        assert_eq!(evidence.windowless, evidence.answered);
+        assert!(evidence.answered >= 8, "{evidence:?}");
+    }
+}
+
+#[test]
+fn a_range_that_leads_to_one_listener_is_known_by_ports_drawn_from_it() {
+    let asked: Vec<u16> = (1..=10_000).collect();
+    let answer = |port| (port <= 20_000).then_some(LISTENER);
+    let verdict = drawn_on(&asked, LISTENER, answer);
+    let Verdict::Found(evidence) = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert!(
+        evidence.asked == 24 && evidence.answered == 24,
+        "{evidence:?}"
+    );
+}
+
+#[test]
+fn many_real_open_ports_are_no_proxy_before_a_range() {
+    // All of a few hundred that are asked, and four of five of ten thousand.
+    let few: Vec<u16> = (1..=900).collect();
+    let all_open = drawn_on(&few, LISTENER, |port| (port <= 900).then_some(LISTENER));
+    assert!(matches!(all_open, Verdict::Release(_)), "{all_open:?}");
+    let many: Vec<u16> = (1..=10_000).collect();
+    let most_open = drawn_on(&many, LISTENER, |port| {
+        (port <= 10_000 && port % 5 != 0).then_some(LISTENER)
+    });
+    assert!(matches!(most_open, Verdict::Release(_)), "{most_open:?}");
 }
