@@ -383,14 +383,17 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         again.extend(self.primed(state));
         let end = state.block.pairs();
         // An earlier part of the scan has these passes behind it, and some of the next.
-        let mut number = self.from.pass.saturating_sub(1);
-        self.pass_from = self.from.position;
-        self.from = Reached::default();
+        let taken_up = std::mem::take(&mut self.from);
+        let mut number = taken_up.pass.saturating_sub(1);
+        self.pass_from = taken_up.position;
         loop {
             number += 1;
             let first = std::mem::take(&mut again);
+            let before = state.settled_count;
             self.run_pass(state, Walk::Pairs, number, 0..end, first);
-            if self.is_over() || state.unsettled == 0 || number >= self.passes() {
+            // Of a pass that was begun earlier, some of what is asked is asked for the first time.
+            let is_whole = number != taken_up.pass;
+            if self.is_over() || self.is_proven(state, number, is_whole.then_some(before)) {
                 break;
             }
             // A host that never answered is asked twice, no more.
@@ -423,6 +426,29 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         } else {
             self.measured()
         }
+    }
+
+    /// Whether what stays silent after so many passes is: `before` pairs were settled before the
+    /// last of them, if that is known.
+    fn is_proven(&self, state: &State<'a>, passes: u32, before: Option<u64>) -> bool {
+        let too_many = |before| self.revived_too_many(state, passes, before);
+        state.unsettled == 0 || passes >= self.passes() && !before.is_some_and(too_many)
+    }
+
+    /// Whether more of what had been silent answered in the last pass than the measured loss
+    /// explains: then more than was measured is lost, and another pass finds more.
+    #[expect(clippy::cast_precision_loss, reason = "counts of ports")]
+    fn revived_too_many(&self, state: &State<'a>, passes: u32, before: u64) -> bool {
+        // Who limits what they say of closed ports answers late for that.
+        let limits = self.limited.count > 0 || self.pace.is_limited();
+        let is_fixed = self.options.passes.is_some() || !(2..crate::loss::MOST).contains(&passes);
+        if is_fixed || limits || self.plan.protocol() == portolan_model::Protocol::Udp {
+            return false;
+        }
+        let share = (1..passes).fold(1.0, |share, _| share * self.measured().expected());
+        let expected = state.settled_count as f64 * share;
+        let revived = state.settled_count.saturating_sub(before) as f64;
+        revived > expected + 3.0 * (expected + 1.0).sqrt()
     }
 
     fn passes(&self) -> u32 {

@@ -16,7 +16,7 @@ const TOLD: u64 = 20;
 const LEAST: u32 = 2;
 
 /// More often than this, no loss that one can scan through asks for.
-const MOST: u32 = 12;
+pub(crate) const MOST: u32 = 12;
 
 /// Counts what became of probes to ports that are known to answer.
 #[derive(Debug, Clone, Copy, Default)]

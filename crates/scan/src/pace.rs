@@ -21,6 +21,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::permutation::mix;
 use crate::rtt::RoundTrip;
 
 use follow::{Cut, Doubt, Wall};
@@ -475,8 +476,18 @@ impl Pace {
         };
         let length = self.round_length().as_secs_f64();
         let passed = now.saturating_sub(round.start).as_secs_f64() / length;
-        let due = truncate(f64::from(wanted) * passed + 0.5).max(1);
+        let by_now = f64::from(wanted) * passed;
+        let due = truncate(by_now + self.moment(truncate(by_now))).max(1);
         due.min(wanted).min(most).saturating_sub(round.sentinels)
+    }
+
+    /// How much sooner than at the end of its part of the running round a sentinel is due, from 0
+    /// to 1: by lot. What lets packets through at fixed times, as a policer does, is to meet
+    /// sentinels as it meets the others.
+    fn moment(&self, sentinel: u32) -> f64 {
+        let round = u64::from(self.first) + self.rounds.len() as u64;
+        let lot = mix(round << 32 | u64::from(sentinel)) >> 32;
+        f64::from(u32::try_from(lot).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 
     /// A probe went out in the running round.

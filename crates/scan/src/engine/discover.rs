@@ -249,12 +249,14 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.counts.skipped += state.set_host(host, Host::Silent);
             }
         }
-        let mut number = self.from.pass.saturating_sub(1);
-        self.from = Reached::default();
+        let taken_up = std::mem::take(&mut self.from);
+        let mut number = taken_up.pass.saturating_sub(1);
         loop {
             number += 1;
+            let before = state.settled_count;
             self.run_pass(state, Walk::Found, number, 0..0, VecDeque::new());
-            if self.is_over() || state.unsettled == 0 || number >= self.passes() {
+            let is_whole = number != taken_up.pass;
+            if self.is_over() || self.is_proven(state, number, is_whole.then_some(before)) {
                 return number;
             }
             let up = (0..state.block.hosts()).filter(|&host| state.host(host) == Host::Up);

@@ -59,6 +59,17 @@ impl Pace {
         let is_news = is_news || self.reconsider(&round, reading);
         let reading = self.read_window(&round, reading, is_news);
         let reading = self.read_shortage(&round, reading);
+        if is_news
+            && self.trusts
+            && round.trusted
+            && self.memory.is_none()
+            && self.outage.is_none()
+            && !matches!(reading, Reading::Dead | Reading::Lost { .. })
+            && self.losses.is_unproven()
+        {
+            self.look_lower(&round, now);
+            return;
+        }
         match reading {
             Reading::Nothing if self.sentinels_fail(&round) => {}
             Reading::Nothing => self.learn_share(&round, 0.3),
@@ -119,6 +130,16 @@ impl Pace {
         }
     }
 
+    /// Goes on at a third of the rate, to see whether less is lost there. If not, the rate soon is
+    /// what it was.
+    fn look_lower(&mut self, round: &Round, now: Duration) {
+        self.losses.forget_recent();
+        self.undecided = None;
+        self.doubt = None;
+        self.set_rate(round.rate.min(self.rate) / 3.0);
+        self.cut = now;
+    }
+
     /// Whether so many sentinels of a round were lost that its other probes say nothing of what
     /// is there.
     fn sentinels_fail(&self, round: &Round) -> bool {
@@ -128,9 +149,12 @@ impl Pace {
 
     pub(super) fn cut_for(&mut self, round: &Round, share: f64, now: Duration) {
         let (rate, lost) = *self.episode.get_or_insert((round.rate, share));
-        // Through a narrow link as much comes as before, whatever the rate.
-        let is_narrow = round.rate * (1.0 - share) > 0.8 * rate * (1.0 - lost);
-        if round.rate <= 0.6 * rate && share >= 0.7 * lost && share < 0.95 && !is_narrow {
+        // What comes through of each packet: as much as before if the path loses at any rate, more
+        // by as much as the rate is less if it carries so many packets and drops the others.
+        let (kept, before) = (1.0 - share, (1.0 - lost).max(1e-4));
+        let narrow = (before * rate / round.rate).min(1.0);
+        let is_constant = share >= 0.7 * lost && kept < (before * narrow).sqrt();
+        if round.rate <= 0.6 * rate && share < 0.95 && is_constant {
             // At little more than half the rate as much is lost: the rate is not the cause.
             self.share = self.share.map(|known| known * (1.0 - share));
             self.episode = None;

@@ -14,6 +14,12 @@ const KNOWN: f64 = 8.0;
 /// The most that may be lost whatever the rate as long as no lower rate has shown it.
 const UNPROVEN: f64 = 0.12;
 
+/// So many sentinels tell a loss that must be explained.
+const SEEN: f64 = 12.0;
+
+/// The share that must be.
+const SUSPECT: f64 = 0.2;
+
 /// Sentinels that were asked, and how many of them were lost.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
@@ -124,6 +130,30 @@ impl Losses {
         let pooled = (now.lost + below.lost + 0.1) / (now.asked + below.asked + 10.0);
         let spread = pooled * (1.0 - pooled) * (1.0 / now.asked + 1.0 / below.asked);
         (share > usual + 3.0 * spread.sqrt()).then_some(share - usual)
+    }
+
+    /// Whether so much was lost of late that it must be seen at a lower rate before it counts as
+    /// the path's own: a policer that drops two of three packets at this rate drops none at a third
+    /// of it, and delays nothing that would tell of it.
+    pub(super) fn is_unproven(&self) -> bool {
+        let now = self.recent;
+        if now.asked < SEEN || now.lost < SUSPECT * now.asked {
+            return false;
+        }
+        let band = band(self.recent_rate);
+        let sum = |bands: &[Count]| {
+            bands.iter().fold(Count::default(), |sum, count| Count {
+                asked: sum.asked + count.asked,
+                lost: sum.lost + count.lost,
+            })
+        };
+        if sum(&self.bands[..band.saturating_sub(2)]).asked >= SEEN {
+            return false;
+        }
+        // As much is lost at more than twice the rate: then the rate is not the cause.
+        let above = sum(&self.bands[(band + 3).min(BANDS)..]);
+        let kept = |count: Count| 1.0 - count.lost / count.asked;
+        above.asked < KNOWN || kept(now) > 1.25 * kept(above)
     }
 
     /// What was lost of late has been acted upon.

@@ -87,6 +87,17 @@ impl Expected {
         }
     }
 
+    /// The walk's and the sentinels'. More answers of the walk than were expected do not stand for
+    /// sentinels that are lost: they may be those that were lost before.
+    fn both(walk: Self, sentinels: Self) -> Self {
+        let mut all = Self {
+            came: walk.came.min(walk.answers),
+            ..walk
+        };
+        all.add(sentinels);
+        all
+    }
+
     fn add(&mut self, other: Self) {
         self.answers += other.answers;
         self.came += other.came;
@@ -168,8 +179,7 @@ impl Pace {
         self.shortage.walk.add(walk);
         self.shortage.sentinels.add(sentinels);
         let Shortage { walk, sentinels } = self.shortage;
-        let mut all = walk;
-        all.add(sentinels);
+        let all = Expected::both(walk, sentinels);
         if all.answers < EVIDENCE || !all.is_short() {
             return reading;
         }
@@ -191,9 +201,7 @@ impl Pace {
         let walk = Expected::of(round.sent, share, round.answered);
         let base_loss = self.losses.base(round.rate);
         let sentinels = Expected::of(round.sentinels, 1.0 - base_loss, round.sentinels_answered);
-        let mut all = walk;
-        all.add(sentinels);
-        [walk, sentinels, all]
+        [walk, sentinels, Expected::both(walk, sentinels)]
     }
 
     /// What `round` shows, so far as its answers have come.

@@ -6,6 +6,7 @@ use simnet::Truth;
 use bed::{Deaf, scan, scan_deaf, scenario};
 
 pub(crate) mod bed;
+mod policed;
 mod random;
 
 /// Scans a scenario with several seeds; every open port is found, nothing else, in time.

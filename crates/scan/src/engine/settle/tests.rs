@@ -590,9 +590,10 @@ fn a_pause_is_not_counted_against_the_time() {
         }
     });
     assert_eq!((outcome.missed, outcome.wrong, outcome.lies), (0, 0, 0));
+    assert!(at_end > 0, "it was paused");
     assert_eq!(at_pause, at_end, "nothing is asked meanwhile");
     assert!(
-        (70.0..75.0).contains(&outcome.seconds),
+        (10.0..15.0).contains(&outcome.seconds),
         "{}",
         outcome.seconds
     );
