@@ -191,6 +191,7 @@ impl<'a> Endpoint<'a> {
             .filter(|probe| probe.at_least <= self.options.intensity)
             .collect();
         probes.sort_by_key(|probe| probe.intensity);
+        let own_only = self.options.own_only.contains(port);
         let tls_first = via == Via::Plain && TLS_PORTS.contains(&port);
         if tls_first {
             likely.push_back(Item::Tls);
@@ -205,11 +206,11 @@ impl<'a> Endpoint<'a> {
             };
             if fits {
                 likely.push_back(Item::Probe(probe));
-            } else if probe.intensity <= self.options.intensity {
+            } else if probe.intensity <= self.options.intensity && !own_only {
                 general.push_back(Item::Probe(probe));
             }
         }
-        if via == Via::Plain && !tls_first {
+        if via == Via::Plain && !tls_first && !own_only {
             // After the first probe, which is that for web servers.
             general.insert(usize::from(!general.is_empty()), Item::Tls);
         }

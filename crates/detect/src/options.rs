@@ -91,6 +91,9 @@ pub struct Options {
     pub bytes: usize,
     /// Ports that are listened to and never sent anything: printers print what they are sent.
     pub listen_only: PortSet,
+    /// Ports that are sent nothing but the probes that name them: what stands there takes the
+    /// letters of other protocols for commands, as a radio (Hamlib's rigctld) does.
+    pub own_only: PortSet,
     /// The time, in seconds since 1970, by which certificates have expired or not.
     pub now: i64,
 }
@@ -109,6 +112,7 @@ impl Options {
             talk: Duration::from_secs(3),
             bytes: 32 * 1024,
             listen_only: PortSet::from_range(9100, 9107),
+            own_only: PortSet::from_range(4532, 4533),
             now,
         }
     }

@@ -209,6 +209,18 @@ async fn a_printer_gets_not_one_byte() {
 }
 
 #[tokio::test]
+async fn a_radio_that_takes_any_letters_for_commands_gets_its_own_questions_only() {
+    // No probe names the port, so that nothing is left to send.
+    let bytes = received(|options, port| Options {
+        own_only: PortSet::from_range(port, port),
+        ..options
+    });
+    assert_eq!(bytes.await, 0);
+    let usual = options().own_only;
+    assert!((4532..=4533).all(|port| usual.contains(port)));
+}
+
+#[tokio::test]
 async fn intensity_0_only_listens() {
     let bytes = received(|options, _| Options {
         intensity: 0,
