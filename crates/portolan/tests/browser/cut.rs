@@ -77,7 +77,7 @@ fn a_stream_that_breaks_again_and_again_loses_and_doubles_no_row() {
         "http://127.0.0.1:{}/?target=127.0.0.1&ports=custom&range={first}-{last}&max_rate=500",
         way.port
     ));
-    browser.click("form[action='/scans'] button[type=submit]:not([name])");
+    browser.click("form[action='/'] button[type=submit]:not([name])");
     browser.until("document.querySelector('live-scan.ready')");
     // What the page was told by the stream alone: how often each port.
     browser.run(

@@ -79,7 +79,7 @@ fn every_format_of_the_page_is_read_by_others_and_holds_what_the_filter_shows() 
         server.url,
         list.join(",")
     ));
-    browser.click("form[action='/scans'] button[type=submit]:not([name])");
+    browser.click("form[action='/'] button[type=submit]:not([name])");
     browser.until("document.querySelector('live-scan.ready')");
     browser.until("document.querySelector('.badge').textContent === 'done'");
     let without = ports[1];

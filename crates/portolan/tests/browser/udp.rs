@@ -45,7 +45,7 @@ fn a_scan_of_udp_ports_is_started_by_the_form_and_shown_by_its_page() {
         browser.run("return document.querySelector('#technique-udp').checked"),
         true
     );
-    browser.click("form[action='/scans'] button[type=submit]:not([name])");
+    browser.click("form[action='/'] button[type=submit]:not([name])");
     browser.until("document.querySelector('live-scan.ready')");
     browser.until("document.querySelector('.badge').textContent === 'done'");
     assert_eq!(
