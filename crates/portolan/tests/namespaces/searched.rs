@@ -271,7 +271,15 @@ fn a_large_network_with_nobody_or_not_on_a_link_is_told_of() {
         nobody.err.contains("0 hosts of its link were found"),
         "{nobody:?}"
     );
-    let far = lab.scan(&[], &["-sS", "-p", PORTS, "2001:db8:9::/64"]);
+    let far = ["-sS", "-p", PORTS, "2001:db8:9::/64"];
+    let lost = lab.scan(&[], &far);
+    assert_eq!(lost.status, 1, "{lost:?}");
+    assert!(lost.complaints().contains("no route to"), "{lost:?}");
+    ip(
+        &lab.here,
+        "-6 route add 2001:db8:9::/64 via 2001:db8:7::2 dev lonely0",
+    );
+    let far = lab.scan(&[], &far);
     assert_eq!(far.status, 2, "{far:?}");
     assert!(
         far.complaints()
