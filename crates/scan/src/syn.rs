@@ -332,6 +332,7 @@ impl<D: Device, C: Clock> Syn<D, C> {
             (Recovery::Back, _) => {
                 // What had no way then may have one now.
                 self.unreached.clear();
+                self.refused.retain(|answer| !is_of_the_way(answer));
                 self.failure = None;
             }
             (Recovery::Never, Some(failure)) => failure.may_pass = false,
@@ -486,8 +487,7 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
         {
             self.fail(&error);
             // While an interface is down its routes are gone: that is no answer.
-            answers
-                .retain(|answer| !matches!(answer.finding, Finding::NoRoute | Finding::Failed(_)));
+            answers.retain(|answer| !is_of_the_way(answer));
         }
         self.keep_own_macs(answers.get_mut(first..).unwrap_or_default());
         if !self.resets.is_empty() {
@@ -524,6 +524,11 @@ impl<D: Device, C: Clock> Transport for Syn<D, C> {
     fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
+}
+
+/// Whether it says that a packet found no way out of this machine.
+const fn is_of_the_way(answer: &Answer) -> bool {
+    matches!(answer.finding, Finding::NoRoute | Finding::Failed(_))
 }
 
 /// What it means for a port that no packet can leave for it: the same as where this machine

@@ -228,6 +228,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 self.report_port(state, host, fact, answer.seen.shape);
             }
             Finding::NoNeighbour => self.no_neighbour(state, pass, host),
+            // A way that is down for a moment is waited for, and this is asked again.
+            Finding::NoRoute if self.transport.failure().is_some() => {}
             Finding::NoRoute => self.no_route(state, host),
             Finding::NoHost => self.no_host(state, host),
             Finding::Failed(why) if endpoint.port == 0 => {
@@ -248,7 +250,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// was asked by an echo request serves like an open port.
     fn take_sentinel(&mut self, answer: &Answer, is_answer: bool) -> bool {
         let endpoint = answer.endpoint;
-        if answer.finding == Finding::NoRoute {
+        if answer.finding == Finding::NoRoute && self.transport.failure().is_none() {
             // Its silence would say nothing of the path.
             self.sentinels.forget(endpoint.address);
             return false;
