@@ -160,11 +160,11 @@ impl<C: Clock> Device for Link<C> {
             }
             let ready = self.wait(wake, Awake::All)?;
             let mut count = 0;
-            if ready[2] || ready[3] {
+            if ready.neighbours {
                 self.hear_neighbours()?;
                 self.send_freed()?;
             }
-            for (inlet, is_ready) in Inlet::ALL.into_iter().zip(ready).take(2) {
+            for (inlet, is_ready) in Inlet::ALL.into_iter().zip(ready.packets) {
                 if !is_ready {
                     continue;
                 }
@@ -193,6 +193,9 @@ impl<C: Clock> Device for Link<C> {
                 };
                 each(Received { at: now, heard });
             }
+            if ready.notices {
+                self.changes.take_notices();
+            }
             if self.changes.is_due(now) {
                 self.look_for_changes();
                 self.check()?;
@@ -207,6 +210,7 @@ impl<C: Clock> Device for Link<C> {
         if self.ended.take().is_none() {
             return Recovery::Never;
         }
+        self.changes.take_notices();
         self.changes.is_due(self.clock.now());
         self.look_for_changes();
         if self.ended.is_none() {
