@@ -91,9 +91,13 @@ impl Changes {
         })
     }
 
-    /// Takes notices, and says whether paths are to be looked at now.
-    pub(crate) fn is_due(&mut self, now: Duration) -> bool {
+    /// Takes the notices that have come.
+    pub(crate) fn take_notices(&mut self) {
         self.is_stale |= self.notices.any();
+    }
+
+    /// Whether paths are to be looked at now.
+    pub(crate) fn is_due(&mut self, now: Duration) -> bool {
         let is_due = self.is_stale && self.looked_at.is_none_or(|at| now >= at + GAP);
         if is_due {
             self.is_stale = false;

@@ -44,6 +44,9 @@ struct Ear {
     /// When it was empty last. What comes after cannot have come before, whatever the wall
     /// clock says.
     emptied_at: Duration,
+    /// Whether something came since it was last asked what it lost. It loses what finds its queue
+    /// full, and a full queue gives something.
+    has_heard: bool,
 }
 
 /// All sockets to receive by, and the buffers.
@@ -71,6 +74,7 @@ impl Inlets {
                 inlet,
                 socket: PacketSocket::new(capture(ether_type, &program)?),
                 emptied_at: now,
+                has_heard: false,
             })
         };
         let [v4, v6, arp, advertisements] = Inlet::ALL;
@@ -123,6 +127,7 @@ impl Inlets {
                 each(at.max(ear.emptied_at), &message);
             }
             total += count;
+            ear.has_heard |= count > 0;
             if count < Inbox::ROOM {
                 ear.emptied_at = before;
                 break;
@@ -133,9 +138,10 @@ impl Inlets {
 
     /// What was lost so far.
     pub(crate) fn drops(&mut self) -> Drops {
-        for ear in &self.ears {
+        for ear in &mut self.ears {
             // Packets of neighbours are asked for again; these two are counted.
-            if matches!(ear.inlet, Inlet::Ipv4 | Inlet::Ipv6) {
+            let counts = matches!(ear.inlet, Inlet::Ipv4 | Inlet::Ipv6);
+            if counts && std::mem::take(&mut ear.has_heard) {
                 let new = sys::incoming_drops(ear.socket.as_fd()).unwrap_or(0);
                 self.drops.incoming += new;
             }

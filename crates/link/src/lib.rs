@@ -40,7 +40,7 @@
 //! - **Without rights** there are [`Datagrams`]: UDP by ordinary sockets.
 //!
 //! Read in this order: `link` (the device), `path`, `cells` and `kernel` (where packets go),
-//! `neighbours` and `solicit` (who is there), `outlets` and `inlets` (the sockets), `filter`,
+//! `neighbours` and `solicit` (who is there), `outlets`, `frames` and `inlets` (the sockets), `filter`,
 //! `datagrams`, and
 //! `sys` below all, where everything `unsafe` of the workspace is.
 
@@ -50,6 +50,7 @@ mod closing;
 mod datagrams;
 mod error;
 mod filter;
+mod frames;
 mod inlets;
 mod kernel;
 mod link;

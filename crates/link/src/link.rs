@@ -59,6 +59,16 @@ enum Awake {
     Neighbours,
 }
 
+/// Which sockets have something.
+#[derive(Debug, Clone, Copy)]
+struct Ready {
+    /// Those of IPv4 and of IPv6.
+    packets: [bool; 2],
+    neighbours: bool,
+    /// Of changes.
+    notices: bool,
+}
+
 /// The kernel's interfaces as one device: see the [crate] for what it does.
 ///
 /// It belongs to the network namespace that it was opened in.
@@ -164,8 +174,8 @@ impl<C: Clock> Link<C> {
         self.paths.get(usize::try_from(way.path).ok()?)
     }
 
-    /// Waits until a socket has something, or until a time; says of each inlet whether it has.
-    fn wait(&self, until: Duration, awake: Awake) -> std::result::Result<[bool; 4], DeviceError> {
+    /// Waits until a socket has something, or until a time; says which have.
+    fn wait(&self, until: Duration, awake: Awake) -> std::result::Result<Ready, DeviceError> {
         let left = until.saturating_sub(self.clock.now());
         let timeout = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
@@ -194,9 +204,13 @@ impl<C: Clock> Link<C> {
                 });
             }
         }
-        let [v4, v6, arp, advertisements, _] =
+        let [v4, v6, arp, advertisements, notices] =
             waiting.each_ref().map(|fd| !fd.revents().is_empty());
-        Ok([v4, v6, arp, advertisements])
+        Ok(Ready {
+            packets: [v4, v6],
+            neighbours: arp || advertisements,
+            notices,
+        })
     }
 
     /// Waits until a time, whatever comes: sockets of an interface that is down wake us for nothing.

@@ -4,12 +4,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use portolan_wire::{EtherType, MacAddress};
+use portolan_wire::EtherType;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, sockopt};
 
 use crate::changes::Asked;
 use crate::closing::PacketSocket;
 use crate::error::{Error, Result};
+use crate::frames::{FrameSocket, Frames, Hop};
 use crate::path::{Carrier, Path};
 use crate::rights::missing_after;
 use crate::{filter, sys};
@@ -54,6 +55,8 @@ pub(crate) struct Outlets {
     /// was not measurably faster over veth, and it defeats shaping, hides what is sent from
     /// tcpdump and turns a full queue into lost packets.
     frame: PacketSocket,
+    /// The same, for frames that bring their headers.
+    whole: FrameSocket,
     tunnel: RawPair,
     host: RawPair,
 }
@@ -68,6 +71,7 @@ impl Outlets {
         }
         Ok(Self {
             frame: PacketSocket::new(packet_socket()?),
+            whole: FrameSocket::new(packet_socket_of(SocketType::RAW)?),
             tunnel: RawPair::open()?,
             host,
         })
@@ -118,11 +122,15 @@ impl RawPair {
     }
 }
 
-/// A packet socket that receives nothing.
+/// A packet socket that receives nothing, and to which each packet names its next hop.
 pub(crate) fn packet_socket() -> Result<OwnedFd> {
+    packet_socket_of(SocketType::DGRAM)
+}
+
+fn packet_socket_of(kind: SocketType) -> Result<OwnedFd> {
     let doing = "open a packet socket";
-    let socket = open(AddressFamily::PACKET, SocketType::DGRAM, None, doing)?
-        .ok_or_else(|| unsupported(doing))?;
+    let socket =
+        open(AddressFamily::PACKET, kind, None, doing)?.ok_or_else(|| unsupported(doing))?;
     set_send_buffer(&socket)?;
     Ok(socket)
 }
@@ -199,14 +207,17 @@ pub(crate) struct Run {
     /// The socket, for a family; `None` while there are no packets.
     pub(crate) outlet: Option<(Outlet, bool)>,
     links: Vec<sys::LinkName>,
+    /// What leaves with a link header once more, with that header.
+    frames: Frames,
     hosts: Vec<sys::HostName>,
 }
 
 impl Run {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             outlet: None,
             links: Vec::new(),
+            frames: Frames::default(),
             hosts: Vec::new(),
         }
     }
@@ -219,20 +230,17 @@ impl Run {
     pub(crate) fn clear(&mut self) {
         self.outlet = None;
         self.links.clear();
+        self.frames.clear();
         self.hosts.clear();
     }
 
     /// Adds a packet that leaves with a link header.
-    pub(crate) fn push_frame(
-        &mut self,
-        outlet: Outlet,
-        interface: u32,
-        mac: MacAddress,
-        is_v4: bool,
-    ) {
+    pub(crate) fn push_frame(&mut self, outlet: Outlet, hop: Hop, is_v4: bool, packet: &[u8]) {
         self.outlet = Some((outlet, is_v4));
+        let ether_type = ether_type(is_v4);
         self.links
-            .push(sys::LinkName::new(interface, mac, ether_type(is_v4)));
+            .push(sys::LinkName::new(hop.interface, hop.to, ether_type));
+        self.frames.push(hop, ether_type, packet);
     }
 
     /// Adds a packet that leaves by a raw socket.
@@ -257,7 +265,9 @@ impl Run {
         let mut sent = 0;
         while sent < self.len() {
             let rest = (sent..).map_while(&packets);
-            let result = if self.hosts.is_empty() {
+            let result = if let Some(interface) = self.frames.interface() {
+                outlets.whole.send(interface, &self.frames, sent)
+            } else if self.hosts.is_empty() {
                 sys::send(socket, &self.links[sent..], rest)
             } else {
                 sys::send(socket, &self.hosts[sent..], rest)

@@ -30,8 +30,9 @@ use crate::places::{self, Gathered};
 use crate::search;
 use crate::unrouted;
 
-/// How many events wait between the engine and who reads them; a full channel slows the engine.
-const ROOM: usize = 4096;
+use outbox::outbox;
+
+mod outbox;
 
 /// How often waiting for the last names checks whether the user has had enough.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -504,7 +505,7 @@ pub(crate) fn run(
     control: &Control,
     sink: &mut dyn FnMut(&ScanEvent),
 ) -> Result<(), Error> {
-    let (into, events) = crossbeam_channel::bounded(ROOM);
+    let (mut outbox, events) = outbox();
     let mut request = prepared.request.clone();
     if request.techniques.contains(&Technique::Udp) && request.payloads == Payloads::default() {
         request.payloads = match beside.detector {
@@ -515,12 +516,7 @@ pub(crate) fn run(
     let its_control = control.clone();
     let thread = thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || {
-            engine(&request, &its_control, &mut |event| {
-                // A reader that is gone has stopped the scan as well.
-                let _ = into.send(event);
-            })
-        })
+        .spawn(move || engine(&request, &its_control, &mut |event| outbox.push(event)))
         .map_err(|error| Error::Thread(crate::failure::io_reason(&error)))?;
     let mut stream = Stream {
         prepared,
@@ -577,7 +573,7 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     /// Passes events on until the engine is done; the last is kept back for after the names.
-    fn follow(&mut self, events: &Receiver<ScanEvent>) -> Option<ScanEvent> {
+    fn follow(&mut self, events: &Receiver<Vec<ScanEvent>>) -> Option<ScanEvent> {
         let mut finished = None;
         let (never, idle) = (crossbeam_channel::never(), crossbeam_channel::never());
         loop {
@@ -592,9 +588,13 @@ impl Stream<'_> {
                     Ok(answer) => self.service(&answer),
                     Err(_) => self.services = None,
                 },
-                recv(events) -> event => match event {
-                    Ok(event @ ScanEvent::Finished(_)) => finished = Some(event),
-                    Ok(event) => self.pass(&event),
+                recv(events) -> events => match events {
+                    Ok(events) => for event in events {
+                        match event {
+                            ScanEvent::Finished(_) => finished = Some(event),
+                            _ => self.pass(&event),
+                        }
+                    },
                     Err(_) => return finished,
                 },
                 recv(found) -> found => match found {

@@ -33,6 +33,7 @@ use crate::sentinels::Sentinels;
 use crate::transport::Transport;
 use crate::unreached::Unreached;
 
+use ahead::Ahead;
 use asked_out::AskedOut;
 use discover::{Found, LOOKS};
 use earlier::Taken;
@@ -42,6 +43,7 @@ use settle::{Slows, Told};
 use state::{Host, State};
 use walk::Walk;
 
+mod ahead;
 pub(crate) mod answers;
 mod asked_out;
 mod discover;
@@ -287,6 +289,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let mut state = State {
             settled: Bits::new(block.pairs()),
             asked_out: AskedOut::default(),
+            ahead: Ahead::default(),
             hosts: vec![Host::Unknown; hosts],
             left: vec![u32::try_from(ports).unwrap_or(u32::MAX); hosts],
             unsettled: block.pairs(),

@@ -7,9 +7,10 @@ use portolan_scan::clock::Clock;
 use portolan_scan::device::{
     Batch, Device, DeviceError, Drops, Heard, Received, Recovery, Route, RouteError,
 };
-use portolan_wire::{MacAddress, ipv4, ipv6};
+use portolan_wire::{ipv4, ipv6};
 
 use super::{Awake, Link, failed_to_receive};
+use crate::frames::Hop;
 use crate::inlets::Inlet;
 use crate::neighbours::{Known, Neighbour};
 use crate::outlets::Outlet;
@@ -26,7 +27,7 @@ const SOON: Duration = Duration::from_millis(2);
 
 /// How one packet leaves.
 enum Exit {
-    Frame(Outlet, u32, MacAddress),
+    Frame(Outlet, Hop),
     Raw(Outlet, u32),
     /// Its neighbour has to be found first.
     Wait(Neighbour),
@@ -98,9 +99,7 @@ impl<C: Clock> Device for Link<C> {
                 }
             }
             match exit {
-                Exit::Frame(outlet, interface, mac) => {
-                    self.run.push_frame(outlet, interface, mac, is_v4);
-                }
+                Exit::Frame(outlet, hop) => self.run.push_frame(outlet, hop, is_v4, packet),
                 Exit::Raw(outlet, interface) => {
                     if let Some(to) = destination_of(packet) {
                         self.run.push_host(outlet, to, interface);
@@ -160,11 +159,11 @@ impl<C: Clock> Device for Link<C> {
             }
             let ready = self.wait(wake, Awake::All)?;
             let mut count = 0;
-            if ready[2] || ready[3] {
+            if ready.neighbours {
                 self.hear_neighbours()?;
                 self.send_freed()?;
             }
-            for (inlet, is_ready) in Inlet::ALL.into_iter().zip(ready).take(2) {
+            for (inlet, is_ready) in Inlet::ALL.into_iter().zip(ready.packets) {
                 if !is_ready {
                     continue;
                 }
@@ -193,6 +192,9 @@ impl<C: Clock> Device for Link<C> {
                 };
                 each(Received { at: now, heard });
             }
+            if ready.notices {
+                self.changes.take_notices();
+            }
             if self.changes.is_due(now) {
                 self.look_for_changes();
                 self.check()?;
@@ -207,6 +209,7 @@ impl<C: Clock> Device for Link<C> {
         if self.ended.take().is_none() {
             return Recovery::Never;
         }
+        self.changes.take_notices();
         self.changes.is_due(self.clock.now());
         self.look_for_changes();
         if self.ended.is_none() {
@@ -235,7 +238,7 @@ impl<C: Clock> Link<C> {
         };
         let to = destination.ok_or_else(|| bad("it is no IP packet"))?;
         let way = self.way(to)?;
-        let (outlet, interface, neighbour) = {
+        let (outlet, from, neighbour) = {
             let path = self.path(&way).ok_or_else(|| bad("its path is unknown"))?;
             if packet.len() > usize::try_from(path.mtu).unwrap_or(usize::MAX) {
                 return Err(bad("it is longer than the link takes"));
@@ -248,15 +251,21 @@ impl<C: Clock> Link<C> {
                 let index = self.asked.zones.index_of(to).unwrap_or(index);
                 return Ok(Exit::Raw(outlet, index));
             }
-            (outlet, index, (index, path.gateway.unwrap_or(to)))
+            let next = (index, path.gateway.unwrap_or(to));
+            (outlet, path.interface.mac, next)
+        };
+        let hop = |to| Hop {
+            interface: neighbour.0,
+            from,
+            to,
         };
         if let Some(mac) = way.mac {
-            return Ok(Exit::Frame(outlet, interface, mac));
+            return Ok(Exit::Frame(outlet, hop(mac)));
         }
         match self.look_up(neighbour, self.clock.now()) {
             Known::At(mac) => {
                 self.learn_mac(way, mac);
-                Ok(Exit::Frame(outlet, interface, mac))
+                Ok(Exit::Frame(outlet, hop(mac)))
             }
             _ => Ok(Exit::Wait(neighbour)),
         }

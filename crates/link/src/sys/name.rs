@@ -67,6 +67,15 @@ impl LinkName {
         })
     }
 
+    /// An interface, and nothing of who is on it.
+    pub(crate) fn interface_alone(interface: u32) -> Self {
+        Self(libc::sockaddr_ll {
+            sll_family: family(libc::AF_PACKET),
+            sll_ifindex: interface.cast_signed(),
+            ..Self::NONE.0
+        })
+    }
+
     /// The index of the interface.
     pub(crate) const fn interface(&self) -> u32 {
         self.0.sll_ifindex.cast_unsigned()
@@ -85,6 +94,17 @@ impl LinkName {
 unsafe impl Name for LinkName {
     fn len(&self) -> libc::socklen_t {
         len_of::<Self>()
+    }
+}
+
+/// No name: the packet says itself where it goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nameless;
+
+// SAFETY: of a name of no bytes the kernel reads none (it takes a length of 0 for no name).
+unsafe impl Name for Nameless {
+    fn len(&self) -> libc::socklen_t {
+        0
     }
 }
 

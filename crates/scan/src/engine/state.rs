@@ -2,6 +2,7 @@
 
 use portolan_model::{PortSet, Reason};
 
+use super::ahead::Ahead;
 use super::asked_out::AskedOut;
 use crate::bits::Bits;
 use crate::plan::Block;
@@ -38,6 +39,7 @@ pub(super) struct State<'a> {
     pub(super) block: Block<'a>,
     pub(super) settled: Bits,
     pub(super) asked_out: AskedOut,
+    pub(super) ahead: Ahead,
     pub(super) hosts: Vec<Host>,
     /// Of each host, the pairs that are not settled.
     pub(super) left: Vec<u32>,
@@ -48,6 +50,12 @@ pub(super) struct State<'a> {
 }
 
 impl State<'_> {
+    /// The pair at a position of the block's order, where positions are asked one after the other.
+    pub(super) fn pair_at(&mut self, position: u64) -> u64 {
+        self.ahead
+            .pair(&self.block, &self.settled, &self.hosts, position)
+    }
+
     /// What is known of a host.
     pub(super) fn host(&self, host: u32) -> Host {
         let known = self.hosts.get(host as usize);

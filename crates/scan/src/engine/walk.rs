@@ -448,7 +448,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// What to ask at a position; `None` where there is nothing left to ask.
     pub(super) fn question(
         &mut self,
-        state: &State<'a>,
+        state: &mut State<'a>,
         pass: &Pass,
         position: u64,
     ) -> Option<(Endpoint, Option<Look>)> {
@@ -459,7 +459,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let pair = if is_of_found {
             self.found.pair(position)?
         } else {
-            state.block.pair_at(position)
+            state.pair_at(position)
         };
         if state.settled.is_set(pair) {
             return None;
