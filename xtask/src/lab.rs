@@ -21,10 +21,11 @@ const HELP: &str = "\
 cargo xtask detect-lab [OPTIONS]
 
 Starts real daemons of Debian 12 and 13 in a network namespace, says what is true of each, and keeps them until Enter is
-pressed. Needs root. The first call downloads about 2 GB of packages into target/lab, which takes 11 GB there; nothing is installed elsewhere.
+pressed. Needs root. The first call downloads about 2 GB of packages into target/lab, which takes 12 GB there; nothing is installed elsewhere.
 
   --score          let Portolan and nmap say what runs there, and compare
-  --write          with --score: put the figures into docs/performance.md
+  --judge          only judge again what --score left in target/lab, by what was true then
+  --write          with --score or --judge: put the figures into docs/performance.md
   --portolan FILE  with --score: this program and not the one that it would build
   --only A,B       these daemons only
   --run COMMAND    run this in the namespace (by sh -c) in place of waiting";
@@ -33,6 +34,7 @@ pressed. Needs root. The first call downloads about 2 GB of packages into target
 #[derive(Debug, Default)]
 struct Options {
     score: bool,
+    judge: bool,
     write: bool,
     portolan: Option<PathBuf>,
     only: Vec<String>,
@@ -52,6 +54,7 @@ impl Options {
             };
             match *word {
                 "--score" => options.score = true,
+                "--judge" => options.judge = true,
                 "--write" => options.write = true,
                 "--portolan" => options.portolan = Some(value()?.into()),
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
@@ -69,6 +72,15 @@ pub(crate) fn run(words: &[&str]) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options::parse(words)?;
+    if options.judge {
+        let lab = target_dir().join("lab");
+        return score::judge_last(
+            &truth::read_last(&lab.join("truth.json"))?,
+            &lab,
+            options.write,
+        )
+        .map(|()| ExitCode::SUCCESS);
+    }
     if let Some(reason) = portolan_testnet::missing() {
         return Err(format!("cannot make the lab: {reason}"));
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::notes::Notes;
 use crate::options::{Options, Target, Waits};
-use crate::rules::{Answer, BANNER, Probe, RuleSet, WAITS};
+use crate::rules::{Answer, BANNER, DEFAULT_INTENSITY, Probe, RuleSet, WAITS};
 use crate::talk::{End, Heard, Limited, Stream, connect, hear, say};
 use crate::tls::hello::{Greeting, ServerWords, Version};
 use crate::{favicon, readers, redirect, ssh, starttls, tls};
@@ -38,6 +38,9 @@ const COURTESY: Duration = Duration::from_secs(2);
 
 /// How many of the first probes are sent once more, one after the other, where all was silent.
 const AGAIN: usize = 3;
+
+/// How many times as many connections as are asked on may wait for an answer that is late.
+const LATE: usize = 3;
 
 /// What probes follow that ask who speaks TLS without a certificate.
 const ANONYMOUS: &str = "tls-anonymous";
@@ -69,7 +72,8 @@ struct Tried<'a> {
     words: Option<ServerWords>,
 }
 
-type Trying<'a> = Pin<Box<dyn Future<Output = Tried<'a>> + Send + 'a>>;
+/// With when its turn ends.
+type Trying<'a> = Pin<Box<dyn Future<Output = (Instant, Tried<'a>)> + Send + 'a>>;
 
 /// How asking ended.
 #[derive(Debug)]
@@ -192,6 +196,8 @@ impl<'a> Endpoint<'a> {
             .collect();
         probes.sort_by_key(|probe| probe.intensity);
         let own_only = self.options.own_only.contains(port);
+        let is_thorough = self.options.intensity >= DEFAULT_INTENSITY;
+        let mut last = VecDeque::new();
         let tls_first = via == Via::Plain && TLS_PORTS.contains(&port);
         if tls_first {
             likely.push_back(Item::Tls);
@@ -208,12 +214,15 @@ impl<'a> Endpoint<'a> {
                 likely.push_back(Item::Probe(probe));
             } else if probe.intensity <= self.options.intensity && !own_only {
                 general.push_back(Item::Probe(probe));
+            } else if is_thorough && probe.last_resort && !own_only {
+                last.push_back(Item::Probe(probe));
             }
         }
         if via == Via::Plain && !tls_first && !own_only {
             // After the first probe, which is that for web servers.
             general.insert(usize::from(!general.is_empty()), Item::Tls);
         }
+        general.append(&mut last);
         (likely, general)
     }
 
@@ -267,11 +276,20 @@ impl<'a> Endpoint<'a> {
     ) -> Asked {
         let general_from = Instant::now() + self.waits.lead;
         let mut silent = true;
-        let (mut asking, mut asking_likely) = (0, 0);
+        let mut asking_likely = 0;
+        // Most answers come at once. What has had its turn goes on to wait for a late one, and the
+        // next is asked meanwhile: else a server that says nothing to strangers would use up all
+        // the time before the question that it answers.
+        let mut turns: VecDeque<Instant> = VecDeque::new();
         let mut running: FuturesUnordered<Trying<'_>> = FuturesUnordered::new();
+        let connections = self.options.connections;
         loop {
             let mut waits_for_likely = false;
-            while asking < self.options.connections {
+            let now = Instant::now();
+            while turns.front().is_some_and(|end| *end <= now) {
+                turns.pop_front();
+            }
+            while turns.len() < connections && running.len() < connections * LATE {
                 let (item, is_likely) = if let Some(item) = likely.pop_front() {
                     (item, true)
                 } else {
@@ -284,19 +302,42 @@ impl<'a> Endpoint<'a> {
                     };
                     (item, false)
                 };
-                asking += 1;
+                let turn = now + self.waits.turn;
+                turns.push_back(turn);
                 asking_likely += usize::from(is_likely);
-                running.push(Box::pin(self.attempt(item, is_likely, via, spare.take())));
+                // A page may take seconds to be made, and no turn is lost by waiting for it.
+                let is_web = matches!(item, Item::Probe(probe) if probe.name == HTTP);
+                let answer = if is_likely || is_web || matches!(item, Item::Tls) {
+                    self.waits.late
+                } else {
+                    self.waits.answer
+                };
+                let waits = Waits {
+                    answer,
+                    ..self.waits
+                };
+                let endpoint = Self { waits, ..*self };
+                let spare = spare.take();
+                running.push(Box::pin(async move {
+                    (turn, endpoint.attempt(item, is_likely, via, spare).await)
+                }));
             }
+            let has_more = !(likely.is_empty() && general.is_empty());
+            let next_turn = turns.front().copied().unwrap_or(now);
+            let waits_for_turn =
+                has_more && turns.len() >= connections && running.len() < connections * LATE;
             let tried = tokio::select! {
                 biased;
                 tried = running.next() => tried,
                 () = sleep_until(general_from), if waits_for_likely => continue,
+                () = sleep_until(next_turn), if waits_for_turn => continue,
             };
-            let Some(tried) = tried else {
+            let Some((turn, tried)) = tried else {
                 return if silent { Asked::Silence } else { Asked::Heard };
             };
-            asking -= 1;
+            if let Some(at) = turns.iter().position(|end| *end == turn) {
+                turns.remove(at);
+            }
             asking_likely -= usize::from(tried.likely);
             silent &= tried.heard.bytes.is_empty() && tried.heard.end == End::Quiet;
             if let Some(outcome) = self.judged(tried, via).await {

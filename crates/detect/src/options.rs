@@ -125,8 +125,12 @@ pub(crate) struct Waits {
     pub(crate) hush: Duration,
     /// How long to wait for the first byte of an answer.
     pub(crate) answer: Duration,
+    /// How long to wait for one that is likely to come, and may be long in the making.
+    pub(crate) late: Duration,
     /// How long a silence ends an answer.
     pub(crate) quiet: Duration,
+    /// How long a question keeps the next one from being asked.
+    pub(crate) turn: Duration,
     /// How much earlier the likely probes go out.
     pub(crate) lead: Duration,
 }
@@ -137,7 +141,9 @@ impl Waits {
         Self {
             hush: (rtt * 3 + ms(100)).min(ms(1000)).min(options.patience),
             answer: (options.answer + rtt * 4).min(options.talk),
+            late: (options.answer * 2 + rtt * 4).min(options.talk),
             quiet: (rtt * 2 + ms(50)).min(ms(500)).min(options.talk),
+            turn: (rtt * 3 + ms(250)).min(ms(1250)).min(options.answer),
             lead: (rtt * 3 + ms(150)).min(ms(1000)),
         }
     }

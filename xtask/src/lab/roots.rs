@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 
 use serde::Deserialize;
 
@@ -43,32 +45,68 @@ pub(crate) fn prepare(list: &Path, lab: &Path) -> Result<BTreeMap<String, PathBu
     let file: File =
         toml::from_str(&text).map_err(|error| format!("`{}`: {error}", list.display()))?;
     fs::create_dir_all(lab).map_err(|error| format!("cannot make `{}`: {error}", lab.display()))?;
-    let mut roots = BTreeMap::new();
-    for root in file.root {
-        let path = lab.join(&root.name);
-        if fs::read_to_string(path.join(DONE)).ok().as_deref() != Some(&root.packages) {
-            install(&root, &path, lab)?;
-        }
-        roots.insert(root.name, path);
+    let missing: Vec<&Root> = file
+        .root
+        .iter()
+        .filter(|root| {
+            let done = fs::read_to_string(lab.join(&root.name).join(DONE));
+            done.ok().as_deref() != Some(&root.packages)
+        })
+        .collect();
+    for root in &missing {
+        bootstrap(&root.release, &base_of(&root.release, lab))?;
     }
-    Ok(roots)
+    // Downloads wait for the network and unpacking for a core: two trees fill each other's gaps.
+    let queue = Mutex::new(missing.into_iter());
+    let worker = || -> Result<(), String> {
+        loop {
+            let next = queue.lock().map_err(|error| error.to_string())?.next();
+            let Some(root) = next else { return Ok(()) };
+            install(root, &lab.join(&root.name), lab)?;
+        }
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(worker);
+        let own = worker();
+        let other = other
+            .join()
+            .map_err(|_| "the installation of a tree panicked".to_owned())?;
+        own.and(other)
+    })?;
+    Ok(file
+        .root
+        .into_iter()
+        .map(|root| {
+            let path = lab.join(&root.name);
+            (root.name, path)
+        })
+        .collect())
+}
+
+/// Where the bare tree of a release is, which the others are copied from.
+fn base_of(release: &str, lab: &Path) -> PathBuf {
+    lab.join(format!("base-{release}"))
+}
+
+fn bootstrap(release: &str, base: &Path) -> Result<(), String> {
+    if base.join("etc/debian_version").exists() {
+        return Ok(());
+    }
+    if !succeeds_quietly(command("debootstrap").arg("--version")) {
+        return Err("the lab needs debootstrap\nhint: apt-get install debootstrap".to_owned());
+    }
+    succeeded(
+        command("debootstrap")
+            .args(["--variant=minbase", release])
+            .arg(base)
+            .arg(MIRROR),
+    )
 }
 
 fn install(root: &Root, path: &Path, lab: &Path) -> Result<(), String> {
     say(&format!("installing the tree `{}`", root.name));
     let release = root.release.as_str();
-    let base = lab.join(format!("base-{release}"));
-    if !base.join("etc/debian_version").exists() {
-        if !succeeds_quietly(command("debootstrap").arg("--version")) {
-            return Err("the lab needs debootstrap\nhint: apt-get install debootstrap".to_owned());
-        }
-        succeeded(
-            command("debootstrap")
-                .args(["--variant=minbase", release])
-                .arg(&base)
-                .arg(MIRROR),
-        )?;
-    }
+    let base = base_of(release, lab);
     if !path.exists() {
         succeeded(command("cp").arg("--archive").arg(&base).arg(path))?;
     }

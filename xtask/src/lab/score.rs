@@ -15,7 +15,7 @@ use super::truth::{self, Endpoint};
 use crate::process::{self, cargo, complain, root, say, target_dir};
 
 /// Longer than any of them has needed by far; then it is killed.
-const PATIENCE: &str = "900";
+const PATIENCE: &str = "3000";
 
 /// Between these lines of the page stands what `--write` puts there.
 const BEGIN: &str = "<!-- detect-lab: begin -->";
@@ -38,20 +38,18 @@ pub(crate) fn run(
     program: &Path,
     write: bool,
 ) -> Result<(), String> {
-    let ours = Scanner {
-        name: "portolan",
-        program,
-        asks_known_ports: true,
-    };
-    let nmap = Scanner {
-        name: "nmap",
-        program: Path::new("nmap"),
-        asks_known_ports: false,
-    };
-    let scores = [
-        ours.scan(namespace, truth, lab)?,
-        nmap.scan(namespace, truth, lab)?,
-    ];
+    for scanner in scanners(program) {
+        scanner.scan(namespace, truth, lab)?;
+    }
+    judge_last(truth, lab, write)
+}
+
+/// Judges what both said last, as it stands in `lab`.
+pub(crate) fn judge_last(truth: &[Endpoint], lab: &Path, write: bool) -> Result<(), String> {
+    let mut scores = Vec::new();
+    for scanner in scanners(Path::new("")) {
+        scores.push(scanner.score(truth, lab)?);
+    }
     for score in &scores {
         score.complain();
     }
@@ -61,6 +59,21 @@ pub(crate) fn run(
         write_page(&root().join("docs/performance.md"), &table)?;
     }
     Ok(())
+}
+
+fn scanners(program: &Path) -> [Scanner<'_>; 2] {
+    [
+        Scanner {
+            name: "portolan",
+            program,
+            asks_known_ports: true,
+        },
+        Scanner {
+            name: "nmap",
+            program: Path::new("nmap"),
+            asks_known_ports: false,
+        },
+    ]
 }
 
 struct Scanner<'a> {
@@ -80,25 +93,20 @@ struct Score {
 }
 
 impl Scanner<'_> {
-    fn scan(&self, namespace: &Namespace, truth: &[Endpoint], lab: &Path) -> Result<Score, String> {
-        let mut claims = BTreeMap::new();
-        let mut times = [Duration::ZERO; 2];
-        for (transport, time) in [Transport::Tcp, Transport::Udp].into_iter().zip(&mut times) {
-            let ports: Vec<u16> = truth
-                .iter()
-                .filter(|endpoint| endpoint.protocol == transport)
-                .map(|endpoint| endpoint.port)
-                .collect();
+    /// Lets it scan, and keeps what it said and how long it took in `lab`.
+    fn scan(&self, namespace: &Namespace, truth: &[Endpoint], lab: &Path) -> Result<(), String> {
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let ports = ports_of(truth, transport);
+            let (file, time) = self.files(transport, lab);
+            // What an earlier run left is no answer of this one.
+            let _ = fs::remove_file(&file);
+            let _ = fs::remove_file(&time);
             if ports.is_empty() {
                 continue;
             }
-            let file = lab.join(format!("{}-{}.txt", self.name, transport.name()));
-            // What an earlier run left is no answer of this one.
-            let _ = fs::remove_file(&file);
             let mut command = namespace.command("timeout");
             command.arg(PATIENCE).arg(self.program).stdin(Stdio::null());
-            let knows = self.asks_known_ports && transport == Transport::Udp;
-            if knows {
+            if self.knows(transport) {
                 let output = File::create(&file)
                     .map_err(|error| format!("cannot write `{}`: {error}", file.display()))?;
                 command.args(["detect", "--json"]).stdout(output);
@@ -121,15 +129,42 @@ impl Scanner<'_> {
             let status = command
                 .status()
                 .map_err(|error| format!("cannot run {}: {error}", self.name))?;
-            *time = start.elapsed();
-            let document = fs::read(&file).map_err(|error| {
-                format!(
-                    "{} ended with {status} and wrote nothing: {error}",
+            let took = start.elapsed().as_secs_f64().to_string();
+            fs::write(&time, took)
+                .map_err(|error| format!("cannot write `{}`: {error}", time.display()))?;
+            if !file.exists() {
+                return Err(format!(
+                    "{} ended with {status} and wrote nothing",
                     self.name
-                )
-            })?;
-            let document = String::from_utf8_lossy(&document);
-            claims.extend(if knows {
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges what it said last.
+    fn score(&self, truth: &[Endpoint], lab: &Path) -> Result<Score, String> {
+        let mut claims = BTreeMap::new();
+        let mut times = [Duration::ZERO; 2];
+        for (transport, took) in [Transport::Tcp, Transport::Udp].into_iter().zip(&mut times) {
+            if ports_of(truth, transport).is_empty() {
+                continue;
+            }
+            let (file, time) = self.files(transport, lab);
+            let read = |path: &Path| {
+                fs::read(path)
+                    .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                    .map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+            };
+            let document = read(&file)?;
+            let seconds = read(&time)?;
+            *took = seconds
+                .trim()
+                .parse()
+                .ok()
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .ok_or_else(|| format!("`{}` holds no seconds: {seconds}", time.display()))?;
+            claims.extend(if self.knows(transport) {
                 read_json(&document)
             } else {
                 read_xml(&document)
@@ -148,6 +183,24 @@ impl Scanner<'_> {
             udp: times[1],
         })
     }
+
+    fn knows(&self, transport: Transport) -> bool {
+        self.asks_known_ports && transport == Transport::Udp
+    }
+
+    /// Where its answers and the seconds that it took are kept.
+    fn files(&self, transport: Transport, lab: &Path) -> (PathBuf, PathBuf) {
+        let file = |end| lab.join(format!("{}-{}.{end}", self.name, transport.name()));
+        (file("txt"), file("seconds"))
+    }
+}
+
+fn ports_of(truth: &[Endpoint], transport: Transport) -> Vec<u16> {
+    truth
+        .iter()
+        .filter(|endpoint| endpoint.protocol == transport)
+        .map(|endpoint| endpoint.port)
+        .collect()
 }
 
 impl Score {

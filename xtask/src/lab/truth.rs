@@ -5,13 +5,13 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::daemon::{Daemon, Transport};
 use crate::process::{command, read};
 
 /// The truth of one port.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Endpoint {
     pub(crate) daemon: String,
     pub(crate) port: u16,
@@ -94,6 +94,17 @@ pub(crate) fn of(
 pub(crate) fn write(truth: &[Endpoint], path: &Path) -> Result<(), String> {
     let text = serde_json::to_string_pretty(truth).map_err(|error| error.to_string())?;
     fs::write(path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+}
+
+/// What was true of the lab that ran last.
+pub(crate) fn read_last(path: &Path) -> Result<Vec<Endpoint>, String> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        format!(
+            "cannot read `{}`: {error}\nhint: the lab writes it when it runs",
+            path.display()
+        )
+    })?;
+    serde_json::from_str(&text).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
 /// How many ports there are of TCP and of UDP.

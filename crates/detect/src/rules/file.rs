@@ -74,6 +74,8 @@ struct RawProbe {
     follows: Option<Spanned<Words>>,
     intensity: Option<Spanned<u8>>,
     at_least: Option<Spanned<u8>>,
+    #[serde(default)]
+    last_resort: bool,
     scan: Option<bool>,
     pad: Option<Spanned<u16>>,
 }
@@ -356,6 +358,7 @@ impl Reader<'_> {
             // What only asks further is not sent to whatever listens.
             intensity: intensity.unwrap_or(if follows.is_empty() { 7 } else { 10 }),
             at_least: at_least.unwrap_or(1),
+            last_resort: raw.last_resort,
             // What nobody is asked unless somebody wants it is not asked by scans either.
             scan: raw
                 .scan

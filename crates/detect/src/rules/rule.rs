@@ -42,6 +42,9 @@ pub struct Probe {
     pub intensity: u8,
     /// Below this intensity it is sent nowhere, not even to its own ports.
     pub at_least: u8,
+    /// Whether it is sent to any other port over TCP where all that comes before it by its
+    /// intensity was recognised by nothing.
+    pub last_resort: bool,
     /// Whether UDP scans ask its ports by it too.
     pub scan: bool,
     /// The file it comes from.

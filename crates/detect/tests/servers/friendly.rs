@@ -1,11 +1,13 @@
 //! Servers that do what servers do.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use portolan_detect::rules::RuleSetBuilder;
 use portolan_detect::{Detector, Options, RuleSet, Target};
-use portolan_model::service::Method;
+use portolan_model::service::{Method, Service};
 use portolan_model::{PortSet, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
@@ -228,6 +230,52 @@ async fn intensity_0_only_listens() {
     });
     assert_eq!(bytes.await, 0);
     assert!(received(|options, _| options).await > 0);
+}
+
+/// Asks a server that keeps silent to all but `last`, by rules that have 24 questions before it.
+async fn asked_at_last(intensity: u8) -> Option<Service> {
+    let mut rules = String::new();
+    for number in 0..24 {
+        let _ = writeln!(
+            rules,
+            "[[probe]]\nname = 'silent-{number}'\nprotocol = 'tcp'\nsend = 'ask {number}'\nintensity = 2"
+        );
+    }
+    rules.push_str(
+        "[[probe]]\nname = 'last'\nprotocol = 'tcp'\nsend = 'last'\nports = '1'\nintensity = 10\nlast_resort = true\n\
+        [[rule]]\nname = 'patient'\nservice = 'patient'\non = 'last'\nmatch = '^at last$'\nsamples = ['at last']\n",
+    );
+    let rules = RuleSetBuilder::default().file("test.toml", &rules).build();
+    let server = Server::start(|mut stream, _| async move {
+        let mut asked = [0; 1024];
+        while let Ok(read @ 1..) = stream.read(&mut asked).await {
+            if &asked[..read] == b"last" {
+                let _ = stream.write_all(b"at last").await;
+            }
+        }
+    })
+    .await;
+    let options = Options {
+        intensity,
+        // Five at a time, each to its end, would need four seconds.
+        budget: Duration::from_millis(3200),
+        answer: Duration::from_millis(800),
+        talk: Duration::from_millis(800),
+        ..options()
+    };
+    let detector = Detector::new(Arc::new(rules.unwrap()), options);
+    detector.detect(&server.target()).await
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_silent_to_most_questions_is_asked_the_last_one_in_time() {
+    let service = asked_at_last(7).await.unwrap();
+    assert_eq!(service.name, "patient");
+}
+
+#[tokio::test]
+async fn a_question_of_the_last_resort_is_kept_back_below_the_usual_intensity() {
+    assert_eq!(asked_at_last(6).await, None);
 }
 
 #[tokio::test]
