@@ -9,6 +9,8 @@ mod clicks;
 mod driver;
 #[path = "browser/narrow.rs"]
 mod narrow;
+#[path = "browser/queries.rs"]
+mod queries;
 #[path = "conformance/served.rs"]
 mod served;
 #[path = "browser/server.rs"]
