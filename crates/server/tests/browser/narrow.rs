@@ -41,6 +41,8 @@ fn no_page_and_nothing_that_opens_is_wider_than_a_small_phone() {
     let two = scan(&browser, &server, "127.0.0.1-3", &port.to_string(), "");
     until_over(&browser);
     let slow = scan(&browser, &server, "127.0.0.1", "1-60000", "100");
+    // A name and a service of 64 KiB without a blank.
+    let long = server.keep_hostile(&"longword".repeat(8 << 10));
     let mut broken = Vec::new();
     // 345 is what a bar for scrolling leaves of 360.
     for width in [360, 345, 320] {
@@ -53,6 +55,9 @@ fn no_page_and_nothing_that_opens_is_wider_than_a_small_phone() {
             format!("/scans/{slow}"),
             format!("/scans/{one}?plain=1"),
             format!("/scans/{two}/ports/127.0.0.1/tcp/{port}"),
+            format!("/scans/{long}"),
+            format!("/scans/{long}?plain=1"),
+            format!("/scans/{long}/ports/127.0.0.1/tcp/8080"),
             "/hosts".to_owned(),
             "/hosts/127.0.0.1".to_owned(),
             format!("/compare?from={one}&to={two}"),
