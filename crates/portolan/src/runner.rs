@@ -25,6 +25,7 @@ use portolan_scan::{Control, Request};
 use portolan_server::Earlier;
 
 use crate::detect::{self, Services};
+use crate::failure::Failure;
 use crate::names::{self, Found, Reverse};
 use crate::places::{self, Gathered};
 use crate::search;
@@ -452,6 +453,47 @@ pub(crate) fn no_host(target: &Target) -> Option<Problem> {
         hint: Some(hint.to_owned()),
         left_out: true,
     })
+}
+
+/// What is said of a target of which the routes of this machine say that no host has any of its
+/// addresses: the broadcast address of one of its networks. The scan would say the same.
+pub(crate) fn of_a_link(target: &Target) -> Option<Problem> {
+    let set = target.addresses()?.canonical();
+    // In a larger target there are hosts as well.
+    if set.len() > 2 || target.zone().is_some() {
+        return None;
+    }
+    let no_hosts = portolan_link::no_hosts(&set).ok()?;
+    (no_hosts == set).then(|| portolan_scan::no_host(&target.to_string()))
+}
+
+/// Why a scan of so many addresses cannot start; nothing where it can.
+pub(crate) fn too_large(spec: &ScanSpec, addresses: &AddressSet) -> Option<Failure> {
+    let counts = spec
+        .protocols()
+        .into_iter()
+        .map(|of| spec.ports.of(of).len() as u128);
+    let ports = match spec.discovery {
+        Discovery::Only => 1,
+        Discovery::Auto | Discovery::Skip => counts.max().unwrap_or(1),
+    };
+    let refused = |addresses: &AddressSet| {
+        let probes = addresses.len().saturating_mul(ports);
+        (probes > u128::from(portolan_scan::permutation::MAX_LEN))
+            .then_some(portolan_scan::Error::TooLarge { probes })
+    };
+    refused(addresses)?;
+    // What has no route is left out before it is counted.
+    let without = portolan_link::without_route(addresses).unwrap_or_default();
+    let left = addresses.without(&without);
+    if left.is_empty() {
+        let problem = portolan_scan::without_route(&without);
+        return Some(Failure {
+            message: problem.message,
+            hint: problem.hint,
+        });
+    }
+    refused(&left).map(|error| crate::scan::plain(&Error::Engine(error)))
 }
 
 pub(crate) fn push_all(into: &mut AddressSetBuilder, addresses: &[IpAddr]) {

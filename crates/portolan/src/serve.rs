@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portolan_link::{Limit, Rights};
 use portolan_model::event::Problem;
 use portolan_model::front::Front;
-use portolan_model::{ScanEvent, ScanSpec, Technique};
+use portolan_model::{AddressSet, ScanEvent, ScanSpec, Technique};
 use portolan_scan::Control;
 use portolan_server::serve::{Encryption, Options, Ready};
 use portolan_server::{
@@ -150,15 +150,30 @@ impl Runner for Shell {
     fn refuses(&self, spec: &ScanSpec) -> Vec<CannotStart> {
         // Names are looked up when the scan starts; the rest is held against this machine's links.
         let nothing = names::Forward::new();
-        let problems = match places::gather(spec, &nothing, self.names.front) {
-            Ok(gathered) => gathered.problems,
-            Err(_) => Vec::new(),
+        let Ok(gathered) = places::gather(spec, &nothing, self.names.front) else {
+            return Vec::new();
         };
-        let refused = problems.into_iter().map(|problem| CannotStart {
-            message: problem.message,
-            hint: problem.hint,
-        });
-        refused.collect()
+        let groups = gathered
+            .accepted
+            .iter()
+            .filter_map(|target| runner::of_a_link(target));
+        let problems = gathered.problems.iter().cloned().chain(groups);
+        let mut refused: Vec<CannotStart> = problems
+            .map(|problem| CannotStart {
+                message: problem.message,
+                hint: problem.hint,
+            })
+            .collect();
+        let excluded = places::excluded(spec, &nothing);
+        let excluded =
+            excluded.map_or_else(|_| AddressSet::default(), |all| all.over(&gathered.zones));
+        if let Some(failure) = runner::too_large(spec, &gathered.all.without(&excluded)) {
+            refused.push(CannotStart {
+                message: failure.message,
+                hint: failure.hint,
+            });
+        }
+        refused
     }
 
     fn run(

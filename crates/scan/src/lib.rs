@@ -36,7 +36,7 @@ pub use run::{UDP_BUDGET, run, run_syn, run_udp};
 pub use several::{RunsOne, run_several};
 pub use sweep::run_sweep;
 
-pub use unreached::without_route;
+pub use unreached::{no_host, without_route};
 
 pub use portolan_model::Zones;
 pub use portolan_model::address::{AddressSet, AddressSetBuilder};

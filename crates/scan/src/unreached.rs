@@ -73,13 +73,21 @@ impl Unreached {
                 left_out: true,
             }
         });
-        let no_hosts = self.no_hosts.iter().map(|address| Problem {
-            about: address.to_string(),
-            message: format!("{address} is a broadcast or multicast address, which no host has"),
-            hint: Some("write the addresses of the hosts themselves".to_owned()),
-            left_out: true,
-        });
+        let no_hosts = self
+            .no_hosts
+            .iter()
+            .map(|address| no_host(&address.to_string()));
         without_route.into_iter().chain(no_hosts).chain(failed)
+    }
+}
+
+/// That an address is one by which many hosts are meant.
+pub fn no_host(address: &str) -> Problem {
+    Problem {
+        about: address.to_owned(),
+        message: format!("{address} is a broadcast or multicast address, which no host has"),
+        hint: Some("write the addresses of the hosts themselves".to_owned()),
+        left_out: true,
     }
 }
 

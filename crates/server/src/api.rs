@@ -7,12 +7,13 @@ mod events;
 mod export;
 pub(crate) mod extract;
 mod hosts;
+mod parameters;
 mod scans;
 mod system;
 mod tags;
 pub mod views;
 
-use axum::Router;
+use axum::{Router, middleware};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, Info, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder,
@@ -34,7 +35,8 @@ fn documented() -> OpenApiRouter<AppState> {
                 .title("Portolan")
                 .description(Some(
                     "Charts the open ports of the networks that you run. Errors are problem \
-                     details (RFC 9457); lists are paged by cursor; times are RFC 3339 in UTC.",
+                     details (RFC 9457); lists are paged by cursor; times are RFC 3339 in UTC. A \
+                     parameter that an address does not take is refused.",
                 ))
                 .version(env!("CARGO_PKG_VERSION"))
                 .license(Some(
@@ -133,8 +135,10 @@ pub fn document() -> OpenApi {
 
 /// Every address of the API.
 pub(crate) fn routes() -> Router<AppState> {
-    let (router, _) = documented().split_for_parts();
+    let (router, document) = documented().split_for_parts();
+    let known = parameters::Known::of(&document);
     router
+        .route_layer(middleware::from_fn_with_state(known, parameters::check))
         .route("/api/openapi.json", axum::routing::get(system::openapi))
         .route("/api/v1/openapi.json", axum::routing::get(system::openapi))
         .route("/api/{*rest}", axum::routing::any(nothing))

@@ -7,6 +7,10 @@
 mod clicks;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/narrow.rs"]
+mod narrow;
+#[path = "browser/queries.rs"]
+mod queries;
 #[path = "conformance/served.rs"]
 mod served;
 #[path = "browser/server.rs"]
@@ -492,10 +496,11 @@ fn every_page_is_for_everybody_and_has_its_picture() {
                 browser.until("document.querySelector('.chart-done').getAttribute('points').split(' ').length > 12");
             }
             browser.picture(&pictures().join(format!("{name}-{device}.png")));
-            let wider = browser.run("return document.documentElement.scrollWidth - innerWidth");
-            if wider.as_i64().unwrap_or(0) > 0 {
+            // The inner width of a phone's window grows with the page: the device's counts.
+            let wide = browser.run("return document.documentElement.scrollWidth");
+            if wide.as_u64().is_none_or(|wide| wide > u64::from(width)) {
                 broken.push(format!(
-                    "{name} in {device} is wider than the screen by {wider}"
+                    "{name} in {device} is {wide} wide, the screen {width}"
                 ));
             }
             if let Some(axe) = &axe {

@@ -13,7 +13,8 @@
 //! term round. `port:` takes numbers and ranges `8000-8999`, `host:` what a scan takes as a
 //! target and the names of hosts, `state:`, `proto:` and `reason:` their words; `service:`,
 //! `product:` and `version:`, and values without a field, are looked for within the text, in
-//! any case (of ASCII letters). A port that said nothing has the service of its number where it is
+//! any case (of ASCII letters); values without a field in each thing that is shown by itself: the
+//! program with its version is one, so that `"OpenSSH 9"` is found. A port that said nothing has the service of its number where it is
 //! open; where the query names states itself, also where it is not. `seen:` takes a day, `>` or `<`
 //! and a day or a moment, or an age `7d`; `changed:` the same, of the moment at which the port came
 //! to be what this scan found. `tls.expires:` takes them of the time to come: `tls.expires<30d`

@@ -278,6 +278,10 @@ fn targets_that_no_scan_can_ask_are_refused_before_it_starts() {
             "fe80::1%nosuch0",
             "cannot scan `fe80::1%nosuch0`: this machine has no interface `nosuch0`",
         ),
+        (
+            "127.255.255.255",
+            "127.255.255.255 is a broadcast or multicast address, which no host has",
+        ),
     ] {
         // What would happen is asked: nothing is scanned whatever the answer.
         let request = json!({"targets": [target, "127.0.0.1"]}).to_string();
@@ -285,6 +289,15 @@ fn targets_that_no_scan_can_ask_are_refused_before_it_starts() {
         assert_eq!(preview["errors"][0]["field"], "targets", "{preview}");
         assert_eq!(preview["errors"][0]["message"], message);
     }
+    // What to say of it depends on the routes of the machine.
+    let request = json!({"targets": ["2001:db8::/32"]}).to_string();
+    let preview = server.call("POST", "/api/v1/scans/preview", &request);
+    let message = preview["errors"][0]["message"].to_string();
+    assert!(
+        message.contains("probes are more than one scan can hold")
+            || message.contains("no route to 2001:db8::"),
+        "{preview}"
+    );
     let page = server.text("GET", "/?target=127.0.0.1,%200.0.0.0", "");
     assert!(
         page.contains("cannot scan <code>0.0.0.0</code>: this address means no host"),

@@ -44,6 +44,8 @@ customElements.define("scan-form", class extends HTMLElement {
     for (const id of ["estimate", "all-ports", "command", "curl"]) {
       setText(this.querySelector(`#${id}`), fresh.querySelector(`#${id}`).textContent);
     }
+    // The number of probes that was asked about may be another now.
+    if (this.querySelector("#sure")) this.querySelector("#go").replaceWith(fresh.querySelector("#go"));
     this.querySelector("#warnings").replaceWith(fresh.querySelector("#warnings"));
   }
 });

@@ -12,7 +12,14 @@ const TAKES = {
   port: "a number or a range: 22, 8000-8999, <1024", state: "open, closed, filtered or open|filtered", proto: "tcp or udp",
   seen: "a day or an age: 2026-11-01, >2026-11-01, 7d", changed: "an age or a day: 7d, >2026-11-01",
   "tls.expires": "a span of time or a day: <30d, <2026-12-31", new: "true or false", tag: "letters, digits, -, _ and .",
+  reason: "syn-ack, reset, no-response and the like", host: "an address, a network, a range or a name",
 };
+/** Reasons by their number in a byte of `ports.bin`. */
+export const REASONS = [
+  "syn-ack", "reset", "conn-refused", "no-response", "port-unreach", "host-unreach", "net-unreach",
+  "admin-prohibited", "udp-response", "echo-reply", "timestamp-reply", "arp-response", "nd-response",
+  "localhost-response", "user-set", "proto-unreach",
+];
 export const STATES = ["open", "closed", "filtered", "open|filtered"];
 
 /** What is wrong with a query, and where: an offset into its text. */
@@ -32,13 +39,13 @@ export function parse(text) {
   const terms = [];
   let at = 0;
   const blank = (c) => /\s/.test(c);
-  const value = () => {
+  const value = (field) => {
     const start = at;
     if (text[at] === '"') {
       let out = "";
       for (at += 1; at < text.length; at += 1) {
-        if (text[at] === "\\" && (text[at + 1] === '"' || text[at + 1] === "\\")) {
-          at += 1;
+        if (text[at] === "\\") {
+          if (!/["\\]/.test(text[(at += 1)])) throw new QueryError("write a backslash as \\\\", at - 1);
         } else if (text[at] === '"') {
           at += 1;
           return out;
@@ -49,7 +56,10 @@ export function parse(text) {
     }
     while (at < text.length && !blank(text[at]) && text[at] !== "," && text[at] !== '"') at += 1;
     if (at === start) throw new QueryError("a value is missing", start);
-    return text.slice(start, at);
+    const found = text.slice(start, at);
+    const odd = found.search(field ? /\\/ : /[\\:]/);
+    if (odd >= 0) throw new QueryError("text with a colon or a backslash goes in quotes", start + odd);
+    return found;
   };
   for (;;) {
     while (at < text.length && blank(text[at])) at += 1;
@@ -69,7 +79,7 @@ export function parse(text) {
     const values = [];
     do {
       const where = at;
-      const found = value();
+      const found = value(field);
       check(field, found, where);
       values.push(found);
     } while (text[at] === "," && ++at);
@@ -86,6 +96,8 @@ function check(field, value, where) {
     changed: () => seenTest(value),
     "tls.expires": () => expiryTest(value),
     new: () => /^(true|false)$/i.test(value),
+    reason: () => REASONS.includes(value.toLowerCase()),
+    host: () => hostTest(value),
     proto: () => /^(tcp|udp)$/i.test(value),
     tag: () => /^[\p{L}\p{N}_.][\p{L}\p{N}_.-]{0,39}$/u.test(value),
   }[field];
@@ -143,20 +155,26 @@ function number(address) {
   return [key[0], key[0] === "6" ? BigInt("0x" + digits) : digits.match(/.{3}/g).reduce((sum, part) => sum * 256n + BigInt(part), 0n)];
 }
 
-const isAddress = (text) => /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || (/^[0-9a-f:.]+$/i.test(text) && text.includes(":"));
+const isOctet = (text) => /^(0|[1-9]\d{0,2})$/.test(text) && text < 256;
+const isAddress = (text) => (text.includes(":") ? URL.canParse(`http://[${text}]`) : /^(\d+\.){3}\d+$/.test(text) && text.split(".").every(isOctet));
 
-/** A test whether an address, or one of its names, is what a value of `host:` asks for. */
+/** A test whether an address, or one of its names, is what a value of `host:` asks for; null for what is no such value. */
 export function hostTest(value) {
   // The interface ends before a prefix or with the value: its name may hold a dash.
   const [, before, zone, after = ""] = /^([0-9a-f:.]+(?:-[0-9a-f:.]+)?)%([^/]+)(\/\d+)?$/i.exec(value) ?? [];
   if (zone) {
     const test = hostTest(before + after);
-    return (address, names) => address.endsWith(`%${zone}`) && test(address, names);
+    return test && ((address, names) => address.endsWith(`%${zone}`) && test(address, names));
   }
   const [network, prefix] = value.split("/");
-  if (prefix !== undefined && isAddress(network)) {
+  if (prefix !== undefined) {
+    if (!isAddress(network) || !/^\d{1,3}$/.test(prefix)) return null;
     const [family, wanted] = number(network);
-    const below = BigInt((family === "6" ? 128 : 32) - Number(prefix));
+    const most = family === "6" ? 128 : 32;
+    if (prefix > most) return null;
+    const below = BigInt(most - prefix);
+    // An address inside a network is no network.
+    if (wanted & ((1n << below) - 1n)) return null;
     return (address) => {
       const [of, found] = number(address);
       return of === family && found >> below === wanted >> below;
@@ -165,18 +183,23 @@ export function hostTest(value) {
   const [first, last] = value.split("-");
   if (isAddress(first) && (last === undefined || isAddress(last))) {
     const [low, high] = [addressKey(first), addressKey(last ?? first)];
+    if (low[0] !== high[0] || low > high) return null;
     return (address) => addressKey(address) >= low && addressKey(address) <= high;
   }
   if (/^[\d.,*-]+$/.test(value)) {
     const octets = value.split(".").map((octet) => octet.split(",").map((item) => {
-      const [low, high = low] = item === "*" ? ["0", "255"] : item.split("-");
-      return [Number(low), Number(high || 255)];
+      const [low, high = low || "?"] = item === "*" ? ["0", "255"] : item.split("-");
+      return [low || "0", high || "255"];
     }));
+    if (octets.length !== 4 || !octets.flat().every((ends) => ends.every(isOctet) && ends[0] - ends[1] <= 0)) return null;
     return (address) => !address.includes(":")
-      && address.split(".").every((octet, i) => octets[i]?.some(([low, high]) => octet >= low && octet <= high));
+      && address.split(".").every((octet, i) => octets[i].some(([low, high]) => octet - low >= 0 && octet - high <= 0));
   }
-  const name = value.toLowerCase();
-  return (address, names = []) => names.some((known) => known.toLowerCase() === name);
+  const name = value.toLowerCase().replace(/\.$/, "");
+  const labels = name.split(".");
+  if (!labels.every((label) => /^\w([\w-]{0,61}\w)?$/.test(label)) || /^\d+$/.test(labels.at(-1))) return null;
+  // The first label is what people call a host.
+  return (address, names = []) => names.some((known) => [known.replace(/\.+$/, ""), known.split(".")[0]].some((text) => text.toLowerCase() === name));
 }
 
 /** A value as it must be written. @param {string} value */

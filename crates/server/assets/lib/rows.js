@@ -2,14 +2,8 @@
 // objects. Filtering and sorting yield an array of row numbers. Pure: runs under node as well.
 
 import { addressKey } from "./text.js";
-import { expiryTest, hostTest, parse, portRange, seenTest, STATES } from "./query.js";
+import { expiryTest, hostTest, parse, portRange, REASONS, seenTest, STATES } from "./query.js";
 
-/** Reasons by their number in a byte of `ports.bin`. */
-export const REASONS = [
-  "syn-ack", "reset", "conn-refused", "no-response", "port-unreach", "host-unreach", "net-unreach",
-  "admin-prohibited", "udp-response", "echo-reply", "timestamp-reply", "arp-response", "nd-response",
-  "localhost-response", "user-set", "proto-unreach",
-];
 export const PROTOCOLS = ["tcp", "udp"];
 
 /** The byte of a state and a reason: 1 + 16 * state + reason. 0 is "nothing known". */
@@ -214,12 +208,13 @@ export class Rows {
     return (this.guesses[port] ??= this.guess(port & 65535, port >> 16).toLowerCase());
   }
 
-  /** Everything that free text is looked for in, beside host, state and reason. */
+  /** What free text is looked for in, beside host, state and reason: a line for each thing shown. */
   words(row) {
     const port = this.port[row];
-    const words = (this.numbers[port] ??= `${port & 65535}/${PROTOCOLS[port >> 16]} ${this.guessed(port)}`);
+    const number = `${port & 65535}/${PROTOCOLS[port >> 16]}`;
     const said = this.details.get(row)?.service;
-    return said ? `${words} ${said.name} ${this.product(row)}` : words;
+    if (!said) return (this.numbers[port] ??= `${number}\n${this.guessed(port)}`);
+    return [number, said.name, this.product(row), said.os, said.hostname, ...(said.cpe ?? [])].join("\n");
   }
 
   product(row) {
@@ -255,9 +250,10 @@ export class Rows {
 
   /** `states`: whether the query names states itself. */
   test({ field, not, values }, states) {
-    const lower = values.map((value) => value.toLowerCase());
+    const small = (text) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+    const lower = values.map(small);
     const within = (text) => {
-      const low = text.toLowerCase();
+      const low = small(text);
       return lower.some((value) => low.includes(value));
     };
     const among = (all, of) => {
@@ -307,8 +303,8 @@ export class Rows {
       fits = (row) => known[this.host[row]];
     } else {
       // What is alike for many rows is looked at once: hosts, states, reasons.
-      const hosts = this.hosts.map(({ address, names }) => within([address, ...names].join(" ")));
-      const codes = Array.from({ length: 65 }, (_, code) => code > 0 && within(`${stateOf(code)} ${reasonOf(code)}`));
+      const hosts = this.hosts.map(({ address, names }) => within([address, ...names].join("\n")));
+      const codes = Array.from({ length: 65 }, (_, code) => code > 0 && within(`${stateOf(code)}\n${reasonOf(code)}`));
       fits = (row) => codes[this.code[row]] || hosts[this.host[row]] || within(this.words(row));
     }
     return not ? (row) => !fits(row) : fits;

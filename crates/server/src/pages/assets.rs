@@ -92,29 +92,42 @@ fn media_type(path: &str) -> &'static str {
     }
 }
 
-/// The lines of a script without the blanks round its signs, which are for readers as well; a line
-/// that may hold text, or an expression to match with, stays as it is.
+/// The lines of a script without the blanks round its signs, which are for readers as well. Text in
+/// double quotes stays as it is, and so does a line that may hold other text or an expression to
+/// match with.
 fn tight(script: &str) -> String {
     let mut out = String::with_capacity(script.len());
     for line in script.lines() {
-        if line.contains(['"', '\'', '`', '/']) {
+        if line.contains(['\\', '\'', '`', '/']) {
             out.push_str(line);
         } else {
-            let line = ["=", "=>", "===", "+=", "&&", "||", "?", ":"]
-                .iter()
-                .fold(line.to_owned(), |line, sign| {
-                    line.replace(&format!(" {sign} "), sign)
-                });
-            out.push_str(
-                &line
-                    .replace(", ", ",")
-                    .replace("{ ", "{")
-                    .replace("; ", ";"),
-            );
+            for (place, part) in line.split('"').enumerate() {
+                if place > 0 {
+                    out.push('"');
+                }
+                // Every other part stands between quotes.
+                if place % 2 == 0 {
+                    out.push_str(&tight_code(part));
+                } else {
+                    out.push_str(part);
+                }
+            }
         }
         out.push('\n');
     }
     out
+}
+
+fn tight_code(code: &str) -> String {
+    let signs = [
+        "=", "=>", "===", "!==", "+=", "&&", "||", "?", ":", "<", ">",
+    ];
+    let code = signs.iter().fold(code.to_owned(), |code, sign| {
+        code.replace(&format!(" {sign} "), sign)
+    });
+    [", ", "{ ", "; "]
+        .iter()
+        .fold(code, |code, sign| code.replace(sign, sign.trim_end()))
 }
 
 /// A script or sheet without its comments and indentation, which are for those who read the
@@ -251,8 +264,9 @@ mod tests {
 
     #[test]
     fn tightening_leaves_text_alone() {
-        let text = "let f = (a, b) => a ? { a } : b;\nlet x = \"a = b, c\";\nlet y = /a = b/;\n";
-        let tight_text = "let f=(a,b)=>a?{a }:b;\nlet x = \"a = b, c\";\nlet y = /a = b/;\n";
+        let text = "let f = (a, b) => a ? { a } : b;\nlet x = \"a = b, c\";\nlet y = /a = b/;\nlet z = \"\\\" = \";\n";
+        let tight_text =
+            "let f=(a,b)=>a?{a }:b;\nlet x=\"a = b, c\";\nlet y = /a = b/;\nlet z = \"\\\" = \";\n";
         assert_eq!(tight(text), tight_text);
     }
 

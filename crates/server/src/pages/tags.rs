@@ -22,11 +22,17 @@ pub(super) struct Fields {
     take: String,
 }
 
+/// A row of a list shows so many tags, and how many more there are.
+const MOST_CHIPS: usize = 8;
+
 /// Tags of a host or scan in a list: each leads to all that have it.
 pub(super) fn chips(tags: &[String], list: &str) -> Markup {
     html! {
-        @for tag in tags {
+        @for tag in tags.iter().take(MOST_CHIPS) {
             " " a.chip.tag href=(address(list, &[("q", &format!("tag:{tag}"))])) { (tag) }
+        }
+        @if let Some(more @ 1..) = tags.len().checked_sub(MOST_CHIPS) {
+            " " span.soft.small { "and " (more) " more" }
         }
     }
 }
@@ -135,5 +141,19 @@ fn back(look: &Look, done: Result<(), Problem>, place: &str) -> Response {
     match done {
         Ok(()) => Redirect::to(place).into_response(),
         Err(problem) => look.answer(Err::<Content, _>(problem)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_with_many_tags_shows_some_and_how_many_more_there_are() {
+        let tags: Vec<String> = (0..50).map(|number| format!("tag-{number}")).collect();
+        let shown = |count| chips(tags.get(..count).unwrap(), "/scans").into_string();
+        assert_eq!(shown(50).matches("<a ").count(), MOST_CHIPS);
+        assert!(shown(50).ends_with(">and 42 more</span>"));
+        assert!(!shown(MOST_CHIPS).contains("more"));
     }
 }

@@ -465,6 +465,35 @@ async fn checking_a_form_shows_the_same_in_the_shell_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_large_scan_starts_when_its_number_of_probes_was_said_to_be_meant() {
+    let site = Site::new();
+    let asked = site.post("/", "target=0.0.0.0/1&ports=common").await;
+    assert_eq!(asked.status, StatusCode::OK);
+    let said = &asked.texts("#sure")[0];
+    assert!(said.contains("probes, about"), "{said}");
+    let number = asked.attributes("#go button[name=sure]", "value").remove(0);
+    assert_eq!(asked.attributes("#target", "value"), ["0.0.0.0/1"]);
+    // The number of other targets counts for nothing.
+    let other = site
+        .post("/", &format!("target=0.0.0.0/2&ports=common&sure={number}"))
+        .await;
+    assert_eq!(other.status, StatusCode::OK);
+    assert_eq!(other.texts("#sure").len(), 1);
+    assert_eq!(site.get("/scans/3").await.status, StatusCode::NOT_FOUND);
+    let started = site
+        .post("/", &format!("target=0.0.0.0/1&ports=common&sure={number}"))
+        .await;
+    assert_eq!(started.location, "/scans/3");
+    // What is wrong is said first, and what is not large starts.
+    let wrong = site.post("/", "target=0.0.0.0/1&ports=x-y").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let small = site
+        .post("/", "target=10.0.0.0/8&ports=custom&range=80")
+        .await;
+    assert_eq!(small.location, "/scans/4", "2^24 are not too many");
+}
+
+#[tokio::test]
 async fn results_come_in_pages_of_a_hundred_rows() {
     let site = Site::new();
     let mut path = "/scans/2?q=state:closed".to_owned();

@@ -389,3 +389,29 @@ async fn what_changed_lately_is_found_and_an_error_says_what_is_understood() {
     let hint = error["hint"].as_str().unwrap();
     assert!(hint.contains("new, changed, tls.expires, tag"), "{hint}");
 }
+
+#[tokio::test]
+async fn a_parameter_that_an_address_does_not_take_is_named() {
+    let server = Server::new();
+    let answer = server.get("/api/v1/scans?stat=done&limit=5").await;
+    assert_eq!(answer.problem(400), "unknown parameter `stat`");
+    let error = &answer.json()["errors"][0];
+    assert_eq!(
+        (&error["field"], &error["hint"]),
+        (&json!("stat"), &json!("did you mean `state`?"))
+    );
+    let path = "/api/v1/scans/1/results?q=&new=true&new=false&fields=host";
+    let answer = server.get(path).await;
+    assert_eq!(answer.problem(400), "unknown parameters `new`, `fields`");
+    // Also where none is taken, and by any method; not where those who watch ask in their ways.
+    let answer = server.get("/api/v1/capabilities?x=1").await;
+    answer.problem(400);
+    assert_eq!(answer.json()["hint"], "this address takes no parameters");
+    let body = json!({"targets": ["127.0.0.1"]});
+    let answer = server.post("/api/v1/scans?wiat=true", &body).await;
+    answer.problem(400);
+    assert_eq!(answer.json()["hint"], "did you mean `wait`?");
+    let none = server.get("/api/v1/scans").await.json();
+    assert_eq!(none["items"], json!([]), "nothing was started");
+    assert_eq!(server.get("/healthz?from=balancer").await.status, 200);
+}

@@ -20,6 +20,25 @@ fn start() -> (Server, Browser) {
 
 #[test]
 #[ignore = "needs chromium and chromedriver"]
+fn a_large_scan_is_asked_about_once_more_until_its_targets_change() {
+    let (server, browser) = start();
+    browser.go(&server.at("/"));
+    browser.until("customElements.get('scan-form')");
+    browser.fill("#target", "127.0.0.0/8");
+    browser.click(NEW_SCAN);
+    browser.until("document.querySelector('#sure')?.innerText.includes('This is a large scan:')");
+    browser.until("document.querySelector('#go button[name=sure]')");
+    browser.until("customElements.get('scan-form')");
+    browser.fill("#target", "127.0.0.1");
+    browser.until("!document.querySelector('#sure')");
+    browser.until("document.querySelector('#go button').textContent === 'Start Scan'");
+    browser.click(NEW_SCAN);
+    browser.until("document.querySelector('live-scan.ready')");
+    no_complaints(&browser);
+}
+
+#[test]
+#[ignore = "needs chromium and chromedriver"]
 fn the_form_says_at_each_field_what_is_wrong_while_it_is_typed() {
     let (server, browser) = start();
     browser.go(&server.at("/"));

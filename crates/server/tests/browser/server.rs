@@ -171,6 +171,67 @@ impl Server {
         writer.id()
     }
 
+    /// Keeps a finished scan of three hosts, 15 ports of both protocols and services that say
+    /// much, little and nothing.
+    pub(crate) fn keep_varied(&self) -> ScanId {
+        let ports = "T:21-25,53,80,443,830,2222,8080,U:53,161";
+        let ports: PortSpec = ports.parse().expect("a list of ports");
+        let targets = ["10.0.0.1", "10.0.0.2", "2001:db8::1"];
+        let targets = targets.map(|target| target.parse().expect("a target"));
+        let mut spec = ScanSpec::new(targets.to_vec(), ports.clone());
+        spec.techniques = vec![Technique::Connect, Technique::Udp];
+        let mut events = vec![ScanEvent::Started(portolan_model::event::Started {
+            zones: portolan_model::Zones::NONE,
+            at: now(),
+            techniques: spec.techniques.clone(),
+            ports,
+            addresses: 3,
+            probes: 39,
+            seed: 0,
+        })];
+        for (address, name) in [
+            ("10.0.0.1", "gate.example"),
+            ("10.0.0.2", "Ärger"),
+            ("2001:db8::1", ""),
+        ] {
+            let address: IpAddr = address.parse().expect("an address");
+            events.push(ScanEvent::HostUp(HostUp {
+                address,
+                reason: Reason::SynAck,
+                rtt: None,
+                ttl: None,
+                at: now(),
+            }));
+            if !name.is_empty() {
+                events.push(ScanEvent::HostName(HostName {
+                    address,
+                    name: name.to_owned(),
+                    kind: NameKind::Ptr,
+                }));
+            }
+        }
+        events.extend(varied_ports());
+        events.extend(varied_services());
+        events.push(ScanEvent::Finished(portolan_model::event::Finished {
+            at: now(),
+            outcome: portolan_model::event::Outcome::Complete,
+            elapsed: std::time::Duration::from_millis(900),
+            hosts_up: 3,
+            hosts_down: 0,
+            sent: 39,
+            loss: Some(0.0),
+            expected_missed: 0.0,
+        }));
+        let id = self.keep(spec, events);
+        let tag = "prod".parse().expect("a tag");
+        let host: IpAddr = "10.0.0.1".parse().expect("an address");
+        let store = self.0.state.store();
+        store
+            .put_tag(tag, vec![portolan_store::Tagged::Host(host.into())])
+            .expect("a tag can be put on a host");
+        id
+    }
+
     /// Keeps a finished scan in which a host and a service say hostile things.
     pub(crate) fn keep_hostile(&self, text: &str) -> ScanId {
         let host: IpAddr = "127.0.0.1".parse().expect("an address");
@@ -240,6 +301,95 @@ impl Server {
         ];
         self.keep(spec, events)
     }
+}
+
+/// Ports of both protocols in every state.
+fn varied_ports() -> Vec<ScanEvent> {
+    let mut events = Vec::new();
+    let open = PortState::Open;
+    for (address, port, state, reason) in [
+        ("10.0.0.1", 22, open, Reason::SynAck),
+        ("10.0.0.1", 80, open, Reason::SynAck),
+        ("10.0.0.1", 443, open, Reason::SynAck),
+        ("10.0.0.1", 21, PortState::Closed, Reason::Reset),
+        ("10.0.0.1", 23, PortState::Closed, Reason::Reset),
+        ("10.0.0.1", 25, PortState::Closed, Reason::Reset),
+        ("10.0.0.1", 8080, PortState::Filtered, Reason::NoResponse),
+        ("10.0.0.2", 22, open, Reason::SynAck),
+        ("10.0.0.2", 2222, open, Reason::SynAck),
+        ("10.0.0.2", 53, open, Reason::SynAck),
+        ("10.0.0.2", 830, PortState::Closed, Reason::Reset),
+        ("2001:db8::1", 22, PortState::Closed, Reason::Reset),
+        ("2001:db8::1", 80, open, Reason::SynAck),
+        ("10.0.0.1", 53, open, Reason::UdpResponse),
+        (
+            "2001:db8::1",
+            161,
+            PortState::OpenFiltered,
+            Reason::NoResponse,
+        ),
+    ] {
+        let is_udp = matches!(
+            (port, reason),
+            (53, Reason::UdpResponse) | (161, Reason::NoResponse)
+        );
+        events.push(ScanEvent::Port(PortFact {
+            endpoint: Endpoint {
+                address: address.parse().expect("an address"),
+                protocol: if is_udp { Protocol::Udp } else { Protocol::Tcp },
+                port,
+            },
+            state,
+            reason,
+            rtt: None,
+            ttl: None,
+            at: now(),
+        }));
+    }
+    events
+}
+
+/// What some of them say.
+fn varied_services() -> Vec<ScanEvent> {
+    let mut events = Vec::new();
+    for (address, port, said) in [
+        ("10.0.0.1", 22, ["ssh", "OpenSSH", "9.2p1", "Debian"]),
+        ("10.0.0.1", 80, ["http", "Apache httpd", "2.4.57", "Ubuntu"]),
+        ("10.0.0.1", 443, ["http", "nginx", "", ""]),
+        ("10.0.0.2", 22, ["ssh", "OpenSSH", "9.6", ""]),
+        ("10.0.0.2", 2222, ["ssh", "", "", ""]),
+        ("2001:db8::1", 80, ["http", "ÄRGER httpd", "", ""]),
+    ] {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let [name, product, version, extra] = said;
+        let mut service = Service {
+            name: name.to_owned(),
+            product: some(product),
+            version: some(version),
+            extra: some(extra),
+            method: Method::Probed,
+            confidence: 10,
+            ..Service::default()
+        };
+        if product == "nginx" {
+            service.tls = true;
+            let (fact, expires) = ("tls.cert.not-after", "2027-01-01T00:00:00Z");
+            service.facts.insert(fact.to_owned(), expires.to_owned());
+        } else if product == "ÄRGER httpd" {
+            service.hostname = Some("inside.example".to_owned());
+            service.os = Some("Linux".to_owned());
+            service.cpe = vec!["cpe:/a:example:httpd".to_owned()];
+        }
+        events.push(ScanEvent::Service(ServiceFact {
+            endpoint: Endpoint {
+                address: address.parse().expect("an address"),
+                protocol: Protocol::Tcp,
+                port,
+            },
+            service,
+        }));
+    }
+    events
 }
 
 /// Something that listens on loopback at these ports, until dropped; ports that are taken are

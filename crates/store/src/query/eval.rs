@@ -28,19 +28,24 @@ pub(crate) struct Candidate<'a> {
     pub(crate) tags: &'a [Tag],
 }
 
-/// Everything a service said, in lower case, for free text.
+/// Everything a service said, in lower case, for free text: a line for each thing that is shown
+/// by itself, so that `"OpenSSH 9"` is found as it is read.
 pub(crate) fn service_words(service: &Service) -> String {
-    let said = [
-        Some(&service.name),
-        service.product.as_ref(),
-        service.version.as_ref(),
-        service.extra.as_ref(),
-        service.os.as_ref(),
-        service.hostname.as_ref(),
-    ];
-    let mut words: Vec<_> = said.into_iter().flatten().map(String::as_str).collect();
-    words.extend(service.cpe.iter().map(String::as_str));
-    words.join("\n").to_ascii_lowercase()
+    let extra = service.extra.as_ref().map(|extra| format!("({extra})"));
+    let program: Vec<_> = [&service.product, &service.version, &extra]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let mut lines = vec![service.name.clone(), program.join(" ")];
+    lines.extend(
+        [&service.os, &service.hostname]
+            .into_iter()
+            .flatten()
+            .cloned(),
+    );
+    lines.extend(service.cpe.iter().cloned());
+    lines.join("\n").to_ascii_lowercase()
 }
 
 impl Query {

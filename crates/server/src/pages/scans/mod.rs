@@ -168,7 +168,7 @@ fn row(scan: &Scan, picking: Picking) -> Markup {
                     _ => span.soft { "–" },
                 }
             }
-            td.soft.hide-s {
+            td.t-ports.soft.hide-s {
                 @match scan.kind {
                     Kind::Hosts => "none, hosts alone",
                     Kind::Sweep => { (foreign(&shorten(&scan.ports))) ", sweep" },

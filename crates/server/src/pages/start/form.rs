@@ -29,6 +29,8 @@ pub(in crate::pages) struct Fields {
     pub(in crate::pages) detect: String,
     /// `check` shows what would happen; anything else starts.
     pub(in crate::pages) action: String,
+    /// How many probes of a large scan were said to be meant.
+    pub(in crate::pages) sure: String,
 }
 
 /// The fields of a request and the controls that they are shown at.
@@ -77,6 +79,7 @@ impl Fields {
             discovery: flag(request.discovery == Discovery::Skip),
             detect: flag(request.detect),
             action: String::new(),
+            sure: String::new(),
         }
     }
 
@@ -179,6 +182,17 @@ pub(super) struct Shown<'a> {
     pub(super) all_ports: Option<&'a Preview>,
     pub(super) capabilities: &'a Capabilities,
     pub(super) may_scan: bool,
+    /// Whether a large scan is started only when this is said once more.
+    pub(super) start: Start,
+}
+
+/// What the button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It starts the scan.
+    AtOnce,
+    /// It starts a scan of which was asked whether it is meant.
+    AskedTwice,
 }
 
 impl Shown<'_> {
@@ -225,13 +239,35 @@ impl Shown<'_> {
                         (self.advanced())
                         @let refused = self.errors.iter().filter(|error| !CONTROLS.iter().any(|(field, _)| error.field.starts_with(field)));
                         @for error in refused { p.error { (said(&error.message)) } }
-                        div.actions {
-                            button.main type="submit" disabled[!self.may_scan] { "Start Scan" }
-                            noscript { button type="submit" name="action" value="check" { "Check first" } }
-                            @if !self.may_scan { span.soft { "Your role may see scans, not start them." } }
-                        }
+                        (self.go())
                     }
                     (self.beside())
+                }
+            }
+        }
+    }
+
+    /// The button, and what is to be known before it is pressed.
+    fn go(&self) -> Markup {
+        let large = self.preview.filter(|_| self.start == Start::AskedTwice);
+        html! {
+            div #go {
+                @if let Some(preview) = large {
+                    div #sure.note.warn role="alert" tabindex="-1" autofocus {
+                        p {
+                            b { "This is a large scan: " (plural(preview.probes, "probe")) }
+                            @if let Some(seconds) = &preview.seconds { ", about " (about(seconds)) }
+                            ". Start it only if you mean all of that, and may scan all of it."
+                        }
+                    }
+                }
+                div.actions {
+                    @match large {
+                        Some(preview) => button.main type="submit" name="sure" value=(preview.probes) disabled[!self.may_scan] { "Start it all the same" },
+                        None => button.main type="submit" disabled[!self.may_scan] { "Start Scan" },
+                    }
+                    noscript { button type="submit" name="action" value="check" { "Check first" } }
+                    @if !self.may_scan { span.soft { "Your role may see scans, not start them." } }
                 }
             }
         }
@@ -410,6 +446,11 @@ fn technique_label(name: &str) -> &'static str {
 
 /// What will happen, in a sentence.
 fn estimate(preview: &Preview) -> String {
+    // More than a scan can hold, and not refused: a network whose hosts are found on its link.
+    if preview.probes == u64::MAX {
+        let ports = plural(preview.ports, "port");
+        return format!("The hosts on the network's link are found first; then {ports} of each.");
+    }
     let mut what = Vec::new();
     if preview.addresses > 0 {
         let ending = if preview.addresses == 1 { "" } else { "es" };

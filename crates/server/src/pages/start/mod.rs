@@ -11,6 +11,8 @@ use portolan_model::spec::Discovery;
 
 pub(in crate::pages) use form::Fields;
 
+use form::Start;
+
 use super::layout::{Content, Look, Section};
 use super::scans;
 use crate::api::extract::Form;
@@ -20,13 +22,16 @@ use crate::{AppState, Caller, Problem, Role, ScanRequest};
 /// Scans that are listed below the form.
 const RECENT: usize = 8;
 
+/// More probes than this are asked about once more: all ports of 256 addresses are not yet so many.
+const MANY: u64 = 1 << 24;
+
 /// `GET /`
 pub(super) async fn show(
     State(state): State<AppState>,
     look: Look,
     Query(fields): Query<Fields>,
 ) -> Response {
-    look.answer(page(&state, &look, &fields, &[]).await)
+    look.answer(page(&state, &look, &fields, &[], Start::AtOnce).await)
 }
 
 /// `POST /`, and `POST /scans`: starts the scan, or says what is wrong at each field.
@@ -38,6 +43,10 @@ pub(super) async fn submit(
 ) -> Response {
     let (request, numbers) = fields.request();
     let mut errors = Vec::new();
+    if fields.action != "check" && numbers.is_empty() && is_unsure(&state, &fields, &request).await
+    {
+        return look.answer(page(&state, &look, &fields, &[], Start::AskedTwice).await);
+    }
     if fields.action != "check" && numbers.is_empty() {
         match state.start(&caller, request, None, Front::Page).await {
             Ok(started) => {
@@ -50,7 +59,8 @@ pub(super) async fn submit(
         }
     }
     let is_refused = !errors.is_empty() || !numbers.is_empty();
-    let content = page(&state, &look, &fields, &errors).await.map(|content| {
+    let content = page(&state, &look, &fields, &errors, Start::AtOnce).await;
+    let content = content.map(|content| {
         let status = if is_refused {
             StatusCode::UNPROCESSABLE_ENTITY
         } else {
@@ -61,11 +71,24 @@ pub(super) async fn submit(
     look.answer(content)
 }
 
+/// Whether so large a scan can start and was not yet said to be meant. The number that was said is
+/// held against the one that it is now: the targets may have been changed since.
+async fn is_unsure(state: &AppState, fields: &Fields, request: &ScanRequest) -> bool {
+    let Ok(preview) = state.preview(request, Front::Page).await else {
+        return false;
+    };
+    // What cannot be counted is no scan of each address.
+    preview.errors.is_empty()
+        && (MANY + 1..u64::MAX).contains(&preview.probes)
+        && fields.sure.trim() != preview.probes.to_string()
+}
+
 async fn page(
     state: &AppState,
     look: &Look,
     fields: &Fields,
     refused: &[FieldError],
+    start: Start,
 ) -> Result<Content, Problem> {
     let recent = scans::list(state, "", "", None, RECENT).await?;
     let capabilities = state.capabilities().await?;
@@ -97,6 +120,7 @@ async fn page(
         // Where the targets are wrong, there is nothing to count.
         all_ports: all_ports.as_ref().filter(|all| all.probes > 0),
         capabilities: &capabilities,
+        start,
         may_scan: look
             .caller
             .as_ref()
