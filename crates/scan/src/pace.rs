@@ -3,7 +3,8 @@
 //! Time is cut into *rounds* of about a round-trip time. Of each round it is known how many
 //! probes went out, how many of them were answered, and how long that took. A round that went
 //! out faster than the path can carry shows in two ways: answers that were to be expected do
-//! not come, or they all take longer than the path's lowest round-trip time, since they queue.
+//! not come, or they all take longer than the path's lowest round-trip time, since they queue;
+//! longer by more than they differ from each other anyway.
 //! Random loss is told from that by its share, which does not grow with the rate: what is lost
 //! at lower rates is the measure, and a cut is taken back when the rounds that had left as
 //! quickly as the one that seemed to show an overload come through.
@@ -27,12 +28,14 @@ use crate::rtt::RoundTrip;
 use follow::{Cut, Doubt, Wall};
 use losses::Losses;
 use outage::{Dead, Memory, Outage};
+use roughness::Roughness;
 use round::{Reading, Round, Shortage};
 
 mod follow;
 pub(crate) mod host;
 mod losses;
 mod outage;
+mod roughness;
 mod round;
 
 /// No round is shorter: it would hold too few probes to say anything.
@@ -161,6 +164,8 @@ pub struct Pace {
     losses: Losses,
     /// What too little came of, of rounds in a row.
     shortage: Shortage,
+    /// How much the times of answers differ from each other.
+    roughness: Roughness,
     heard: bool,
     /// Sentinels are open ports.
     trusts: bool,
@@ -208,6 +213,7 @@ impl Pace {
             share: None,
             losses: Losses::default(),
             shortage: Shortage::default(),
+            roughness: Roughness::default(),
             heard: false,
             trusts: false,
             spares_open: false,
@@ -514,6 +520,9 @@ impl Pace {
         }
         if let Some(trip) = trip {
             self.rtt.sample(trip.rtt);
+            if let Some(waited) = trip.waited {
+                self.roughness.note(waited);
+            }
         }
         if let Some(outage) = self.outage
             && self.is_of_outage(number)

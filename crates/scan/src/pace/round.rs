@@ -254,6 +254,7 @@ impl Pace {
         let (Some(waited), Some(lowest)) = (round.waited, self.rtt.lowest()) else {
             return false;
         };
-        round.timed >= 3 && waited > lowest.mul_f64(0.25) + Duration::from_millis(3)
+        let least = lowest.mul_f64(0.25) + Duration::from_millis(3);
+        round.timed >= 3 && waited > least.max(self.roughness.explains())
     }
 }
