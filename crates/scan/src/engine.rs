@@ -53,6 +53,7 @@ mod report;
 mod settle;
 mod state;
 mod walk;
+mod waning;
 
 /// Time between two reports of progress.
 const PROGRESS: Duration = Duration::from_millis(100);
