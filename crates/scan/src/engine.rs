@@ -258,6 +258,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let budget = self.options.settling.and_then(|of| of.budget);
         let mut problems = self.limited.notes(protocol, silent, budget);
         problems.extend(self.unreached.problems(self.plan));
+        problems.extend(self.note_of_shutting());
         for problem in problems {
             (self.sink)(ScanEvent::Problem(problem));
         }

@@ -23,8 +23,9 @@ pub(super) const LAST_WAIT: Duration = Duration::from_millis(100);
 /// The same where a host has not answered at all (RFC 6298, 2.1).
 pub(super) const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
-/// The path is lost when this many sentinels in a row, over this much time, stay unanswered.
-pub(super) const LOST_CONTACT: (u32, Duration) = (20, Duration::from_secs(15));
+/// The path is lost when this many sentinels in a row, over this much time, stay unanswered: a
+/// firewall that was crossed shuts for half a minute.
+pub(super) const LOST_CONTACT: (u32, Duration) = (20, Duration::from_secs(45));
 
 /// Who ends a scan waits no longer than this for what is on its way.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(1);

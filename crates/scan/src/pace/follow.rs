@@ -49,6 +49,10 @@ impl Pace {
         let Some(round) = self.rounds.get(place).cloned() else {
             return;
         };
+        if self.trusts && round.trusted && round.sentinels > 0 && round.is_silent() {
+            let expected = self.expects_of(&round);
+            self.note_dead(self.first + as_u32(place), &round, expected);
+        }
         let is_news = round.start >= self.cut;
         if is_news {
             self.remember(&round, now);
@@ -117,10 +121,7 @@ impl Pace {
                     }
                 }
             }
-            Reading::Dead => {
-                self.doubt = None;
-                self.note_dead(self.first + as_u32(place), &round, is_news);
-            }
+            Reading::Dead => self.doubt = None,
             Reading::Lost { share } => {
                 self.doubt = None;
                 if is_news && self.memory.is_none() {

@@ -8,6 +8,7 @@ use bed::{Deaf, scan, scan_deaf, scenario};
 
 use crate::permutation::mix;
 
+mod banned;
 pub(crate) mod bed;
 mod policed;
 mod random;
@@ -68,7 +69,7 @@ fn a_firewall_that_drops_what_is_closed() {
 
 #[test]
 fn a_host_that_limits_its_resets() {
-    holds("rst-limited", "1-10000", 3.0);
+    holds("rst-limited", "1-10000", 1.0);
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn nat_tables_of_other_sizes_and_lives_hide_no_port() {
 
 #[test]
 fn a_firewall_that_shuts_after_a_burst_is_waited_for() {
-    holds("angry-firewall", "1-10000", 45.0);
+    holds("angry-firewall", "1-10000", 20.0);
 }
 
 #[test]
