@@ -134,6 +134,7 @@ impl Pace {
     /// Goes on at a third of the rate, to see whether less is lost there. If not, the rate soon is
     /// what it was.
     fn look_lower(&mut self, round: &Round, now: Duration) {
+        self.note_narrow(round.rate * self.losses.kept());
         self.losses.forget_recent();
         self.undecided = None;
         self.doubt = None;
@@ -192,7 +193,11 @@ impl Pace {
         // A queue takes a short burst whatever lies behind it.
         let whole = self.rtt.srtt().unwrap_or_default().max(2 * SHORTEST_ROUND);
         if round.lasted() >= whole {
-            self.narrowest = self.narrowest.filter(|&narrowest| used < 1.4 * narrowest);
+            // What a policer saved up is gone within a second.
+            let sustained = used.min(round.lately);
+            self.narrowest = self
+                .narrowest
+                .filter(|&narrowest| sustained < 1.4 * narrowest);
         }
     }
 
