@@ -134,7 +134,6 @@ impl Pace {
     /// Goes on at a third of the rate, to see whether less is lost there. If not, the rate soon is
     /// what it was.
     fn look_lower(&mut self, round: &Round, now: Duration) {
-        self.note_narrow(round.rate * self.losses.kept());
         self.losses.forget_recent();
         self.undecided = None;
         self.doubt = None;

@@ -156,11 +156,6 @@ impl Losses {
         above.asked < KNOWN || kept(now) > 1.25 * kept(above)
     }
 
-    /// The share that came through of late.
-    pub(super) fn kept(&self) -> f64 {
-        1.0 - self.recent.lost / self.recent.asked.max(1.0)
-    }
-
     /// What was lost of late has been acted upon.
     pub(super) fn forget_recent(&mut self) {
         self.recent = Count::default();
