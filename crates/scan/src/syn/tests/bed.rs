@@ -122,8 +122,6 @@ pub(super) struct Outcome {
     pub(super) found: usize,
     pub(super) missed: usize,
     pub(super) wrong: usize,
-    /// How many open ports the scan itself expects to have missed.
-    pub(super) expected_missed: f64,
     pub(super) sent: u64,
     /// How often silent ports were asked.
     pub(super) passes: u32,
@@ -224,7 +222,6 @@ pub(super) fn scan_deaf(
         found: found.len(),
         missed: open.difference(&found).count(),
         wrong: found.difference(&open).count(),
-        expected_missed: finished.expected_missed,
         sent: finished.sent,
         passes,
         path,
