@@ -55,6 +55,7 @@ mod report;
 mod settle;
 mod state;
 mod walk;
+mod waning;
 
 /// Time between two reports of progress.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -259,6 +260,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let budget = self.options.settling.and_then(|of| of.budget);
         let mut problems = self.limited.notes(protocol, silent, budget);
         problems.extend(self.unreached.problems(self.plan));
+        problems.extend(self.note_of_shutting());
         for problem in problems {
             (self.sink)(ScanEvent::Problem(problem));
         }

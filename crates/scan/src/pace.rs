@@ -3,7 +3,8 @@
 //! Time is cut into *rounds* of about a round-trip time. Of each round it is known how many
 //! probes went out, how many of them were answered, and how long that took. A round that went
 //! out faster than the path can carry shows in two ways: answers that were to be expected do
-//! not come, or they all take longer than the path's lowest round-trip time, since they queue.
+//! not come, or they all take longer than the path's lowest round-trip time, since they queue;
+//! longer by more than they differ from each other anyway.
 //! Random loss is told from that by its share, which does not grow with the rate: what is lost
 //! at lower rates is the measure, and a cut is taken back when the rounds that had left as
 //! quickly as the one that seemed to show an overload come through.
@@ -25,14 +26,18 @@ use crate::permutation::mix;
 use crate::rtt::RoundTrip;
 
 use follow::{Cut, Doubt, Wall};
+use lately::Lately;
 use losses::Losses;
 use outage::{Dead, Memory, Outage};
+use roughness::Roughness;
 use round::{Reading, Round, Shortage};
 
 mod follow;
 pub(crate) mod host;
+mod lately;
 mod losses;
 mod outage;
+mod roughness;
 mod round;
 
 /// No round is shorter: it would hold too few probes to say anything.
@@ -161,6 +166,8 @@ pub struct Pace {
     losses: Losses,
     /// What too little came of, of rounds in a row.
     shortage: Shortage,
+    /// How much the times of answers differ from each other.
+    roughness: Roughness,
     heard: bool,
     /// Sentinels are open ports.
     trusts: bool,
@@ -169,12 +176,19 @@ pub struct Pace {
     doubt: Option<Doubt>,
     limited: bool,
     outage: Option<Outage>,
-    /// The last round of which nothing came back.
+    /// The last rounds of which nothing came back, and the last one of which something did.
     dead: Option<Dead>,
+    alive: u32,
+    /// When something last came through again.
+    reopened: Duration,
     memory: Option<Memory>,
+    /// For how long something on the path shuts, after how many packets.
+    shuts: Option<(Duration, u32)>,
     /// When the path last opened, and how many probes have gone out since.
     opened: Duration,
     sent_since: f64,
+    /// What has gone out of late.
+    lately: Lately,
     /// When a flow that the path knows was last asked in.
     checked: Option<Duration>,
     in_flight: u32,
@@ -208,6 +222,7 @@ impl Pace {
             share: None,
             losses: Losses::default(),
             shortage: Shortage::default(),
+            roughness: Roughness::default(),
             heard: false,
             trusts: false,
             spares_open: false,
@@ -215,9 +230,13 @@ impl Pace {
             limited: false,
             outage: None,
             dead: None,
+            alive: 0,
+            reopened: now,
             memory: None,
+            shuts: None,
             opened: now,
             sent_since: 0.0,
+            lately: Lately::default(),
             checked: None,
             in_flight: 0,
             overruns: 0,
@@ -346,6 +365,7 @@ impl Pace {
                 sent: 0,
                 kept: 0,
                 sent_before: self.sent_since,
+                lately: self.lately.within(now),
                 answered: 0,
                 sentinels: 0,
                 sentinels_answered: 0,
@@ -358,6 +378,7 @@ impl Pace {
                 limited: false,
                 trusted: !self.prefers_closed(),
                 dropped: false,
+                shut: false,
             });
         }
         self.first + as_u32(self.rounds.len()) - 1
@@ -495,6 +516,7 @@ impl Pace {
         self.credit -= 1.0;
         self.in_flight += u32::from(kind != Kind::Kept);
         self.sent_since += 1.0;
+        self.lately.sent();
         if let Some(round) = self.rounds.back_mut() {
             match kind {
                 Kind::Kept => round.kept += 1,
@@ -514,6 +536,9 @@ impl Pace {
         }
         if let Some(trip) = trip {
             self.rtt.sample(trip.rtt);
+            if let Some(waited) = trip.waited {
+                self.roughness.note(waited);
+            }
         }
         if let Some(outage) = self.outage
             && self.is_of_outage(number)
@@ -544,6 +569,7 @@ impl Pace {
         }
         round.first_answer.get_or_insert(now);
         round.last_answer = Some(now);
+        self.note_alive(number);
     }
 
     /// This machine lost packets that came faster than it took them: of no round that is waited
@@ -610,11 +636,11 @@ impl Pace {
         }
         let reading = self.read(round);
         let verdict = match reading {
-            _ if round.dropped => Verdict::Overran,
+            _ if round.dropped || round.shut => Verdict::Overran,
             Reading::Disagreed { .. } if round.limited => Verdict::Carried,
             Reading::Lost { .. } | Reading::Disagreed { .. } | Reading::Dead => Verdict::Overran,
             // A table that is full drops what is new, one here, one there.
-            _ if self.memory.is_some()
+            _ if self.memory.is_some_and(|memory| !memory.counts_packets)
                 && self.losses.base(round.rate) < 0.02
                 && round.sentinels_answered < round.sentinels =>
             {

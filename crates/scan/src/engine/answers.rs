@@ -23,8 +23,9 @@ pub(super) const LAST_WAIT: Duration = Duration::from_millis(100);
 /// The same where a host has not answered at all (RFC 6298, 2.1).
 pub(super) const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
-/// The path is lost when this many sentinels in a row, over this much time, stay unanswered.
-pub(super) const LOST_CONTACT: (u32, Duration) = (20, Duration::from_secs(15));
+/// The path is lost when this many sentinels in a row, over this much time, stay unanswered: a
+/// firewall that was crossed shuts for half a minute.
+pub(super) const LOST_CONTACT: (u32, Duration) = (20, Duration::from_secs(45));
 
 /// Who ends a scan waits no longer than this for what is on its way.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
@@ -187,7 +188,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 }
             }
             Finding::Port(port_state, reason) if is_refusal => {
-                self.refused(state, host, endpoint, (port_state, reason), &answer);
+                self.refused(state, pass, (host, endpoint), (port_state, reason), &answer);
             }
             Finding::Port(port_state, reason) => {
                 if state.host(host) != Host::Up {
@@ -209,7 +210,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                     return;
                 }
                 self.note_loss(pass, round, host, port_state);
-                self.limited.answered(host, port_state);
+                let place = self.place_of(state, pass, host, pair);
+                self.limited.answered(host, port_state, place);
                 self.offer_found(endpoint, port_state);
                 let fact = PortFact {
                     endpoint,
@@ -342,8 +344,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     fn refused(
         &mut self,
         state: &mut State<'a>,
-        host: u32,
-        endpoint: Endpoint,
+        pass: &Pass,
+        (host, endpoint): (u32, Endpoint),
         (port_state, reason): (PortState, Reason),
         answer: &Answer,
     ) {
@@ -352,6 +354,11 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             && is_told
             && state.settle(pair, host)
         {
+            let place = self.place_of(state, pass, host, pair);
+            self.limited.answered(host, port_state, place);
+            if pass.number > 1 && answer.round >= pass.first_round {
+                self.limited.answered_late(host, port_state);
+            }
             let fact = PortFact {
                 endpoint,
                 state: port_state,
@@ -413,8 +420,8 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         loss.answered();
         if pass.walk != Walk::Hosts && round >= pass.first_round && round != u32::MAX {
             loss.lost(u64::from(pass.number - 1));
-            if pass.number > 1 && state == PortState::Closed {
-                self.limited.answered_late(host);
+            if pass.number > 1 {
+                self.limited.answered_late(host, state);
             }
         }
     }

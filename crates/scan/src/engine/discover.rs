@@ -12,7 +12,8 @@ use portolan_model::{Mac, PortState, Protocol, Reason};
 
 use super::Engine;
 use super::state::{Host, State};
-use super::walk::{Pass, Walk};
+use super::walk::{Pass, Walk, share_of};
+use super::waning::Place;
 use crate::clock::Clock;
 use crate::discovery::{Look, MOST_LOOKS};
 use crate::permutation::{Permutation, mix};
@@ -157,6 +158,13 @@ impl Found {
         let index = position.checked_sub(EARLY)?;
         let (host, place) = (index / order.len(), index % order.len());
         Some(host * order.len() + order.at(place))
+    }
+
+    /// Where in the order of its host's ports a pair stands.
+    pub(super) fn place_of(&self, pair: u64) -> Option<Place> {
+        let order = self.order.as_ref()?;
+        let place = order.position_of(pair % order.len());
+        Some(Place::Other(share_of(place, order.len())))
     }
 }
 

@@ -11,6 +11,7 @@ use portolan_model::{PortState, Protocol, Zoned};
 
 use super::Engine;
 use super::state::{Host, State};
+use super::waning::{Place, Waning};
 use crate::clock::Clock;
 use crate::loss::Loss;
 use crate::transport::Transport;
@@ -29,10 +30,8 @@ const NOTED: u32 = 100;
 /// The hosts that limit their answers, and what shows it.
 #[derive(Debug, Default)]
 pub(super) struct Limited {
-    /// Of hosts of the block: closed ports that were silent in a pass and answered in a later one.
-    late: HashMap<u32, u32>,
-    /// Of hosts of the block: how many resets, and how many refusals of a firewall.
-    said: HashMap<u32, [u32; 2]>,
+    /// Of hosts of the block: resets, and refusals of a firewall.
+    said: HashMap<u32, [Answers; 2]>,
     /// Those of all blocks: how many, how many of them are worth a note, and the first of these with
     /// the ports that stayed silent.
     pub(super) count: u64,
@@ -43,6 +42,38 @@ pub(super) struct Limited {
     cut: HashMap<u32, Option<f64>>,
     /// The longest that one of all hosts would take to tell of the rest.
     longest: Option<Duration>,
+}
+
+/// Answers of one sort that a host sent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Answers {
+    count: u32,
+    /// Those for ports that were silent in a pass and answered in a later one.
+    late: u32,
+    waning: Waning,
+}
+
+impl Answers {
+    /// Whether so many came late that loss does not explain it, or fewer and fewer came.
+    fn are_limited(self, loss: &Loss) -> bool {
+        let usual = f64::from(self.count) * loss.expected();
+        let are_late = self.late > FEW && f64::from(self.late) > usual + 4.0 * (usual + 1.0).sqrt();
+        are_late || self.waning.shows()
+    }
+
+    /// The share of them that came late.
+    fn late_share(self) -> f64 {
+        f64::from(self.late) / f64::from(self.count.max(1))
+    }
+}
+
+/// Where what a host says of a port that is not open is counted.
+const fn sort(state: PortState) -> Option<usize> {
+    match state {
+        PortState::Closed => Some(0),
+        PortState::Filtered => Some(1),
+        _ => None,
+    }
 }
 
 /// A host that has a note.
@@ -60,26 +91,38 @@ struct Named {
 }
 
 impl Limited {
-    /// A closed port answered that had been silent in an earlier pass.
-    pub(super) fn answered_late(&mut self, host: u32) {
-        *self.late.entry(host).or_default() += 1;
+    /// A port that is not open was told of that had been silent in an earlier pass.
+    pub(super) fn answered_late(&mut self, host: u32, state: PortState) {
+        if let Some(sort) = sort(state) {
+            self.said.entry(host).or_default()[sort].late += 1;
+        }
     }
 
-    /// A host answered for a port that is not open.
-    pub(super) fn answered(&mut self, host: u32, state: PortState) {
-        let place = match state {
-            PortState::Closed => 0,
-            PortState::Filtered => 1,
-            _ => return,
+    /// A host answered for a port that is not open; `place` says when that was asked, in the first
+    /// pass.
+    pub(super) fn answered(&mut self, host: u32, state: PortState, place: Option<Place>) {
+        let Some(sort) = sort(state) else {
+            return;
         };
-        self.said.entry(host).or_default()[place] += 1;
+        let answers = &mut self.said.entry(host).or_default()[sort];
+        answers.count += 1;
+        if let Some(place) = place {
+            answers.waning.note(place);
+        }
     }
 
-    /// Whether most of what a host sent were refusals of a firewall.
+    /// Whether it is the refusals of a firewall that a host limits, and not its resets.
     fn refuses(&self, host: u32) -> bool {
-        self.said
-            .get(&host)
-            .is_some_and(|[resets, refusals]| refusals > resets)
+        let Some([resets, refusals]) = self.said.get(&host) else {
+            return false;
+        };
+        // What is limited comes late; systems limit ICMP errors more often than resets.
+        match (resets.count, refusals.count) {
+            (_, 0) => false,
+            (0, _) => true,
+            _ if refusals.waning.shows() != resets.waning.shows() => refusals.waning.shows(),
+            _ => resets.late <= FEW || refusals.late_share() >= resets.late_share(),
+        }
     }
 
     /// The time was over, or the host fell silent, before it was sure what its UDP ports are.
@@ -87,11 +130,11 @@ impl Limited {
         self.cut.insert(host, rate);
     }
 
-    /// Whether so many closed ports of the host answered late that loss does not explain it.
-    fn shows(&self, host: u32, closed: u32, loss: &Loss) -> bool {
-        let late = self.late.get(&host).copied().unwrap_or(0);
-        let usual = f64::from(closed) * loss.expected();
-        late > FEW && f64::from(late) > usual + 4.0 * (usual + 1.0).sqrt()
+    /// Whether what a host says of ports that are not open shows that it limits it.
+    fn shows(&self, host: u32, loss: &Loss) -> bool {
+        self.said
+            .get(&host)
+            .is_some_and(|said| said.iter().any(|answers| answers.are_limited(loss)))
     }
 
     /// The notes for whoever reads the result: what was silent is not to be taken for filtered.
@@ -203,26 +246,21 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Looks which hosts of the block limited their answers; what they leave silent is noted.
     pub(super) fn close_limited(&mut self, state: &State<'a>) {
         let is_udp = self.plan.protocol() == Protocol::Udp;
-        // Where one host alone is asked, what the pace saw was that host's doing.
-        let is_sure = self.pace.is_limited() && state.block.hosts() == 1 && self.counts.up == 1;
-        if is_sure {
-            self.limited.late.entry(0).or_default();
-        }
         let ports = u32::try_from(self.plan.ports().len()).unwrap_or(u32::MAX);
         // What a host was asked of its UDP ports until it was sure is what they are.
         let mut hosts: Vec<u32> = if is_udp {
             self.limited.cut.keys().copied().collect()
         } else {
-            self.limited.late.keys().copied().collect()
+            self.limited.said.keys().copied().collect()
         };
         hosts.sort_unstable();
         for host in hosts {
             let left = state.left.get(host as usize).copied().unwrap_or(0);
-            let answered = ports.saturating_sub(left);
             let rate = self.limited.cut.get(&host).copied().flatten();
             // One whose UDP ports were told of one by one until the end holds the others back.
-            let is_limited =
-                is_sure || rate.is_some() || self.limited.shows(host, answered, &self.loss);
+            // Where all went silent, that is no limit.
+            let shows = !self.lost_contact && self.limited.shows(host, &self.loss);
+            let is_limited = rate.is_some() || shows;
             if !(is_limited || is_udp) || left == 0 || state.host(host) != Host::Up {
                 continue;
             }
@@ -247,7 +285,6 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
                 });
             }
         }
-        self.limited.late.clear();
         self.limited.cut.clear();
         self.limited.said.clear();
     }
@@ -262,17 +299,20 @@ mod tests {
     #[test]
     fn what_loss_explains_is_no_limit() {
         let mut limited = Limited::default();
-        for _ in 0..30 {
-            limited.answered_late(7);
+        for count in 0..1_000_u32 {
+            limited.answered(7, PortState::Closed, None);
+            if count < 30 {
+                limited.answered_late(7, PortState::Closed);
+            }
         }
         let mut loss = Loss::default();
         for _ in 0..970 {
             loss.answered();
         }
-        assert!(limited.shows(7, 1_000, &loss));
+        assert!(limited.shows(7, &loss));
         loss.lost(30);
-        assert!(!limited.shows(7, 1_000, &loss));
-        assert!(!limited.shows(8, 1_000, &loss));
+        assert!(!limited.shows(7, &loss));
+        assert!(!limited.shows(8, &loss));
     }
 
     fn named(number: u8, left: u32, rate: Option<f64>) -> Named {
@@ -289,9 +329,9 @@ mod tests {
     fn a_firewall_that_refuses_by_icmp_errors_is_not_called_closed_ports() {
         let mut limited = Limited::default();
         for _ in 0..6 {
-            limited.answered(0, PortState::Filtered);
+            limited.answered(0, PortState::Filtered, None);
         }
-        limited.answered(0, PortState::Closed);
+        limited.answered(0, PortState::Closed, None);
         limited.noted = 1;
         limited.named.push(Named {
             refuses: limited.refuses(0),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portolan_model::event::{HostUp, PathSeen, PortsFact, Progress, Reached, ScanEvent};
+use portolan_model::event::{HostUp, PathSeen, PortsFact, Problem, Progress, Reached, ScanEvent};
 use portolan_model::spec::Discovery;
 use portolan_model::{PortState, Reason};
 
@@ -13,9 +13,18 @@ use super::walk::{Pass, Walk};
 use crate::clock::Clock;
 use crate::request::LISTED_SILENT;
 use crate::transport::Transport;
+use crate::words::grouped;
 
 /// Time between two places that a scan can go on from.
 const REACHED: Duration = Duration::from_secs(1);
+
+/// A time in words that says no more than is known.
+fn rounded(time: Duration) -> String {
+    match time.as_secs_f64().round() {
+        ..=1.0 => "a second".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
+}
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Reports what stayed silent, and what is left of the block's hosts.
@@ -100,6 +109,26 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Whether so few addresses are asked that each is told of, whether or not it answers.
     pub(super) fn lists_silent(&self) -> bool {
         self.plan.addresses().len() <= LISTED_SILENT
+    }
+
+    /// What is to be known of a path that shuts after a burst.
+    pub(super) fn note_of_shutting(&self) -> Option<Problem> {
+        let (time, packets) = self.pace.shuts()?;
+        Some(Problem {
+            about: self.plan.addresses().to_string(),
+            message: format!(
+                "something on the way drops everything for about {} after some {} packets within a \
+                 second: the scan waited, and went on more slowly",
+                rounded(time),
+                grouped(packets)
+            ),
+            hint: Some(format!(
+                "a firewall takes the scan for an attack; `--max-rate {}` likely keeps below what it \
+                 counts",
+                (packets / 2).max(1)
+            )),
+            left_out: false,
+        })
     }
 
     /// Says what was learnt of the path.

@@ -409,7 +409,7 @@ fn a_firewall_that_shuts_us_out_ends_the_scan_with_what_was_found() {
     assert_eq!(run.finished.outcome, Outcome::Incomplete);
     assert_eq!(
         run.problems,
-        ["nothing answers any more since 15 seconds, not even ports that did"]
+        ["nothing answers any more since 45 seconds, not even ports that did"]
     );
     // What was not proven silent is not claimed to be.
     assert_eq!(run.record.count(PortState::Filtered), 0);

@@ -8,6 +8,7 @@ use portolan_model::event::Endpoint;
 
 use super::discover::{EARLY, LOOKS};
 use super::state::{Host, State};
+use super::waning::Place;
 use super::{ATTENTION, BATCH, Engine, PROGRESS, REPEATS};
 use crate::clock::Clock;
 use crate::discovery::Look;
@@ -34,6 +35,12 @@ pub(super) const PRIMED: usize = 32;
 /// The first pass over no more pairs than this asks nothing twice: an open port is a service, to
 /// which each question is a connection.
 const FEW_PAIRS: u64 = 256;
+
+/// How far a place is on the way, from 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+pub(super) fn share_of(place: u64, all: u64) -> f64 {
+    place as f64 / all.max(1) as f64
+}
 
 /// What the positions of a walk stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +122,32 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             }
         }
         positions
+    }
+
+    /// Where in the order of the first pass a pair was asked.
+    pub(super) fn place_of(
+        &self,
+        state: &State<'a>,
+        pass: &Pass,
+        host: u32,
+        pair: u64,
+    ) -> Option<Place> {
+        if pass.number > 1 {
+            return None;
+        }
+        if pass.walk != Walk::Pairs {
+            return self.found.place_of(pair);
+        }
+        let position = state.block.position_of(pair);
+        if pass.primed.binary_search(&position).is_err() {
+            return Some(Place::Other(share_of(position, state.block.pairs())));
+        }
+        let likely = self
+            .likely
+            .iter()
+            .filter_map(|&port| state.block.pair(host, port));
+        let place = likely.take(PRIMED).position(|likely| likely == pair)?;
+        Some(Place::Likely(share_of(place as u64, PRIMED as u64)))
     }
 
     /// Walks the block once, and waits for what comes back.

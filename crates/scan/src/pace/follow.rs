@@ -49,6 +49,10 @@ impl Pace {
         let Some(round) = self.rounds.get(place).cloned() else {
             return;
         };
+        if self.trusts && round.trusted && round.sentinels > 0 && round.is_silent() {
+            let expected = self.expects_of(&round);
+            self.note_dead(self.first + as_u32(place), &round, expected);
+        }
         let is_news = round.start >= self.cut;
         if is_news {
             self.remember(&round, now);
@@ -117,10 +121,7 @@ impl Pace {
                     }
                 }
             }
-            Reading::Dead => {
-                self.doubt = None;
-                self.note_dead(self.first + as_u32(place), &round, is_news);
-            }
+            Reading::Dead => self.doubt = None,
             Reading::Lost { share } => {
                 self.doubt = None;
                 if is_news && self.memory.is_none() {
@@ -191,7 +192,11 @@ impl Pace {
         // A queue takes a short burst whatever lies behind it.
         let whole = self.rtt.srtt().unwrap_or_default().max(2 * SHORTEST_ROUND);
         if round.lasted() >= whole {
-            self.narrowest = self.narrowest.filter(|&narrowest| used < 1.4 * narrowest);
+            // What a policer saved up is gone within a second.
+            let sustained = used.min(round.lately);
+            self.narrowest = self
+                .narrowest
+                .filter(|&narrowest| sustained < 1.4 * narrowest);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::round::Round;
-use super::{Pace, SLOW};
+use super::{EVIDENCE, Pace, SLOW, truncate};
 
 /// What lasts longer, and nothing came through meanwhile, is a table that is full or a firewall
 /// that has shut: it opens by time.
@@ -18,6 +18,12 @@ pub(super) const OUTAGE_RATE: f64 = 10.0;
 /// The same at first: a burst of losses may be no more than so many packets long.
 const BURST_RATE: f64 = 100.0;
 
+/// What shut after so many packets within a second bears this share of them.
+const BELOW: f64 = 0.7;
+
+/// Where all pass again, a sentinel is answered within this time after another packet that was.
+const OTHERS_FOLLOW: Duration = Duration::from_millis(350);
+
 /// The path has closed altogether: nothing comes back, not even from sentinels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outage {
@@ -27,8 +33,10 @@ pub(super) struct Outage {
     pub(super) rate: f64,
     /// Probes that went out from the last recovery until then.
     pub(super) carried: f64,
-    /// Something came back of a flow that the path knew before.
-    known_pass: bool,
+    /// The same, within the last second of that.
+    burst: f64,
+    /// When something first came back of a flow that the path knew before.
+    known_passed: Option<Duration>,
 }
 
 /// What an outage has taught: a table on the path that fills, or a firewall that counts.
@@ -41,8 +49,6 @@ pub(super) struct Memory {
     pub(super) at: Duration,
     /// It counts packets, not flows: one of a flow that it knows is one more.
     pub(super) counts_packets: bool,
-    /// What went out until it last closed.
-    carried: f64,
     /// The rate that was too much.
     ceiling: Option<f64>,
     /// Sentinels since then, and how many of them were lost.
@@ -53,11 +59,24 @@ pub(super) struct Memory {
 /// Rounds of which nothing came back, one after another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dead {
-    /// The last of them.
-    pub(super) last: u32,
-    /// When the first began, and what had gone out before since the path last opened.
+    /// The first of them.
+    first: u32,
+    /// When that began, and what had gone out before since the path last opened, and within a
+    /// second.
     since: Duration,
     carried: f64,
+    burst: f64,
+    /// How many there are, with how many sentinels and how many answers that were to be expected.
+    rounds: u32,
+    sentinels: u32,
+    expected: f64,
+}
+
+impl Dead {
+    /// Whether so much is missing that nothing comes through any more.
+    fn is_sure(&self) -> bool {
+        self.rounds >= 2 && self.sentinels >= 3 && self.expected >= 2.0 * EVIDENCE
+    }
 }
 
 impl Memory {
@@ -102,6 +121,12 @@ impl Memory {
 }
 
 impl Pace {
+    /// Whether something on the path drops everything for a time after so many packets within a
+    /// second: how long, and how many.
+    pub const fn shuts(&self) -> Option<(Duration, u32)> {
+        self.shuts
+    }
+
     /// Whether the path keeps a table of flows: a question of a flow that it knows costs it
     /// nothing. Returns how long an entry lives, about.
     pub fn keeps_flows(&self) -> Option<Duration> {
@@ -144,7 +169,7 @@ impl Pace {
         if let Some(outage) = &mut self.outage
             && now > outage.since + 2 * wait
         {
-            outage.known_pass = true;
+            outage.known_passed.get_or_insert(now);
         }
     }
 
@@ -156,7 +181,8 @@ impl Pace {
         if self.outage.is_some() {
             return;
         }
-        let Some(memory) = self.memory.as_mut() else {
+        // What counts packets drops all of them or none: a few that are lost are no sign.
+        let Some(memory) = self.memory.as_mut().filter(|of| !of.counts_packets) else {
             return;
         };
         memory.fade();
@@ -192,23 +218,36 @@ impl Pace {
         self.set_rate(rate);
     }
 
-    /// Nothing came back of a round.
-    pub(super) fn note_dead(&mut self, number: u32, round: &Round, is_news: bool) {
-        let dead = match self.dead {
-            Some(dead) if dead.last + 1 == number => Dead {
-                last: number,
-                ..dead
-            },
-            _ => Dead {
-                last: number,
+    /// Something came back of a round.
+    pub(super) fn note_alive(&mut self, number: u32) {
+        self.alive = self.alive.max(number);
+        self.dead = self.dead.filter(|dead| number < dead.first);
+    }
+
+    /// Nothing came back of a round, of which so much was expected. It tells what the last cut of
+    /// the rate did not: that lower rates bring nothing either.
+    pub(super) fn note_dead(&mut self, number: u32, round: &Round, expected: f64) {
+        if number <= self.alive && self.alive > 0 || round.start < self.reopened {
+            return;
+        }
+        let dead = self.dead.get_or_insert_with(|| {
+            // The round before it may have been dropped in part.
+            let dropped = 0.75 * f64::from(round.sent + round.sentinels);
+            Dead {
+                first: number,
                 since: round.start,
-                // The round before it may have been dropped in part.
-                carried: round.sent_before - 0.75 * f64::from(round.sent + round.sentinels),
-            },
-        };
-        let is_second = dead.since < round.start;
-        self.dead = Some(dead);
-        if is_news && is_second && self.outage.is_none() {
+                carried: round.sent_before - dropped,
+                burst: round.lately - dropped,
+                rounds: 0,
+                sentinels: 0,
+                expected: 0.0,
+            }
+        });
+        dead.rounds += 1;
+        dead.sentinels += round.sentinels;
+        dead.expected += expected;
+        let dead = *dead;
+        if dead.is_sure() && self.outage.is_none() {
             self.close(dead, round.rate);
         }
     }
@@ -221,7 +260,8 @@ impl Pace {
             since: dead.since,
             rate,
             carried: dead.carried.max(1.0),
-            known_pass: false,
+            burst: dead.burst.max(1.0),
+            known_passed: None,
         });
         self.rate = OUTAGE_RATE.min(self.limits.highest);
     }
@@ -240,7 +280,13 @@ impl Pace {
     /// last opening, is what the path bears in the long run.
     pub(super) fn open_again(&mut self, outage: Outage, now: Duration) {
         self.outage = None;
+        self.dead = None;
         self.cut = now;
+        self.reopened = now;
+        for round in &mut self.rounds {
+            let length = round.lasted();
+            round.shut |= round.end.is_none_or(|end| end + length >= outage.since);
+        }
         let length = now.saturating_sub(outage.since);
         if length < self.shortest_outage() {
             if let Some(memory) = self.memory {
@@ -257,14 +303,20 @@ impl Pace {
         // A little less: the last of it may have been dropped already, and flows live on for a
         // while when they are asked again.
         let average = 0.91 * outage.carried / cycle;
-        let counts_packets = !outage.known_pass;
-        let (rate, ceiling) = match self.memory {
-            // It bore far more this time before it shut: it counts over a short time.
-            Some(memory) if counts_packets && outage.carried > 1.5 * memory.carried => {
-                ((0.6 * outage.rate).max(average), Some(outage.rate))
-            }
-            Some(_) if counts_packets => (average, Some(average)),
-            _ => (average, None),
+        // One that passes just before all others do has passed because all may again.
+        let first = OTHERS_FOLLOW + self.wait();
+        let counts_packets = outage.known_passed.is_none_or(|then| now <= then + first);
+        let (rate, ceiling) = if counts_packets {
+            let most = match self.memory {
+                // It shut again at a rate that was to be borne: it counts over a longer time.
+                Some(memory) if memory.counts_packets => outage.burst.min(memory.rate) / 1.5,
+                _ => outage.burst,
+            };
+            let (longest, _) = self.shuts.unwrap_or_default();
+            self.shuts = Some((longest.max(length), truncate(most)));
+            ((BELOW * most).max(average), Some(most.max(average)))
+        } else {
+            (average, None)
         };
         let time = self.memory.map_or(length, |memory| memory.time.max(length));
         self.memory = Some(Memory {
@@ -272,7 +324,6 @@ impl Pace {
             rate,
             at: now,
             counts_packets,
-            carried: outage.carried,
             ceiling,
             asked: 0,
             lost: 0,

@@ -20,6 +20,8 @@ pub(super) struct Round {
     pub(super) kept: u32,
     /// What had gone out before it since the path last opened.
     pub(super) sent_before: f64,
+    /// What had gone out within the second before it.
+    pub(super) lately: f64,
     pub(super) answered: u32,
     pub(super) sentinels: u32,
     pub(super) sentinels_answered: u32,
@@ -38,6 +40,8 @@ pub(super) struct Round {
     pub(super) trusted: bool,
     /// This machine lost packets while its answers were waited for.
     pub(super) dropped: bool,
+    /// Some of it went out while nothing came through.
+    pub(super) shut: bool,
 }
 
 impl Round {
@@ -55,6 +59,11 @@ impl Round {
     pub(super) fn lasted(&self) -> Duration {
         self.end
             .map_or(Duration::ZERO, |end| end.saturating_sub(self.start))
+    }
+
+    /// Whether nothing at all came back of it.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.answered == 0 && self.sentinels_answered == 0
     }
 
     /// Packets a second that went out in it.
@@ -204,6 +213,11 @@ impl Pace {
         [walk, sentinels, Expected::both(walk, sentinels)]
     }
 
+    /// How many answers were to be expected of a round.
+    pub(super) fn expects_of(&self, round: &Round) -> f64 {
+        self.expected_of(round)[2].answers
+    }
+
     /// What `round` shows, so far as its answers have come.
     pub(super) fn read(&self, round: &Round) -> Reading {
         let [walk, sentinels, all] = self.expected_of(round);
@@ -214,7 +228,7 @@ impl Pace {
                 Reading::Nothing
             };
         }
-        if all.came == 0.0 && round.sentinels >= 2 && self.trusts && round.trusted {
+        if all.came == 0.0 && round.sentinels >= 1 && self.trusts && round.trusted {
             return Reading::Dead;
         }
         let queues = all.came >= 4.0 && self.queues(round);
@@ -254,6 +268,7 @@ impl Pace {
         let (Some(waited), Some(lowest)) = (round.waited, self.rtt.lowest()) else {
             return false;
         };
-        round.timed >= 3 && waited > lowest.mul_f64(0.25) + Duration::from_millis(3)
+        let least = lowest.mul_f64(0.25) + Duration::from_millis(3);
+        round.timed >= 3 && waited > least.max(self.roughness.explains())
     }
 }

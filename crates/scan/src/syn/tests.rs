@@ -1,10 +1,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use simnet::Truth;
+use simnet::scenario::Limit;
+use simnet::{Closed, Truth};
 
 use bed::{Deaf, scan, scan_deaf, scenario};
 
+use crate::permutation::mix;
+
+mod banned;
 pub(crate) mod bed;
 mod policed;
 mod random;
@@ -65,7 +69,7 @@ fn a_firewall_that_drops_what_is_closed() {
 
 #[test]
 fn a_host_that_limits_its_resets() {
-    holds("rst-limited", "1-10000", 3.0);
+    holds("rst-limited", "1-10000", 1.0);
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn nat_tables_of_other_sizes_and_lives_hide_no_port() {
 
 #[test]
 fn a_firewall_that_shuts_after_a_burst_is_waited_for() {
-    holds("angry-firewall", "1-10000", 45.0);
+    holds("angry-firewall", "1-10000", 20.0);
 }
 
 #[test]
@@ -171,6 +175,42 @@ fn a_host_that_limits_its_resets_is_not_taken_for_a_firewall() {
     for name in ["filtered", "lossy", "very-lossy", "bottleneck", "bursty"] {
         let run = scan(&scenario(name), "1-5000", 1, false);
         assert_eq!((run.path.limited_hosts, run.notes.len()), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_firewall_that_keeps_silent_limits_nothing() {
+    // The likely ports are asked first, and more of them are open.
+    for seed in 100..130 {
+        let mut scenario = scenario("filtered");
+        scenario.seed = mix(seed);
+        let run = scan(&scenario, "1-3000", seed, false);
+        assert_eq!((run.path.limited_hosts, run.notes.len()), (0, 0), "{seed}");
+    }
+}
+
+#[test]
+fn a_firewall_that_refuses_limits_icmp_errors_and_no_resets() {
+    let names = ["lan", "lossy", "filtered"];
+    for seed in 100..130 {
+        let mut scenario = scenario(names[usize::try_from(seed % 3).unwrap()]);
+        scenario.seed = mix(seed);
+        let hosts = &mut scenario.hosts[0];
+        hosts.tcp.closed = if seed.is_multiple_of(2) {
+            Closed::AdminProhibited
+        } else {
+            Closed::PortUnreachable
+        };
+        // What Linux does by itself.
+        hosts.icmp_limit = Some(Limit { rate: 1, burst: 6 });
+        let run = scan(&scenario, "1-3000", seed, false);
+        let [note] = &run.notes[..] else {
+            panic!("{seed}: {:?}", run.notes);
+        };
+        assert!(
+            note.contains("limits how many ICMP errors"),
+            "{seed}: {note}"
+        );
     }
 }
 

@@ -61,3 +61,26 @@ fn a_policer_sets_the_pace() {
         assert!(outcome.seconds < seconds, "{rate}: {}", outcome.seconds);
     }
 }
+
+#[test]
+fn what_a_policer_lets_through_is_told() {
+    let mut told = String::new();
+    let mut right = 0;
+    for rate in [300, 1_000, 2_000] {
+        for burst in [20, 200, 800] {
+            for seed in 10..14 {
+                let run = scan(
+                    &policed(rate, burst, 20.0, 0.0, seed),
+                    "1-3000",
+                    seed,
+                    false,
+                );
+                let times = run.path.carries.map(|carries| carries / f64::from(rate));
+                right += u32::from(times.is_some_and(|times| (0.6..1.6).contains(&times)));
+                writeln!(told, "{rate}/s, {burst} at once: {times:?}").unwrap();
+            }
+        }
+    }
+    // Of 36. What passes at once is long on its way where it is a third of all that is asked.
+    assert!(right >= 30, "{right}\n{told}");
+}
