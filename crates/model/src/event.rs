@@ -24,12 +24,16 @@ pub struct Endpoint {
 
 /// A fact that a scan has found, in the order of finding.
 ///
-/// The first event is [`Started`](Self::Started), the last [`Finished`](Self::Finished). Each
+/// The first event is [`Started`](Self::Started), before which [`Preparing`](Self::Preparing) may
+/// come, the last [`Finished`](Self::Finished). Each
 /// port is reported once: alone as [`Port`](Self::Port), or with others in
 /// [`Ports`](Self::Ports). A host is announced by [`HostUp`](Self::HostUp) before its ports.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ScanEvent {
+    /// What takes its time before the scan begins, in words: for those who wait; no result keeps
+    /// it.
+    Preparing(String),
     /// The scan begins.
     Started(Started),
     /// A host is there.

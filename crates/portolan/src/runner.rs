@@ -50,7 +50,7 @@ pub(crate) fn engine(
         request,
         notes,
         has_places,
-    } = unrouted::leave_out(search::prepare(request, control));
+    } = unrouted::leave_out(search::prepare(request, control, sink));
     let request = &request;
     let sink = &mut search::telling(notes, has_places, sink);
     if request.addresses.is_empty() {

@@ -25,7 +25,11 @@ pub(crate) struct Prepared {
 
 /// Finds the hosts of the request's large networks and puts their addresses into it. It takes
 /// about two seconds for each link, and no time without such a network.
-pub(crate) fn prepare(request: &Request, control: &Control) -> Prepared {
+pub(crate) fn prepare(
+    request: &Request,
+    control: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+) -> Prepared {
     let mut prepared = Prepared {
         request: request.clone(),
         notes: Vec::new(),
@@ -50,7 +54,11 @@ pub(crate) fn prepare(request: &Request, control: &Control) -> Prepared {
                 Some(interface) if !interface.is_up => {
                     Err(format!("the interface `{}` is down", interface.name))
                 }
-                Some(interface) => on_link(interface, &searches, request, &clock, control),
+                Some(interface) => {
+                    let what = format!("looking for hosts on the link of {}", interface.name);
+                    sink(ScanEvent::Preparing(what));
+                    on_link(interface, &searches, request, &clock, control)
+                }
             },
         };
         for search in searches {

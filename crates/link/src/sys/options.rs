@@ -60,7 +60,8 @@ pub(crate) fn receive_details(socket: BorrowedFd<'_>) -> io::Result<()> {
 pub(crate) fn hear_multicast(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
     let membership = libc::packet_mreq {
         mr_ifindex: libc::c_int::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?,
-        mr_type: libc::PACKET_MR_ALLMULTI as libc::c_ushort,
+        mr_type: libc::c_ushort::try_from(libc::PACKET_MR_ALLMULTI)
+            .map_err(|_| io::ErrorKind::InvalidInput)?,
         mr_alen: 0,
         mr_address: [0; 8],
     };

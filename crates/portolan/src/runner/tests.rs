@@ -8,6 +8,7 @@ use super::*;
 
 fn settings() -> names::Settings {
     names::Settings {
+        waiting: |_| {},
         // Nobody answers there; no test here asks.
         servers: vec!["127.0.0.1:1".parse().unwrap()],
         hosts_file: "/nonexistent/hosts".into(),

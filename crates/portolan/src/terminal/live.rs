@@ -163,19 +163,21 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
                 self.tell(&note_line(&note, self.look.err_color));
             }
             ScanEvent::Problem(problem) => self.problem(problem),
+            ScanEvent::Preparing(what) if self.shown.progress => self.status(what),
             ScanEvent::Progress(now) => {
                 self.last = Some(*now);
                 if !self.shown.progress {
                     return Ok(());
                 }
-                let line = progress::line(now, self.only_hosts, self.is_paused, self.look.width);
-                if line != self.line {
-                    let _ = write!(self.err, "{CLEAR}{line}");
-                    let _ = self.err.flush();
-                    self.line = line;
-                }
+                self.draw(progress::line(
+                    now,
+                    self.only_hosts,
+                    self.is_paused,
+                    self.look.width,
+                ));
             }
-            ScanEvent::Finished(_) => self.clear(),
+            // Whatever was waited for, it is no longer.
+            ScanEvent::Started(_) | ScanEvent::Finished(_) => self.clear(),
             _ => {}
         }
         Ok(())
@@ -213,6 +215,25 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             let _ = write!(self.err, "{CLEAR}");
             let _ = self.err.flush();
             self.line.clear();
+        }
+    }
+
+    /// Says in the line of progress what is waited for.
+    fn status(&mut self, what: &str) {
+        let what = crate::failure::visible(what);
+        // A full last column would wrap on some terminals.
+        self.draw(
+            what.chars()
+                .take(self.look.width.saturating_sub(1))
+                .collect(),
+        );
+    }
+
+    fn draw(&mut self, line: String) {
+        if line != self.line {
+            let _ = write!(self.err, "{CLEAR}{line}");
+            let _ = self.err.flush();
+            self.line = line;
         }
     }
 
@@ -420,6 +441,29 @@ mod tests {
         let (out, err) = texts(&live);
         assert_eq!(out, "192.0.2.1:22/tcp           open      ssh\n\n");
         assert_eq!(err, "error: 192.0.2.9: no route\n");
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said_until_the_scan_begins() {
+        let mut live = live();
+        let what = "looking for hosts on the link of eth0";
+        live.event(&ScanEvent::Preparing(what.to_owned())).unwrap();
+        assert_eq!(texts(&live).1, format!("{CLEAR}{what}"));
+        live.event(&ScanEvent::Started(portolan_model::event::Started {
+            at: Timestamp::UNIX_EPOCH,
+            techniques: Vec::new(),
+            ports: portolan_model::PortSpec::common(),
+            addresses: 1,
+            probes: 1,
+            seed: 1,
+            zones: Zones::NONE,
+        }))
+        .unwrap();
+        assert!(texts(&live).1.ends_with(&format!("{what}{CLEAR}")));
+        live.shown.progress = false;
+        let before = live.err.len();
+        live.event(&ScanEvent::Preparing(what.to_owned())).unwrap();
+        assert_eq!(live.err.len(), before, "not into a file");
     }
 
     #[test]
