@@ -15,7 +15,7 @@ use crate::request::LISTED_SILENT;
 use crate::transport::Transport;
 
 /// Time between two places that a scan can go on from.
-const REACHED: Duration = Duration::from_secs(1);
+const REACHED: Duration = Duration::from_millis(250);
 
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// Reports what stayed silent, and what is left of the block's hosts.
