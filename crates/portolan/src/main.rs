@@ -18,6 +18,7 @@ mod keys;
 mod list;
 mod man;
 mod names;
+mod order;
 mod outputs;
 mod places;
 mod request;

@@ -26,6 +26,7 @@ use portolan_server::Earlier;
 
 use crate::detect::{self, Services};
 use crate::names::{self, Found, Reverse};
+use crate::order;
 use crate::places::{self, Gathered};
 use crate::search;
 use crate::unrouted;
@@ -46,13 +47,13 @@ pub(crate) fn engine(
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> portolan_scan::Result<()> {
-    let search::Prepared {
-        request,
-        notes,
-        has_places,
-    } = unrouted::leave_out(search::prepare(request, control, sink));
+    let wanted = &request.addresses;
+    let search::Prepared { mut request, notes } =
+        unrouted::leave_out(search::prepare(request, control, sink));
+    let mark = order::mark(wanted, &request.addresses);
+    request.from = order::place(&request, mark);
     let request = &request;
-    let sink = &mut search::telling(notes, has_places, sink);
+    let sink = &mut search::telling(notes, mark, sink);
     if request.addresses.is_empty() {
         search::of_nobody(request, control, sink);
         return Ok(());
@@ -737,4 +738,4 @@ impl Stream<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,6 +29,11 @@ fn prepared(spec: &ScanSpec) -> Result<Prepared, Error> {
     prepare(spec, &settings(), &Scope::default(), 7, &Control::new())
 }
 
+/// A request as another test needs it.
+pub(crate) fn request() -> Request {
+    prepared(&spec(&["192.0.2.0/24"])).unwrap().request
+}
+
 #[test]
 fn a_name_leads_nowhere_that_its_address_may_not() {
     let hosts = tempfile::NamedTempFile::new().unwrap();

@@ -310,3 +310,46 @@ fn a_search_for_hosts_that_is_killed_at_random_moments_is_exact_in_the_end() {
     assert_eq!(record.hosts.len(), 96);
     assert_eq!(record.finished.unwrap().hosts_up, 96);
 }
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_scan_of_which_a_part_has_no_route_keeps_its_place() {
+    let lab = Lab::new();
+    let (open, _listeners) = listeners(&lab);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    let name = file.to_str().unwrap();
+    let ports = ["-p1000-20000", "-Pn", "-n", "--max-rate", "4000"];
+    let args = [
+        &["-sS", THERE, "203.0.113.7", "--checkpoint", name],
+        &ports[..],
+    ]
+    .concat();
+    assert!(!run(&lab, &args, 0, 150), "it ended by itself");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let last = text
+        .lines()
+        .rfind(|line| line.contains("\"reached\""))
+        .unwrap();
+    let mark: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert!(mark["position"].as_u64().unwrap() > 1_000, "{last}");
+    let mut command = lab.here.command(PORTOLAN);
+    let output = bare(&mut command)
+        .args(["resume", name, "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("error: no route to 203.0.113.7"), "{told}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        text.lines().filter(|line| is_port(line)).count(),
+        open.len()
+    );
+    let whole = portolan_report::read(&mut text.as_bytes()).unwrap();
+    let sent = whole.finished.unwrap().sent;
+    assert!(
+        sent < 30_000,
+        "{sent} probes: not all ports are asked again"
+    );
+}
