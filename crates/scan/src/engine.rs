@@ -41,6 +41,7 @@ pub(crate) use settle::Settling;
 use settle::{Slows, Told};
 use state::{Host, State};
 use walk::Walk;
+pub use walk::beginning;
 
 pub(crate) mod answers;
 mod asked_out;
