@@ -149,6 +149,10 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Goes on where an earlier part of the scan of `spec` was cut off.
     pub(crate) fn take_up(&mut self, spec: &ScanSpec, earlier: Earlier) {
+        let is_begun = !earlier.settled.is_empty() || earlier.place != Reached::default();
+        if is_begun {
+            self.problems.push(of_this_part());
+        }
         self.request.settled = earlier.settled;
         self.unnamed = earlier.unnamed;
         // A name may lead elsewhere by now; then a place in the order is that of another port.
@@ -173,6 +177,17 @@ impl Prepared {
         } else {
             SilentHosts::AsAsked
         }
+    }
+}
+
+/// What is said of the figures of a scan that was gone on with: what an earlier part measured went
+/// with its process.
+fn of_this_part() -> Problem {
+    Problem {
+        about: String::new(),
+        message: "gone on with: time, probes, loss and misses are those of this part".to_owned(),
+        hint: None,
+        left_out: false,
     }
 }
 

@@ -121,7 +121,9 @@ fn list_shows_the_order_of_a_scan_that_passes_a_broadcast_address() {
         .unwrap();
         let asked = (0..6).filter_map(|at| plan.at(at));
         let asked = asked.filter(|pair| pair.address.to_string() != "127.255.255.255");
-        let asked: Vec<String> = asked.map(|pair| format!("{}:54321", pair.address)).collect();
+        let asked: Vec<String> = asked
+            .map(|pair| format!("{}:54321", pair.address))
+            .collect();
         let shown: Vec<&str> = order.lines().take(5).map(str::trim).collect();
         assert_eq!(shown, asked, "seed {seed}");
     }
