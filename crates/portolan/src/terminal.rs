@@ -87,6 +87,11 @@ pub(crate) fn note_line(note: &str, color: bool) -> String {
     lines("note", CYAN, &visible(note), None, color)
 }
 
+/// What can be done, or what something means.
+fn hint_line(hint: &str, color: bool) -> String {
+    lines("hint", CYAN, hint, None, color)
+}
+
 const RED: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
 const CYAN: anstyle::Style = anstyle::AnsiColor::Cyan.on_default().bold();

@@ -7,7 +7,7 @@ use portolan_model::event::{PortFact, Problem, Progress};
 use portolan_model::{PortState, ScanEvent, Zones};
 use portolan_report::table::{self, TableOptions};
 
-use super::{Look, note_line, problem_lines, progress};
+use super::{Look, hint_line, note_line, problem_lines, progress};
 
 /// Back to the first column, and clear from there to the end of the line.
 const CLEAR: &str = "\r\x1b[K";
@@ -48,6 +48,8 @@ pub(crate) struct Live<Out, Err> {
     last: Option<Progress>,
     /// The line of progress that stands there now.
     line: String,
+    /// Whether it was said what hosts that answer everything mean.
+    told_of_liars: bool,
     /// Whether no port is asked for.
     only_hosts: bool,
     /// Whether the user has the scan hold on.
@@ -69,6 +71,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             is_last: false,
             last: None,
             line: String::new(),
+            told_of_liars: false,
             only_hosts: false,
             is_paused: false,
             zones: Zones::NONE,
@@ -160,7 +163,12 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             }
             ScanEvent::AnswersAll(found) if self.shown.notes => {
                 let note = format!("{} {}", self.zones.zoned(found.address), found.words());
-                self.tell(&note_line(&note, self.look.err_color));
+                let mut text = note_line(&note, self.look.err_color);
+                if !std::mem::replace(&mut self.told_of_liars, true) {
+                    let hint = "an answer of such a host shows no listener";
+                    text += &hint_line(hint, self.look.err_color);
+                }
+                self.tell(&text);
             }
             ScanEvent::Problem(problem) => self.problem(problem),
             ScanEvent::Preparing(what) if self.shown.progress => self.status(what),
@@ -497,8 +505,8 @@ mod tests {
         live.event(&ScanEvent::AnswersAll(found)).unwrap();
         assert_eq!(
             texts(&live).1,
-            "note: 192.0.2.1 answers on every port: 11 of 12 ports drawn by lot answered SYN/ACK; \
-             its ports are shown as open|filtered, since an answer shows no listener\n"
+            "note: 192.0.2.1 answers on every port (11 of 12 drawn by lot)\n\
+             hint: an answer of such a host shows no listener\n"
         );
     }
 
