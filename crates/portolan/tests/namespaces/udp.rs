@@ -233,7 +233,7 @@ fn services_that_were_moved_to_odd_ports_are_found_and_named() {
         "--udp-budget",
         "1s",
     ];
-    let found = self::scan(&lab.here, &root, &thousand).record();
+    let found = scan(&lab.here, &root, &thousand).record();
     let open = found.hosts[&THERE.parse::<IpAddr>().unwrap()].ports.iter();
     let open = open.filter(|(_, port)| port.state == PortState::Open);
     let open: Vec<u16> = open.map(|(&(_, port), _)| port).collect();
