@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use portolan_wire::Protocol;
 
+use crate::search::REPORTS;
 use crate::sys::Instruction;
 
 /// The marks of our own packets on the loopback, where what goes out comes in.
@@ -63,6 +64,9 @@ const ICMP_V6: [u32; 5] = [1, 2, 3, 4, 129];
 /// Headers between IPv6 and the transport protocol; rare, and left to who reads the packet:
 /// hop-by-hop, routing, fragment, destination options (RFC 8200, 4.1).
 const EXTENSIONS: [u8; 4] = [0, 43, 44, 60];
+
+/// Bytes of an extension header that says it is as short as can be (RFC 8200, 4.3).
+const SHORTEST_EXTENSION: u32 = 8;
 
 /// Neighbour advertisement (RFC 4861, 4.4).
 const ADVERTISEMENT: u32 = 136;
@@ -136,7 +140,7 @@ pub(crate) fn ipv6(ports: &RangeInclusive<u16>) -> Vec<Instruction> {
 
 /// ARP replies to us.
 pub(crate) fn arp() -> Vec<Instruction> {
-    let mut program = to_us();
+    let mut program = to(libc::PACKET_HOST);
     program.extend(section(&[
         Step::Load(code::LOAD_HALF, field::ARP_OPERATION),
         Step::Equal(2),
@@ -168,6 +172,24 @@ pub(crate) fn found() -> Vec<Instruction> {
     program(field::V6_NEXT_HEADER, &[(Protocol::ICMPV6.0, kinds)])
 }
 
+/// Reports of the groups that hosts of this link listen to, after the header that they are sent
+/// with (RFC 3810, 5.2; RFC 2710, 3).
+pub(crate) fn reports() -> Vec<Instruction> {
+    let kinds = vec![
+        Step::Load(code::LOAD_BYTE, field::V6_HOP_LIMIT),
+        Step::Equal(1),
+        Step::Load(code::LOAD_BYTE, field::V6_PAYLOAD),
+        Step::Equal(Protocol::ICMPV6.0.into()),
+        Step::Load(code::LOAD_BYTE, field::V6_PAYLOAD + SHORTEST_EXTENSION),
+        Step::OneOf(REPORTS.map(u32::from).to_vec()),
+    ];
+    program_for(
+        libc::PACKET_MULTICAST,
+        field::V6_NEXT_HEADER,
+        &[(Protocol::HOP_BY_HOP.0, kinds)],
+    )
+}
+
 /// Nothing: for a socket that only sends.
 pub(crate) fn nothing() -> Vec<Instruction> {
     vec![plain(code::RETURN, NOTHING)]
@@ -177,11 +199,11 @@ fn range(ports: &RangeInclusive<u16>) -> Step {
     Step::Range((*ports.start()).into(), (*ports.end()).into())
 }
 
-/// Packets to this machine that it did not send itself: the first instructions of a program.
-fn to_us() -> Vec<Instruction> {
+/// Packets of this kind that this machine did not send itself: the first instructions of a program.
+fn to(kind: libc::c_uchar) -> Vec<Instruction> {
     vec![
         plain(code::LOAD_WORD, FACT_KIND),
-        jump(code::JUMP_EQUAL, u32::from(libc::PACKET_HOST), 1, 0),
+        jump(code::JUMP_EQUAL, u32::from(kind), 1, 0),
         plain(code::RETURN, NOTHING),
         plain(code::LOAD_WORD, FACT_MARK),
         jump(code::JUMP_EQUAL, MARK, 0, 1),
@@ -191,7 +213,16 @@ fn to_us() -> Vec<Instruction> {
 
 /// A program that looks at the protocol and goes to its section.
 fn program(protocol_at: u32, sections: &[(u8, Vec<Step>)]) -> Vec<Instruction> {
-    let mut program = to_us();
+    program_for(libc::PACKET_HOST, protocol_at, sections)
+}
+
+/// The same for packets of another kind than those to this machine.
+fn program_for(
+    kind: libc::c_uchar,
+    protocol_at: u32,
+    sections: &[(u8, Vec<Step>)],
+) -> Vec<Instruction> {
+    let mut program = to(kind);
     for (protocol, steps) in sections {
         let section = section(steps);
         let past = u8::try_from(section.len()).expect("a section is short");

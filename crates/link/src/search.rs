@@ -3,6 +3,7 @@
 
 mod dns;
 mod gathering;
+mod reports;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -22,6 +23,7 @@ use crate::outlets::packet_socket;
 use crate::solicit::{Asker, question, read_arp};
 use crate::{filter, sys};
 use gathering::{ALL_NODES, Gathering, Outgoing, Own};
+pub(crate) use reports::REPORTS;
 
 /// Whoever waits looks this often whether the user has had enough.
 const ATTENTION: Duration = Duration::from_millis(50);
@@ -214,6 +216,9 @@ struct Packets {
     out: OwnedFd,
     ipv6: OwnedFd,
     arp: OwnedFd,
+    /// Hears what goes to groups that this machine is not in; `None` where the system has no
+    /// such socket: the other ways remain.
+    reports: Option<OwnedFd>,
     interface: u32,
     inbox: sys::Inbox,
     /// Questions for neighbours of IPv4, and how often they were asked.
@@ -240,6 +245,7 @@ impl Packets {
             out: packet_socket().ok()?,
             ipv6: capture(EtherType::IPV6, &filter::found()).ok()?,
             arp: capture(EtherType::ARP, &filter::arp()).ok()?,
+            reports: hear_reports(interface.index),
             interface: interface.index,
             inbox: sys::Inbox::new(),
             questions: questions.collect(),
@@ -269,7 +275,12 @@ impl Packets {
             }
             let next = gathering.next_due().min(now() + ATTENTION);
             let dns_socket = dns.as_ref().map(|dns| dns.socket.as_fd());
-            let sockets = [Some(self.ipv6.as_fd()), Some(self.arp.as_fd()), dns_socket];
+            let sockets = [
+                Some(self.ipv6.as_fd()),
+                Some(self.arp.as_fd()),
+                self.reports.as_ref().map(AsFd::as_fd),
+                dns_socket,
+            ];
             wait(&sockets, next.saturating_sub(now()))?;
             self.hear(gathering, now())?;
             if let Some(dns) = &mut dns {
@@ -293,7 +304,9 @@ impl Packets {
     }
 
     fn hear(&mut self, gathering: &mut Gathering<'_>, now: Duration) -> io::Result<()> {
-        for (socket, is_arp) in [(&self.ipv6, false), (&self.arp, true)] {
+        let reports = self.reports.iter().map(|socket| (socket, false));
+        let others = [(&self.ipv6, false), (&self.arp, true)];
+        for (socket, is_arp) in others.into_iter().chain(reports) {
             let count = match self.inbox.receive(socket.as_fd()) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -313,6 +326,14 @@ impl Packets {
         }
         Ok(())
     }
+}
+
+/// A socket that hears reports on an interface: it has the card pass all multicast on, since
+/// they go to groups of their own.
+fn hear_reports(interface: u32) -> Option<OwnedFd> {
+    let socket = capture(EtherType::IPV6, &filter::reports()).ok()?;
+    sys::hear_multicast(socket.as_fd(), interface).ok()?;
+    Some(socket)
 }
 
 /// The same without rights; whether an echo request to everyone could be sent.

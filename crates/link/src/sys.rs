@@ -12,7 +12,8 @@ pub(crate) use datagram::{IcmpError, Letter, Taken, hear_errors};
 pub(crate) use mmsg::{Inbox, Message, send};
 pub(crate) use name::{HostName, LinkName, Name, Nameless, bind};
 pub(crate) use options::{
-    Instruction, attach_filter, bind_to_interface, incoming_drops, mark, receive_details,
+    Instruction, attach_filter, bind_to_interface, hear_multicast, incoming_drops, mark,
+    receive_details,
 };
 
 use std::io;

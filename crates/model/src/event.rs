@@ -24,12 +24,16 @@ pub struct Endpoint {
 
 /// A fact that a scan has found, in the order of finding.
 ///
-/// The first event is [`Started`](Self::Started), the last [`Finished`](Self::Finished). Each
+/// The first event is [`Started`](Self::Started), before which [`Preparing`](Self::Preparing) may
+/// come, the last [`Finished`](Self::Finished). Each
 /// port is reported once: alone as [`Port`](Self::Port), or with others in
 /// [`Ports`](Self::Ports). A host is announced by [`HostUp`](Self::HostUp) before its ports.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ScanEvent {
+    /// What takes its time before the scan begins, in words: for those who wait; no result keeps
+    /// it.
+    Preparing(String),
     /// The scan begins.
     Started(Started),
     /// A host is there.
@@ -156,15 +160,16 @@ impl AnswersAll {
     pub fn words(&self) -> String {
         let window = match self.windowless {
             0 => String::new(),
-            count => format!(", {count} of them with window 0"),
+            all if all == self.answered => ", window 0".to_owned(),
+            some => format!(", {some} of them window 0"),
         };
-        let (port, how) = match self.protocol {
-            Protocol::Tcp => ("port", "answered SYN/ACK"),
-            Protocol::Udp => ("UDP port", "answered"),
+        let port = match self.protocol {
+            Protocol::Tcp => "port",
+            Protocol::Udp => "UDP port",
         };
+        // A line of 80 columns holds it: there may be many of these hosts.
         format!(
-            "answers on every {port}: {} of {} ports drawn by lot {how}{window}; \
-             its ports are shown as open|filtered, since an answer shows no listener",
+            "answers on every {port} ({} of {} drawn by lot{window})",
             self.answered, self.asked
         )
     }

@@ -210,7 +210,8 @@ impl ScanRecord {
             }
             ScanEvent::Problem(problem) => self.problems.push(problem.clone()),
             // For those who watch the scan, and for whoever finds out what runs there.
-            ScanEvent::Progress(_)
+            ScanEvent::Preparing(_)
+            | ScanEvent::Progress(_)
             | ScanEvent::Reached(_)
             | ScanEvent::Path(_)
             | ScanEvent::Said(_) => {}

@@ -24,8 +24,11 @@ use crate::failure::{Failure, Result, io_reason, visible};
 /// The version of the file. It changes when an earlier program would go on wrongly.
 const VERSION: u64 = 2;
 
-/// Between two places that are kept at the least, and at the most.
-const SOONEST: Duration = Duration::from_millis(500);
+/// Between two places that are written at the least. That is all that it takes to outlive a process
+/// that is killed, and costs next to nothing.
+const SOONEST: Duration = Duration::from_millis(250);
+
+/// The disk is waited for at the latest, so that a loss of power costs no more.
 const LATEST: Duration = Duration::from_secs(3);
 
 /// Keeping a place is to take so many times less than the time between two.
@@ -109,8 +112,9 @@ pub(crate) struct Journal {
     lines: JsonLines<Waiting>,
     place: Reached,
     clock: SystemClock,
-    /// When a place was kept last, and when the next one is due.
+    /// When the next place is due, and when it is to be on the disk.
     due: Duration,
+    safe_due: Duration,
     failed: Option<io::Error>,
 }
 
@@ -182,6 +186,7 @@ impl Journal {
             place,
             clock: SystemClock::start(),
             due: SOONEST,
+            safe_due: 2 * SOONEST,
             failed: None,
         }
     }
@@ -202,14 +207,15 @@ impl Journal {
         let is_end = matches!(event, ScanEvent::Finished(_));
         let now = self.clock.now();
         let kept = match taken {
-            Ok(()) if is_end || now >= self.due => self.keep(now),
+            Ok(()) if is_end || now >= self.due => self.keep(now, is_end),
             other => other,
         };
         self.failed = kept.err();
     }
 
-    /// Writes what has been found, and the place.
-    fn keep(&mut self, now: Duration) -> io::Result<()> {
+    /// Writes what has been found, and the place; waits for the disk where that is due, or at the
+    /// end.
+    fn keep(&mut self, now: Duration, is_end: bool) -> io::Result<()> {
         self.lines.write_gathered()?;
         let mark = Mark {
             kind: MarkKind::Reached,
@@ -223,9 +229,20 @@ impl Journal {
         serde_json::to_writer(&mut bytes, &mark)?;
         bytes.push(b'\n');
         self.file.write_all(&bytes)?;
-        self.file.sync_data()?;
-        let took = self.clock.now().saturating_sub(now);
-        self.due = now + (took * SHARE).clamp(SOONEST, LATEST);
+        let is_safe = is_end || now >= self.safe_due;
+        if is_safe {
+            self.file.sync_data()?;
+        }
+        let took = self.clock.now().saturating_sub(now) * SHARE;
+        self.due = now
+            + if is_safe {
+                SOONEST
+            } else {
+                took.clamp(SOONEST, LATEST)
+            };
+        if is_safe {
+            self.safe_due = now + took.clamp(2 * SOONEST, LATEST);
+        }
         Ok(())
     }
 
@@ -241,7 +258,7 @@ impl Journal {
     pub(crate) fn finish(&mut self) -> Result<()> {
         let kept = match self.failed.take() {
             Some(error) => Err(error),
-            None => self.keep(self.clock.now()),
+            None => self.keep(self.clock.now(), true),
         };
         kept.map_err(|error| not_kept(&self.path, &error))
     }
@@ -497,7 +514,7 @@ mod tests {
                     step: u128::MAX - 100 + u128::from(number),
                     ..Reached::default()
                 }));
-                journal.keep(Duration::ZERO).unwrap();
+                journal.keep(Duration::ZERO, false).unwrap();
             }
         }
         path
@@ -505,6 +522,18 @@ mod tests {
 
     fn ports(record: &ScanRecord) -> usize {
         record.count(PortState::Open) + record.count(PortState::Closed)
+    }
+
+    /// A process that another test starts holds all open files, and their locks, until it has become
+    /// another program.
+    fn read_alone(path: &Path) -> Kept {
+        let mut tries = (0..10_000).map(|_| {
+            std::thread::yield_now();
+            Kept::read(path)
+        });
+        let is_in_use = |failure: &Failure| failure.message.contains("is in use");
+        let read = tries.find(|read| !read.as_ref().is_err_and(is_in_use));
+        read.expect("nobody has it for long").unwrap()
     }
 
     #[test]
@@ -516,7 +545,7 @@ mod tests {
         let mut last = 0;
         for len in head..=whole.len() {
             fs::write(&path, &whole[..len]).unwrap();
-            let kept = Kept::read(&path).unwrap();
+            let kept = read_alone(&path);
             assert_eq!((kept.seed, kept.spec.seed), (7, Some(7)));
             assert_eq!(kept.spec.targets, spec().targets);
             let found = ports(&kept.record);

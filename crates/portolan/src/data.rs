@@ -91,6 +91,9 @@ impl Keeper {
             self.failed = self.reached(place).err();
             return;
         }
+        if let ScanEvent::Preparing(_) = event {
+            return;
+        }
         self.waiting.push(event.clone());
         if let ScanEvent::AnswersAll(found) = event {
             self.waiting.push(ScanEvent::Problem(as_problem(found)));

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
+use portolan_detect::RuleSet;
 use portolan_model::spec::{Discovery, Names, Pace};
 use portolan_model::target::HostName;
 use portolan_model::{
@@ -29,11 +30,14 @@ const RANGES: usize = 12;
 /// How many ranges of ports are shown.
 const PORT_RANGES: usize = 24;
 /// How many pairs of address and port are shown, in the order of scanning.
-const PAIRS: u64 = 5;
+const PAIRS: usize = 5;
 
 /// What would be scanned.
 struct Listing {
+    /// The addresses that are asked.
     addresses: AddressSet,
+    /// Those that a scan has in its order: it comes by addresses that no host has, and asks nothing.
+    in_order: AddressSet,
     /// Over which interfaces some of them are asked, as they were named.
     zones: Zones,
     /// Networks whose hosts are found when the scan starts.
@@ -99,6 +103,7 @@ pub(crate) fn list(args: &ListArgs, config: &Config, stdin: &mut dyn Read) -> Re
         )
     }));
     let listing = Listing {
+        in_order: all,
         addresses,
         zones,
         searched: searches.into_iter().map(|search| search.target).collect(),
@@ -171,9 +176,15 @@ impl Listing {
             if ports.is_empty() {
                 continue;
             }
-            let plan = Plan::new(self.addresses.clone(), protocol, ports, self.seed)
+            let plan = Plan::new(self.in_order.clone(), protocol, ports, self.seed)
                 .map_err(|_| "these are more probes than one scan takes, which is 2^63")?;
-            let pairs = (0..PAIRS).map_while(|position| plan.at(position));
+            let likely = match protocol {
+                Protocol::Tcp => portolan_model::services::ranked(protocol).to_vec(),
+                Protocol::Udp => crate::detect::payloads(&RuleSet::embedded()).ports(),
+            };
+            let pairs = portolan_scan::beginning(&plan, &likely);
+            let pairs = pairs.filter(|pair| self.addresses.contains(pair.address));
+            let pairs = pairs.take(PAIRS);
             first.extend(pairs.map(|pair| {
                 let at = match self.zones.zoned(pair.address) {
                     Zoned { zone: None, .. } => {

@@ -18,6 +18,7 @@ mod keys;
 mod list;
 mod man;
 mod names;
+mod order;
 mod outputs;
 mod places;
 mod request;
@@ -191,10 +192,20 @@ fn mistyped(targets: &[String]) -> Option<Failure> {
     } else {
         Failure::new(format!("`{word}` is no command"))
     };
-    Some(failure.hint(format!(
-        "did you mean the command `{meant}`? A host of this name is scanned by \
-         `portolan scan {word}`"
-    )))
+    let others: Vec<String> = targets.iter().skip(1).map(|word| visible(word)).collect();
+    let hint = if meant == word && !others.is_empty() {
+        format!(
+            "write `portolan {meant} {}`, with its options behind; a host of this name is \
+             scanned by `portolan scan {word}`",
+            others.join(" ")
+        )
+    } else {
+        format!(
+            "did you mean the command `{meant}`? A host of this name is scanned by \
+             `portolan scan {word}`"
+        )
+    };
+    Some(failure.hint(hint))
 }
 
 /// The end of a command that prints one text.

@@ -28,6 +28,9 @@ pub(crate) use reverse::{Found, Reverse};
 /// How many questions wait for an answer at once.
 const AT_ONCE: usize = 64;
 
+/// Name servers that have not answered all for so long are worth a word.
+const LONG: u32 = 20;
+
 /// How often a look-up checks whether the user has had enough.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -44,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) attempts: usize,
     /// Who is told why a name leads nowhere.
     pub(crate) front: Front,
+    /// Says what is waited for, where that takes long; nothing once it is over.
+    pub(crate) waiting: fn(&str),
 }
 
 impl Default for Settings {
@@ -54,6 +59,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(2),
             attempts: 2,
             front: Front::Shell,
+            waiting: |_| {},
         }
     }
 }
@@ -187,7 +193,8 @@ pub(crate) fn forward(
             return Some(answers);
         }
     };
-    runtime.block_on(async {
+    let mut glances = 0;
+    let answers = runtime.block_on(async {
         let mut open = open.into_iter();
         let mut asked = JoinSet::new();
         loop {
@@ -204,14 +211,36 @@ pub(crate) fn forward(
                 return None;
             }
             match tokio::time::timeout(GLANCE, asked.join_next()).await {
-                Err(_) | Ok(Some(Err(_))) => {}
+                Err(_) => {
+                    glances += 1;
+                    if glances == LONG {
+                        (settings.waiting)(&waiting_for(&resolver, open.len() + asked.len()));
+                    }
+                }
+                Ok(Some(Err(_))) => {}
                 Ok(None) => return Some(answers),
                 Ok(Some(Ok((name, answer)))) => {
                     answers.insert(name, answer);
                 }
             }
         }
-    })
+    });
+    if glances >= LONG {
+        (settings.waiting)("");
+    }
+    answers
+}
+
+/// What is said while name servers stay silent.
+fn waiting_for(resolver: &dns::Resolver, names: usize) -> String {
+    let what = match names {
+        1 => "1 name".to_owned(),
+        many => format!("{many} names"),
+    };
+    format!(
+        "looking up {what}: waiting for an answer of {}",
+        resolver.servers().join(", ")
+    )
 }
 
 /// The addresses of `family` among those of a name.

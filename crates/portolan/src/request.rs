@@ -313,7 +313,10 @@ pub(crate) fn some_are_left(
     args: &PortArgs,
 ) -> Result<()> {
     let has_udp = techniques.contains(&Technique::Udp);
-    if !ports.tcp().is_empty() || (has_udp && !ports.udp().is_empty()) {
+    let udp_is_left = has_udp && !ports.udp().is_empty();
+    // UDP is asked for, and would not be asked.
+    let misses_udp = has_udp && !udp_is_left && args.exclude_ports.is_none();
+    if udp_is_left || (!ports.tcp().is_empty() && !misses_udp) {
         return Ok(());
     }
     if args.exclude_ports.is_some() {
@@ -322,6 +325,14 @@ pub(crate) fn some_are_left(
         ));
     }
     let list = visible(args.ports.as_deref().unwrap_or("the list of ports"));
+    if misses_udp && !ports.tcp().is_empty() {
+        return Err(Failure::new(format!(
+            "`{list}` holds no UDP port, and `--udp` asks for some"
+        ))
+        .hint(format!(
+            "name UDP ports, as in `-p {list},U:53,161`, or leave `--udp` out"
+        )));
+    }
     let failure = Failure::new(format!(
         "there is nothing to scan: `{list}` holds no {} port",
         if has_udp { "UDP" } else { "TCP" }

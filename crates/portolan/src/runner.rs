@@ -27,6 +27,7 @@ use portolan_server::Earlier;
 use crate::detect::{self, Services};
 use crate::failure::Failure;
 use crate::names::{self, Found, Reverse};
+use crate::order;
 use crate::places::{self, Gathered};
 use crate::search;
 use crate::unrouted;
@@ -48,13 +49,13 @@ pub(crate) fn engine(
     control: &Control,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> portolan_scan::Result<()> {
-    let search::Prepared {
-        request,
-        notes,
-        has_places,
-    } = unrouted::leave_out(search::prepare(request, control));
+    let wanted = &request.addresses;
+    let search::Prepared { mut request, notes } =
+        unrouted::leave_out(search::prepare(request, control, sink));
+    let mark = order::mark(wanted, &request.addresses);
+    request.from = order::place(&request, mark);
     let request = &request;
-    let sink = &mut search::telling(notes, has_places, sink);
+    let sink = &mut search::telling(notes, mark, sink);
     if request.addresses.is_empty() {
         search::of_nobody(request, control, sink);
         return Ok(());
@@ -150,6 +151,10 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Goes on where an earlier part of the scan of `spec` was cut off.
     pub(crate) fn take_up(&mut self, spec: &ScanSpec, earlier: Earlier) {
+        let is_begun = !earlier.settled.is_empty() || earlier.place != Reached::default();
+        if is_begun {
+            self.problems.push(of_this_part());
+        }
         self.request.settled = earlier.settled;
         self.unnamed = earlier.unnamed;
         // A name may lead elsewhere by now; then a place in the order is that of another port.
@@ -174,6 +179,17 @@ impl Prepared {
         } else {
             SilentHosts::AsAsked
         }
+    }
+}
+
+/// What is said of the figures of a scan that was gone on with: what an earlier part measured went
+/// with its process.
+fn of_this_part() -> Problem {
+    Problem {
+        about: String::new(),
+        message: "gone on with: time, probes, loss and misses are those of this part".to_owned(),
+        hint: None,
+        left_out: false,
     }
 }
 
@@ -779,4 +795,4 @@ impl Stream<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -149,6 +149,7 @@ fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Resul
         } else {
             dns_servers.to_vec()
         },
+        waiting: waiting(output, look),
         ..names::Settings::default()
     };
     let control = watched()?;
@@ -193,6 +194,15 @@ fn start(asked: Asked<'_>, config: &Config, engine: Engine, look: Look) -> Resul
         detector: detector.as_ref(),
     };
     follow(engine, &prepared, beside, &control, sinks, &outputs)
+}
+
+/// How is said what is waited for before the scan begins: in a line that is taken away.
+fn waiting(output: &OutputArgs, look: Look) -> fn(&str) {
+    if look.err_is_terminal && !output.quiet {
+        terminal::status
+    } else {
+        |_| {}
+    }
 }
 
 /// What may be done to a scan, tied to the signals.

@@ -6,11 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use portolan_link::{Interface, Searched, Wanted};
 use portolan_model::address::AddressSetBuilder;
-use portolan_model::event::{Finished, Outcome, Problem, Reached, Started};
+use portolan_model::event::{Finished, Outcome, Problem, Started};
 use portolan_model::spec::Discovery;
 use portolan_model::{AddressSet, PortSet, PortSpec, ScanEvent};
 use portolan_scan::clock::{Clock, SystemClock};
 use portolan_scan::{Control, Request, Search};
+
+use crate::order;
 
 /// Neighbours of IPv4 that are asked for their MAC addresses, at the most.
 const MOST_IPV4: usize = 4_096;
@@ -19,17 +21,18 @@ const MOST_IPV4: usize = 4_096;
 pub(crate) struct Prepared {
     pub(crate) request: Request,
     pub(crate) notes: Vec<Problem>,
-    /// Whether places in its order are places in that of the same scan another time.
-    pub(crate) has_places: bool,
 }
 
 /// Finds the hosts of the request's large networks and puts their addresses into it. It takes
 /// about two seconds for each link, and no time without such a network.
-pub(crate) fn prepare(request: &Request, control: &Control) -> Prepared {
+pub(crate) fn prepare(
+    request: &Request,
+    control: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+) -> Prepared {
     let mut prepared = Prepared {
         request: request.clone(),
         notes: Vec::new(),
-        has_places: true,
     };
     if request.searches.is_empty() {
         return prepared;
@@ -50,7 +53,11 @@ pub(crate) fn prepare(request: &Request, control: &Control) -> Prepared {
                 Some(interface) if !interface.is_up => {
                     Err(format!("the interface `{}` is down", interface.name))
                 }
-                Some(interface) => on_link(interface, &searches, request, &clock, control),
+                Some(interface) => {
+                    let what = format!("looking for hosts on the link of {}", interface.name);
+                    sink(ScanEvent::Preparing(what));
+                    on_link(interface, &searches, request, &clock, control)
+                }
             },
         };
         for search in searches {
@@ -85,9 +92,6 @@ pub(crate) fn prepare(request: &Request, control: &Control) -> Prepared {
     }
     prepared.request.addresses = found.build();
     prepared.request.searches = Vec::new();
-    // Others may be there than when the scan began: no place in its order is what it was. What
-    // is settled is not asked again all the same.
-    prepared.request.from = Reached::default();
     prepared
 }
 
@@ -178,17 +182,18 @@ fn note(search: &Search, count: usize, searched: &Searched) -> Problem {
     }
 }
 
-/// Says the notes right after the scan has started, and keeps places from being noted that are
-/// none.
+/// Says the notes right after the scan has started, and marks places by the addresses that they
+/// are places among.
 pub(crate) fn telling(
     mut notes: Vec<Problem>,
-    has_places: bool,
+    mark: u32,
     sink: &mut dyn FnMut(ScanEvent),
 ) -> impl FnMut(ScanEvent) {
     move |event| {
-        if !has_places && matches!(event, ScanEvent::Reached(_)) {
-            return;
-        }
+        let event = match event {
+            ScanEvent::Reached(place) => ScanEvent::Reached(order::marked(place, mark)),
+            event => event,
+        };
         let is_start = matches!(event, ScanEvent::Started(_));
         sink(event);
         if is_start {

@@ -15,7 +15,7 @@ use crate::terminal::grouped;
 use crate::{request, runner, scan};
 
 /// How many pairs of address and port are shown, in the order of asking.
-const PAIRS: u128 = 5;
+const PAIRS: usize = 5;
 
 /// What `--dry-run` prints.
 ///
@@ -34,12 +34,23 @@ pub(crate) fn dry_run(args: &SweepArgs, config: &Config, stdin: &mut dyn Read) -
         .collect();
     let (addresses, special) = without_special(&ranges);
     let excluded = all.len() - all.without(&excluded).len();
+    // A sweep comes by them, and asks nothing.
+    let no_hosts = portolan_link::no_hosts(&addresses).unwrap_or_default();
 
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<11}{value}");
     };
-    row("addresses", grouped(addresses.len()));
+    row("addresses", grouped(addresses.len() - no_hosts.len()));
+    if !no_hosts.is_empty() {
+        row(
+            "passed over",
+            format!(
+                " {} that mean all hosts of a network of this machine's",
+                grouped(no_hosts.len())
+            ),
+        );
+    }
     if excluded > 0 {
         row("excluded", grouped(excluded));
     }
@@ -63,7 +74,10 @@ pub(crate) fn dry_run(args: &SweepArgs, config: &Config, stdin: &mut dyn Read) -
     let space = Space::new(addresses, ports, seed, spec.shard)
         .map_err(|error| Failure::new(error.to_string()))?;
     match spec.shard {
-        None => row("probes", grouped(space.len())),
+        None => row(
+            "probes",
+            grouped(space.len() - no_hosts.len() * ports.len() as u128),
+        ),
         Some(shard) => row(
             "probes",
             format!("{} in shard {shard}", grouped(space.len())),
@@ -80,7 +94,9 @@ pub(crate) fn dry_run(args: &SweepArgs, config: &Config, stdin: &mut dyn Read) -
             ),
         );
     }
-    let first = (0..PAIRS).map_while(|position| space.at(position));
+    let pairs = (0..space.len()).map_while(|position| space.at(position));
+    let first = pairs.filter(|pair| !no_hosts.contains(pair.address));
+    let first = first.take(PAIRS);
     for (index, pair) in first.enumerate() {
         let name = if index == 0 { "order" } else { "" };
         row(name, SocketAddr::new(pair.address, pair.port).to_string());

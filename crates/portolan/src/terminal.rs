@@ -31,6 +31,15 @@ pub(crate) fn stderr(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Says in a line that is written over what is waited for.
+pub(crate) fn status(text: &str) {
+    let text: String = visible(text)
+        .chars()
+        .take(look::columns().saturating_sub(1))
+        .collect();
+    stderr(&format!("\r\x1b[K{text}"));
+}
+
 /// Takes a line of progress away before the program leaves without ending its scan.
 pub(crate) fn leave_line() {
     crate::keys::restore();
@@ -76,6 +85,11 @@ pub(crate) fn problem_lines(problem: &portolan_model::event::Problem, color: boo
 /// Something that the user may want to know.
 pub(crate) fn note_line(note: &str, color: bool) -> String {
     lines("note", CYAN, &visible(note), None, color)
+}
+
+/// What can be done, or what something means.
+fn hint_line(hint: &str, color: bool) -> String {
+    lines("hint", CYAN, hint, None, color)
 }
 
 const RED: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();

@@ -42,6 +42,7 @@ pub(crate) use settle::Settling;
 use settle::{Slows, Told};
 use state::{Host, State};
 use walk::Walk;
+pub use walk::beginning;
 
 mod ahead;
 pub(crate) mod answers;

@@ -29,6 +29,7 @@ mod unreached;
 pub mod words;
 
 pub use control::Control;
+pub use engine::beginning;
 pub use error::{Error, Result};
 pub use plan::Plan;
 pub use request::{Request, Search, Settled, settled_in};

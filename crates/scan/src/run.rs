@@ -108,7 +108,8 @@ pub fn run_udp<D: Device, C: Clock + Clone>(
     sink: &mut dyn FnMut(ScanEvent),
 ) -> Result<Finished> {
     let plan = plan(request, Technique::Udp)?;
-    let transport = Syn::new(device, clock.clone()).asking(request.payloads.clone());
+    let transport = Syn::new(device, clock.clone())
+        .asking(request.payloads.clone().for_ports(plan.ports().len()));
     let options = udp_options(request);
     Ok(carry_out(
         request, &plan, transport, clock, control, sink, options,

@@ -211,6 +211,8 @@ struct Running<'a, T, C> {
     /// The next step, and the walkers of this step that are done.
     step: u128,
     walker: u32,
+    /// Where this part of the sweep began.
+    first: u128,
     /// The steps that each round walked, oldest round first.
     stretches: VecDeque<(u32, Range<u128>)>,
     again: VecDeque<Range<u128>>,
@@ -251,7 +253,8 @@ impl<'a, T: Transport, C: Clock> Running<'a, T, C> {
             space,
             schedule,
             window,
-            liars: Liars::new(request.ports.tcp().len()),
+            liars: Liars::new(request.ports.tcp().iter().collect::<Vec<_>>().into_iter()),
+            first: step,
             storm: Storm::new(now),
             questions: VecDeque::new(),
             asked_again: 0,

@@ -35,8 +35,8 @@ pub struct Job {
 pub enum Questions {
     /// All of its own, one behind the other; one that any may answer where it has none.
     All,
-    /// All of its own once more. A port that has none is asked what is asked elsewhere, one at a
-    /// time: each question costs a closed port an ICMP error.
+    /// All of its own once more. A port that has none is asked what is asked elsewhere, where few
+    /// ports are asked several at once.
     Again(u32),
     /// One: that whose turn it is, counted round.
     One(u32),

@@ -32,9 +32,14 @@ const MOST: usize = 6;
 /// server takes it for the end of a stream, as some do an empty datagram.
 const ANY: &[u8] = b"\r\n\r\n";
 
-/// Ports whose first two questions are asked of others too where nothing else fits: of services that
-/// are often moved, those with short questions first.
-const ELSEWHERE: [u16; 8] = [53, 123, 161, 3_478, 500, 5_060, 1_194, 443];
+/// Ports whose first question is asked of others too where nothing else fits, and then their second:
+/// of services that are often moved, the likeliest first.
+const ELSEWHERE: [u16; 8] = [53, 123, 161, 3_478, 5_060, 443, 500, 1_194];
+
+/// With no more ports than this, several of these questions are asked at once: where a host tells
+/// of one closed port a second, most ports would be asked none of them else. With more it would be
+/// that many packets more on the way.
+const FEW_PORTS: usize = 4_096;
 
 /// Sets the datagrams' keyed hash apart from those of packets that look for hosts.
 const TAG: u8 = 0x75;
@@ -54,6 +59,8 @@ pub struct Payloads {
     inner: Arc<BTreeMap<u16, Vec<Arc<[u8]>>>>,
     /// What a port that has no question of its own is asked when it stays silent.
     elsewhere: Arc<[Arc<[u8]>]>,
+    /// So many of these, and one more, at once.
+    more: usize,
 }
 
 impl Payloads {
@@ -71,8 +78,9 @@ impl Payloads {
             }
         }
         let mut elsewhere: Vec<Arc<[u8]>> = Vec::new();
-        for port in ELSEWHERE {
-            for message in by_port.get(&port).into_iter().flatten().take(2) {
+        for place in 0..2 {
+            let of = |port| by_port.get(port).and_then(|known| known.get(place));
+            for message in ELSEWHERE.iter().filter_map(of) {
                 if !elsewhere.contains(message) {
                     elsewhere.push(Arc::clone(message));
                 }
@@ -81,7 +89,15 @@ impl Payloads {
         Self {
             elsewhere: elsewhere.into(),
             inner: Arc::new(by_port),
+            more: 0,
         }
+    }
+
+    /// The same where so many ports are asked.
+    #[must_use]
+    pub(crate) fn for_ports(mut self, ports: usize) -> Self {
+        self.more = if ports <= FEW_PORTS { MOST - 1 } else { 0 };
+        self
     }
 
     /// The ports that have a question of their own, those that are found open most often first.
@@ -102,12 +118,23 @@ impl Payloads {
                 at..(at + 1).min(own.len())
             }
         };
-        let any = own.is_empty().then(|| match which {
-            Questions::All => ANY,
-            Questions::Again(turn) | Questions::One(turn) => {
-                let at = turn as usize % (self.elsewhere.len() + 1);
-                self.elsewhere.get(at).map_or(ANY, |message| message)
+        let turns = match which {
+            _ if !own.is_empty() => 0..0,
+            Questions::All => 0..1,
+            Questions::Again(turn) => {
+                let first = turn as usize * (self.more + 1);
+                first..first + (self.more + 1).min(self.elsewhere.len().max(1))
             }
+            // Behind those that were asked at once.
+            Questions::One(turn) => {
+                let at = turn as usize + self.more;
+                at..at + 1
+            }
+        };
+        let any = turns.map(move |turn| {
+            let at = turn % (self.elsewhere.len() + 1);
+            let other = self.elsewhere.get(at).filter(|_| which != Questions::All);
+            other.map_or(ANY, |message| message)
         });
         own[chosen].iter().map(|message| &**message).chain(any)
     }
@@ -217,12 +244,30 @@ mod tests {
         let odd = |which| asked(&payloads, 54, which);
         assert_eq!(odd(Questions::All), [ANY]);
         assert_eq!(odd(Questions::Again(0)), [b"name"]);
-        assert_eq!(odd(Questions::Again(1)), [b"other".to_vec()]);
-        assert_eq!(odd(Questions::One(2)), [b"time"]);
+        assert_eq!(odd(Questions::Again(1)), [b"time"]);
+        assert_eq!(odd(Questions::One(2)), [b"other".to_vec()]);
         assert_eq!(odd(Questions::One(3)), [ANY]);
         assert_eq!(odd(Questions::One(4)), [b"name"]);
         let own = asked(&payloads, 53, Questions::Again(1));
         assert_eq!(own, [b"name".to_vec(), b"other".to_vec()]);
+    }
+
+    #[test]
+    fn of_few_ports_each_is_asked_at_once_what_services_that_are_often_moved_answer_to() {
+        let ports = ["53", "123", "161", "3478", "5060", "443", "500"];
+        let each = ports.iter().map(|port| payload(port, port.as_bytes()));
+        let second = payload("53", b"second");
+        let payloads = Payloads::new(each.chain([second]));
+        let few = payloads.clone().for_ports(1_000);
+        let again = asked(&few, 20_000, Questions::Again(0));
+        let wanted = ["53", "123", "161", "3478", "5060", "443"];
+        assert_eq!(again, wanted.map(|port| port.as_bytes().to_vec()));
+        let next = asked(&few, 20_000, Questions::Again(1));
+        assert_eq!(next[..2], [b"500".to_vec(), b"second".to_vec()]);
+        assert_eq!(asked(&few, 20_000, Questions::All), [ANY]);
+        assert_eq!(asked(&few, 53, Questions::Again(0)).len(), 2);
+        let many = payloads.for_ports(65_535);
+        assert_eq!(asked(&many, 20_000, Questions::Again(0)).len(), 1);
     }
 
     #[test]

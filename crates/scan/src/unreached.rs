@@ -105,7 +105,7 @@ fn no_route(set: &AddressSet, zoned: &dyn Fn(IpAddr) -> String) -> Problem {
         message: format!("no route to {about}"),
         about,
         hint: Some(format!(
-            "this machine's routing table has no way there: see `ip route get{first}`"
+            "the routing table has no way there: see `ip route get{first}`"
         )),
         left_out: true,
     }

@@ -203,3 +203,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn reports_of_groups_are_heard_from_the_link_and_nothing_else_sent_to_many() {
+    let report = |next: u8, hops: u8, kind: u8| {
+        let mut payload = vec![next, 0, 5, 2, 0, 0, 1, 0];
+        payload.extend([kind, 0, 0, 0, 0, 0, 0, 1]);
+        v6(0, hops, &payload)
+    };
+    let many = |packet: &[u8]| run(&reports(), libc::PACKET_MULTICAST.into(), 0, packet) != 0;
+    assert!(many(&report(58, 1, 131)) && many(&report(58, 1, 143)));
+    assert!(!many(&report(58, 1, 130)), "a query");
+    assert!(!many(&report(58, 64, 143)), "from afar");
+    assert!(!many(&report(17, 1, 143)), "a datagram");
+    assert!(!many(&v6(58, 1, &[143, 0, 0, 0, 0, 0, 0, 1])));
+    assert!(!accepts(&reports(), &report(58, 1, 143)), "to one alone");
+}

@@ -2,7 +2,8 @@
 //!
 //! A state machine: time and packets are passed in, packets are handed out. Everyone is asked at
 //! once, by echo requests to all nodes (RFC 4291, 2.7.1) and by such with an option that nobody
-//! knows: those who ignore the first must tell of the second (RFC 8200, 4.2). Who answers shows a
+//! knows: those who ignore the first must tell of the second (RFC 8200, 4.2). Who answers neither
+//! may still report what groups it listens to (`reports.rs`). Who answers shows a
 //! MAC address and the second half of its addresses; those and what else is known of MAC addresses
 //! make addresses that are asked for one by one (RFC 4291, appendix A).
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use portolan_wire::{Addresses, MacAddress, Protocol, Verified, icmpv6, ipv6};
 
+use super::reports::{query, reporter};
 use crate::solicit::{Asker, question, read_advertisement};
 
 /// Where all nodes of a link listen (RFC 4291, 2.7.1).
@@ -25,6 +27,9 @@ const ASK_ALL: [Duration; 4] = [
     Duration::from_millis(550),
     Duration::from_secs(1),
 ];
+
+/// Of these questions to everyone, how many ask for the groups that hosts listen to as well.
+const QUERIES: usize = 3;
 
 /// When a single address is asked for: so long after it was thought of, or asked for last.
 const ASK_ONE: [Duration; 3] = [
@@ -174,6 +179,9 @@ impl<'a> Gathering<'a> {
             for source in self.own.addresses.clone() {
                 out.extend(echo(source, self.token, false));
                 out.extend(echo(source, self.token, true));
+                if self.rounds <= QUERIES {
+                    out.extend(query(source));
+                }
             }
         }
         for times in 0..self.due.len() {
@@ -250,6 +258,13 @@ impl<'a> Gathering<'a> {
             if self.asked.contains_key(&address) {
                 self.is_there(address, now);
                 self.has_mac(told, now);
+            }
+            return;
+        }
+        if let Some(address) = reporter(bytes) {
+            self.may_be_there(address, now);
+            if let Some(mac) = mac {
+                self.has_mac(mac, now);
             }
             return;
         }

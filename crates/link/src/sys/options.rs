@@ -55,6 +55,24 @@ pub(crate) fn receive_details(socket: BorrowedFd<'_>) -> io::Result<()> {
     set(socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, &on)
 }
 
+/// Has an interface pass on what goes to any group, until the socket is closed (packet(7),
+/// `PACKET_ADD_MEMBERSHIP`).
+pub(crate) fn hear_multicast(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let membership = libc::packet_mreq {
+        mr_ifindex: libc::c_int::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?,
+        mr_type: libc::c_ushort::try_from(libc::PACKET_MR_ALLMULTI)
+            .map_err(|_| io::ErrorKind::InvalidInput)?,
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    set(
+        socket,
+        libc::SOL_PACKET,
+        libc::PACKET_ADD_MEMBERSHIP,
+        &membership,
+    )
+}
+
 /// Packets that came while the queue was full, since the last call (packet(7),
 /// `PACKET_STATISTICS`).
 pub(crate) fn incoming_drops(socket: BorrowedFd<'_>) -> io::Result<u64> {

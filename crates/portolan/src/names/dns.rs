@@ -17,6 +17,7 @@ use super::{AT_ONCE, LookupError, Settings, of_family};
 /// A resolver with its name servers.
 pub(super) struct Resolver {
     inner: TokioResolver,
+    servers: Vec<String>,
 }
 
 /// What a question led to, beside records.
@@ -60,6 +61,13 @@ impl Resolver {
             let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
             (config, ResolverOpts::default())
         };
+        let mut servers: Vec<String> = Vec::new();
+        for server in config.name_servers() {
+            let server = server.ip.to_string();
+            if !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
         // The hosts file was asked before.
         options.use_hosts_file = ResolveHosts::Never;
         options.timeout = settings.timeout;
@@ -71,8 +79,13 @@ impl Resolver {
         *builder.options_mut() = options;
         builder
             .build()
-            .map(|inner| Self { inner })
+            .map(|inner| Self { inner, servers })
             .map_err(|error| reason(&error))
+    }
+
+    /// The addresses of its name servers.
+    pub(super) fn servers(&self) -> &[String] {
+        &self.servers
     }
 
     /// The addresses of a name, IPv4 first. IPv6 is asked for where it counts: by itself, with

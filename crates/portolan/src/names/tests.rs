@@ -80,6 +80,7 @@ impl Server {
 
     fn settings(&self) -> Settings {
         Settings {
+            waiting: |_| {},
             servers: vec![self.address],
             hosts_file: "/nonexistent/hosts".into(),
             timeout: Duration::from_millis(400),
@@ -250,6 +251,23 @@ fn a_name_that_does_not_exist_is_not_found_and_the_rest_is() {
             .to_string(),
         "`nothing.example` has no address: no such host is known"
     );
+}
+
+#[test]
+fn while_a_name_server_stays_silent_it_is_said_what_is_waited_for() {
+    static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let server = Server::silent();
+    let settings = Settings {
+        timeout: Duration::from_millis(1_500),
+        waiting: |text| SAID.lock().unwrap().push(text.to_owned()),
+        ..server.settings()
+    };
+    let wanted = [(name("nowhere.test"), Names::default())];
+    let answers = forward(wanted, &settings, &Control::new()).unwrap();
+    assert!(answers[&name("nowhere.test")].is_err());
+    let said = SAID.lock().unwrap().clone();
+    let what = "looking up 1 name: waiting for an answer of 127.0.0.1";
+    assert_eq!(said, [what, ""], "once, and taken away at the end");
 }
 
 #[test]

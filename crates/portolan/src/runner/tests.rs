@@ -8,6 +8,7 @@ use super::*;
 
 fn settings() -> names::Settings {
     names::Settings {
+        waiting: |_| {},
         // Nobody answers there; no test here asks.
         servers: vec!["127.0.0.1:1".parse().unwrap()],
         hosts_file: "/nonexistent/hosts".into(),
@@ -26,6 +27,11 @@ fn spec(targets: &[&str]) -> ScanSpec {
 
 fn prepared(spec: &ScanSpec) -> Result<Prepared, Error> {
     prepare(spec, &settings(), &Scope::default(), 7, &Control::new())
+}
+
+/// A request as another test needs it.
+pub(crate) fn request() -> Request {
+    prepared(&spec(&["192.0.2.0/24"])).unwrap().request
 }
 
 #[test]

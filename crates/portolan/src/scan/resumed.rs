@@ -40,6 +40,7 @@ pub(super) fn go_on(
     outputs::check(&outputs)?;
     let settings = names::Settings {
         servers: config.dns_servers.clone(),
+        waiting: super::waiting(&args.output, look),
         ..names::Settings::default()
     };
     let id = args.what.to_str().and_then(|text| text.parse().ok());

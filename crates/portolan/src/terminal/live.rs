@@ -7,7 +7,7 @@ use portolan_model::event::{PortFact, Problem, Progress};
 use portolan_model::{PortState, ScanEvent, Zones};
 use portolan_report::table::{self, TableOptions};
 
-use super::{Look, note_line, problem_lines, progress};
+use super::{Look, hint_line, note_line, problem_lines, progress};
 
 /// Back to the first column, and clear from there to the end of the line.
 const CLEAR: &str = "\r\x1b[K";
@@ -48,6 +48,8 @@ pub(crate) struct Live<Out, Err> {
     last: Option<Progress>,
     /// The line of progress that stands there now.
     line: String,
+    /// Whether it was said what hosts that answer everything mean.
+    told_of_liars: bool,
     /// Whether no port is asked for.
     only_hosts: bool,
     /// Whether the user has the scan hold on.
@@ -69,6 +71,7 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             is_last: false,
             last: None,
             line: String::new(),
+            told_of_liars: false,
             only_hosts: false,
             is_paused: false,
             zones: Zones::NONE,
@@ -160,22 +163,29 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             }
             ScanEvent::AnswersAll(found) if self.shown.notes => {
                 let note = format!("{} {}", self.zones.zoned(found.address), found.words());
-                self.tell(&note_line(&note, self.look.err_color));
+                let mut text = note_line(&note, self.look.err_color);
+                if !std::mem::replace(&mut self.told_of_liars, true) {
+                    let hint = "an answer of such a host shows no listener";
+                    text += &hint_line(hint, self.look.err_color);
+                }
+                self.tell(&text);
             }
             ScanEvent::Problem(problem) => self.problem(problem),
+            ScanEvent::Preparing(what) if self.shown.progress => self.status(what),
             ScanEvent::Progress(now) => {
                 self.last = Some(*now);
                 if !self.shown.progress {
                     return Ok(());
                 }
-                let line = progress::line(now, self.only_hosts, self.is_paused, self.look.width);
-                if line != self.line {
-                    let _ = write!(self.err, "{CLEAR}{line}");
-                    let _ = self.err.flush();
-                    self.line = line;
-                }
+                self.draw(progress::line(
+                    now,
+                    self.only_hosts,
+                    self.is_paused,
+                    self.look.width,
+                ));
             }
-            ScanEvent::Finished(_) => self.clear(),
+            // Whatever was waited for, it is no longer.
+            ScanEvent::Started(_) | ScanEvent::Finished(_) => self.clear(),
             _ => {}
         }
         Ok(())
@@ -213,6 +223,25 @@ impl<Out: Write, Err: Write> Live<Out, Err> {
             let _ = write!(self.err, "{CLEAR}");
             let _ = self.err.flush();
             self.line.clear();
+        }
+    }
+
+    /// Says in the line of progress what is waited for.
+    fn status(&mut self, what: &str) {
+        let what = crate::failure::visible(what);
+        // A full last column would wrap on some terminals.
+        self.draw(
+            what.chars()
+                .take(self.look.width.saturating_sub(1))
+                .collect(),
+        );
+    }
+
+    fn draw(&mut self, line: String) {
+        if line != self.line {
+            let _ = write!(self.err, "{CLEAR}{line}");
+            let _ = self.err.flush();
+            self.line = line;
         }
     }
 
@@ -423,6 +452,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_waited_for_is_said_until_the_scan_begins() {
+        let mut live = live();
+        let what = "looking for hosts on the link of eth0";
+        live.event(&ScanEvent::Preparing(what.to_owned())).unwrap();
+        assert_eq!(texts(&live).1, format!("{CLEAR}{what}"));
+        live.event(&ScanEvent::Started(portolan_model::event::Started {
+            at: Timestamp::UNIX_EPOCH,
+            techniques: Vec::new(),
+            ports: portolan_model::PortSpec::common(),
+            addresses: 1,
+            probes: 1,
+            seed: 1,
+            zones: Zones::NONE,
+        }))
+        .unwrap();
+        assert!(texts(&live).1.ends_with(&format!("{what}{CLEAR}")));
+        live.shown.progress = false;
+        let before = live.err.len();
+        live.event(&ScanEvent::Preparing(what.to_owned())).unwrap();
+        assert_eq!(live.err.len(), before, "not into a file");
+    }
+
+    #[test]
     fn hosts_are_told_as_they_are_found_where_that_is_asked_for() {
         let up = ScanEvent::HostUp(HostUp {
             address: "192.0.2.1".parse().unwrap(),
@@ -453,8 +505,8 @@ mod tests {
         live.event(&ScanEvent::AnswersAll(found)).unwrap();
         assert_eq!(
             texts(&live).1,
-            "note: 192.0.2.1 answers on every port: 11 of 12 ports drawn by lot answered SYN/ACK; \
-             its ports are shown as open|filtered, since an answer shows no listener\n"
+            "note: 192.0.2.1 answers on every port (11 of 12 drawn by lot)\n\
+             hint: an answer of such a host shows no listener\n"
         );
     }
 

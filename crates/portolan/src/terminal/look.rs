@@ -70,6 +70,11 @@ impl Look {
     }
 }
 
+/// Columns of the terminal as it is now.
+pub(super) fn columns() -> usize {
+    size().map_or(WIDTH, |size| size.ws_col.into())
+}
+
 /// What the terminal says of its size.
 fn size() -> Option<Winsize> {
     tcgetwinsize(io::stdout())

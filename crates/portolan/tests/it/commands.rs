@@ -96,6 +96,75 @@ fn list_shows_the_order_of_both_protocols_and_what_udp_alone_asks() {
 }
 
 #[test]
+fn list_shows_the_order_of_a_scan_that_passes_a_broadcast_address() {
+    // The order is that of all six addresses, of which five are asked.
+    let args = [
+        "list",
+        "127.255.255.250-127.255.255.255",
+        "-p",
+        "54321",
+        "--seed",
+    ];
+    for seed in ["1", "2", "3", "4"] {
+        let with = run(&[&args[..], &[seed]].concat());
+        let order = with.split("beginning with").nth(1).unwrap().trim();
+        let plan = portolan_scan::Plan::new(
+            "127.255.255.250-127.255.255.255"
+                .parse::<portolan_model::Target>()
+                .unwrap()
+                .addresses()
+                .unwrap(),
+            portolan_model::Protocol::Tcp,
+            &(54321..=54321).collect(),
+            seed.parse().unwrap(),
+        )
+        .unwrap();
+        let asked = (0..6).filter_map(|at| plan.at(at));
+        let asked = asked.filter(|pair| pair.address.to_string() != "127.255.255.255");
+        let asked: Vec<String> = asked
+            .map(|pair| format!("{}:54321", pair.address))
+            .collect();
+        let shown: Vec<&str> = order.lines().take(5).map(str::trim).collect();
+        assert_eq!(shown, asked, "seed {seed}");
+    }
+}
+
+#[test]
+fn list_shows_first_the_udp_ports_that_a_scan_asks_first() {
+    let listed = run(&[
+        "list",
+        "127.0.0.1",
+        "--udp",
+        "-p",
+        "9000-9999,161",
+        "--seed",
+        "1",
+    ]);
+    let first = listed.split("beginning with").nth(1).unwrap().trim();
+    assert!(first.starts_with("127.0.0.1:161/udp"), "{listed}");
+}
+
+#[test]
+fn a_dry_run_counts_what_a_sweep_asks() {
+    let args = [
+        "sweep",
+        "--dry-run",
+        "127.255.255.250-127.255.255.255",
+        "-p",
+        "9",
+    ];
+    let shown = run(&[&args[..], &["--seed", "1"]].concat());
+    assert!(shown.contains("addresses  5\n"), "{shown}");
+    assert!(shown.contains("probes     5\n"), "{shown}");
+    assert!(!shown.contains("127.255.255.255:9"), "{shown}");
+}
+
+#[test]
+fn udp_with_ports_of_tcp_alone_is_refused() {
+    insta::assert_snapshot!(run(&["127.0.0.1", "--udp", "-p", "T:22", "-n"]));
+}
+
+#[test]
 fn list_leaves_out_what_a_scan_would_not_ask() {
     let broadcast = run(&["list", "127.255.255.250-127.255.255.255", "-p", "9"]);
     assert!(broadcast.contains("addresses  5\n"), "{broadcast}");

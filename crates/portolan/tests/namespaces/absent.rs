@@ -17,7 +17,7 @@ fn a_target_without_a_route_is_one_error_and_the_other_target_is_scanned() {
     assert_eq!(
         scan.complaints(),
         "error: no route to 203.0.113.7\n\
-         hint: this machine's routing table has no way there: see `ip route get 203.0.113.7`\n"
+         hint: the routing table has no way there: see `ip route get 203.0.113.7`\n"
     );
     assert_eq!(
         scan.state(THERE, 80),
@@ -56,7 +56,7 @@ fn without_a_network_every_target_is_named_in_one_error() {
             scan.complaints(),
             format!(
                 "error: no route to {named}\n\
-                 hint: this machine's routing table has no way there: see `ip route get {first}`\n"
+                 hint: the routing table has no way there: see `ip route get {first}`\n"
             )
         );
     }
@@ -86,7 +86,7 @@ fn a_large_network_without_a_route_is_told_of_at_once_and_not_walked() {
         assert_eq!(
             scan.complaints(),
             "error: no route to 198.51.0.0-198.51.255.255, 2001:db8:7::1-2001:db8:7::fff:ffff\n\
-             hint: this machine's routing table has no way there: see `ip route get 198.51.0.0`\n"
+             hint: the routing table has no way there: see `ip route get 198.51.0.0`\n"
         );
         let record = scan.record();
         assert!(record.finished.as_ref().unwrap().sent < 50, "{record:?}");
@@ -109,7 +109,7 @@ fn without_ipv6_its_addresses_are_an_error_at_once_and_cost_ipv4_nothing() {
         assert_eq!(
             scan.complaints(),
             "error: no route to ::1\n\
-             hint: this machine's routing table has no way there: see `ip route get ::1`\n"
+             hint: the routing table has no way there: see `ip route get ::1`\n"
         );
         assert_eq!(scan.open("127.0.0.1"), [22, 80, 8080].into(), "{ports}");
         assert!(!scan.record().hosts.contains_key(&"::1".parse().unwrap()));
@@ -130,7 +130,7 @@ fn without_ipv6_its_udp_ports_are_the_same_error_and_the_others_are_asked() {
         assert_eq!(
             scan.complaints(),
             "error: no route to ::1\n\
-             hint: this machine's routing table has no way there: see `ip route get ::1`\n"
+             hint: the routing table has no way there: see `ip route get ::1`\n"
         );
         let host = &scan.record().hosts[&"127.0.0.1".parse().unwrap()];
         assert_eq!(host.rest_of(Protocol::Udp, PortState::Closed).len(), 20);

@@ -60,7 +60,16 @@ fn is_exact(scan: &Scan, there: &[&str], open: &BTreeSet<u16>) {
 /// there.
 fn goes_on(lab: &Lab, file: &Path, there: &[&str], open: &BTreeSet<u16>) {
     let name = file.to_str().unwrap();
-    is_exact(&portolan(lab, &["resume", name, "--json"]), there, open);
+    let rest = portolan(lab, &["resume", name, "--json"]);
+    is_exact(&rest, there, open);
+    let figures = "gone on with: time, probes, loss and misses are those of this part";
+    assert!(
+        rest.err.contains(&format!("note: {figures}\n")),
+        "{}",
+        rest.err
+    );
+    let told = rest.record().problems;
+    assert!(told.iter().any(|one| one.message == figures), "{told:?}");
     let whole = std::fs::read_to_string(file).unwrap();
     let again = portolan(lab, &["resume", name, "--json"]);
     is_exact(&again, there, open);

@@ -50,6 +50,10 @@ fn is_port(line: &str) -> bool {
     line.contains("\"type\":\"port\"")
 }
 
+fn is_host(line: &str) -> bool {
+    line.contains("\"type\":\"host.up\"")
+}
+
 /// Starts a command and kills it after so many lines beyond those of ports that are `known`, or
 /// lets it end; returns whether it ended.
 fn run(lab: &Lab, args: &[&str], mut known: usize, lines: usize) -> bool {
@@ -256,4 +260,96 @@ fn a_scan_of_both_protocols_that_is_killed_at_twenty_moments_is_exact_in_the_end
     let record = killed_and_gone_on_with(&lab, &args, &[THERE], &open);
     assert_eq!(closed(&record), 400 - 240);
     assert_eq!(record.finished.unwrap().hosts_up, 1);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_search_for_hosts_that_is_killed_at_random_moments_is_exact_in_the_end() {
+    let lab = Lab::new();
+    // Of 512 addresses behind the other machine, 96 answer and nobody is at the rest.
+    lab.there
+        .run("ip", &["route", "add", "blackhole", "198.51.100.0/23"])
+        .unwrap();
+    for of in ["198.51.100.32/27", "198.51.101.128/26"] {
+        lab.there
+            .run("ip", &["route", "add", "local", of, "dev", "lo"])
+            .unwrap();
+    }
+    lab.here
+        .run("ip", &["route", "add", "198.51.100.0/23", "via", THERE])
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hosts.jsonl");
+    let name = file.to_str().unwrap();
+    let args = ["-sn", "198.51.100.0/23", "-n", "--max-rate", "400"];
+    let first: Vec<&str> = args.iter().copied().chain(["--checkpoint", name]).collect();
+    let mut moments = moments().map(|moment| 1 + moment % 12);
+    let (mut kills, mut is_over) = (0, false);
+    while kills < KILLS && !is_over {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let known = text.lines().filter(|line| is_host(line)).count();
+        let args = if text.is_empty() {
+            &first[..]
+        } else {
+            &["resume", name]
+        };
+        // What is told again of the parts before, and some of what follows.
+        is_over = run(&lab, args, 0, known + moments.next().unwrap());
+        kills += u32::from(!is_over);
+    }
+    assert!(kills >= 8, "it ended after {kills} kills");
+    if !is_over {
+        let mut command = lab.here.command(PORTOLAN);
+        let output = bare(&mut command).args(["resume", name]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let told = text.lines().filter(|line| is_host(line)).count();
+    assert_eq!(told, 96, "a host was told twice or not at all");
+    let record = portolan_report::read(&mut text.as_bytes()).unwrap();
+    assert_eq!(record.hosts.len(), 96);
+    assert_eq!(record.finished.unwrap().hosts_up, 96);
+}
+
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn a_scan_of_which_a_part_has_no_route_keeps_its_place() {
+    let lab = Lab::new();
+    let (open, _listeners) = listeners(&lab);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scan.jsonl");
+    let name = file.to_str().unwrap();
+    let ports = ["-p1000-20000", "-Pn", "-n", "--max-rate", "4000"];
+    let args = [
+        &["-sS", THERE, "203.0.113.7", "--checkpoint", name],
+        &ports[..],
+    ]
+    .concat();
+    assert!(!run(&lab, &args, 0, 150), "it ended by itself");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let last = text
+        .lines()
+        .rfind(|line| line.contains("\"reached\""))
+        .unwrap();
+    let mark: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert!(mark["position"].as_u64().unwrap() > 1_000, "{last}");
+    let mut command = lab.here.command(PORTOLAN);
+    let output = bare(&mut command)
+        .args(["resume", name, "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("error: no route to 203.0.113.7"), "{told}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        text.lines().filter(|line| is_port(line)).count(),
+        open.len()
+    );
+    let whole = portolan_report::read(&mut text.as_bytes()).unwrap();
+    let sent = whole.finished.unwrap().sent;
+    assert!(
+        sent < 30_000,
+        "{sent} probes: not all ports are asked again"
+    );
 }

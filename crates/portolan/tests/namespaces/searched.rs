@@ -296,6 +296,32 @@ fn a_large_network_with_nobody_or_not_on_a_link_is_told_of() {
     assert!(shards.complaints().contains("in shards"), "{shards:?}");
 }
 
+#[test]
+#[ignore = "needs CAP_NET_ADMIN"]
+fn who_answers_nothing_that_goes_to_all_is_found_by_the_groups_it_listens_to() {
+    let lab = Bridge::new();
+    let there = &lab.others[4];
+    // Neither echo requests nor strange options are answered, and no MAC address shows this one.
+    crate::lab::filter(
+        there,
+        "input",
+        "icmpv6 type echo-request drop; ip6 nexthdr 60 drop; meta protocol arp drop",
+    );
+    ip(there, "-6 address flush dev cable0 scope link");
+    ip(there, "-6 address add fe80::6:cafe:77/64 dev cable0 nodad");
+    for args in [
+        ["-sS", "-p", PORTS, PREFIX],
+        ["-sS", "-p", PORTS, "fe80::%bridge0/64"],
+    ] {
+        let scan = lab.scan(&[], &[&args[..], &["--json"]].concat());
+        let address = match args[3] {
+            PREFIX => "2001:db8:1::6:cafe:77",
+            _ => "fe80::6:cafe:77",
+        };
+        assert_eq!(scan.open(address), [8081].into(), "{scan:?}");
+    }
+}
+
 /// Answers questions of multicast DNS with an address.
 fn respond(on: &Namespace, address: &str, stop: &Arc<AtomicBool>) -> thread::JoinHandle<()> {
     let socket = on

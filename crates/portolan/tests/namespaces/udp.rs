@@ -206,7 +206,38 @@ fn services_that_were_moved_to_odd_ports_are_found_and_named() {
             answer
         })
     });
+    // An agent that answers a request of SNMP v1 or v2c (RFC 3416, 3) by a response of as many bytes.
+    let _agent = serve(20_900, |asked| {
+        (asked.len() > 20 && asked[0] == 0x30).then(|| {
+            let mut answer = asked.to_vec();
+            if let Some(at) = answer.iter().position(|&byte| matches!(byte, 0xa0 | 0xa1)) {
+                answer[at] = 0xa2;
+            }
+            answer
+        })
+    });
+    // A server of SIP, that answers a request (RFC 3261, 7.2).
+    let _calls = serve(20_500, |asked| {
+        let is_request = asked.windows(7).any(|bytes| bytes == b"SIP/2.0");
+        is_request.then(|| b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec())
+    });
     let root = vec![PORTOLAN.to_owned()];
+    // A thousand ports of a host that tells of one closed port a second.
+    set(&lab.there, "ipv4.icmp_ratelimit", "1000");
+    let thousand = [
+        THERE,
+        "--udp",
+        "-p",
+        "20000-20999",
+        "--json",
+        "--udp-budget",
+        "1s",
+    ];
+    let found = scan(&lab.here, &root, &thousand).record();
+    let open = found.hosts[&THERE.parse::<IpAddr>().unwrap()].ports.iter();
+    let open = open.filter(|(_, port)| port.state == PortState::Open);
+    let open: Vec<u16> = open.map(|(&(_, port), _)| port).collect();
+    assert_eq!(open, [20_053, 20_057, 20_500, 20_900]);
     let args = [
         THERE,
         "--udp",

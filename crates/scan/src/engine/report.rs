@@ -16,7 +16,7 @@ use crate::transport::Transport;
 use crate::words::grouped;
 
 /// Time between two places that a scan can go on from.
-const REACHED: Duration = Duration::from_secs(1);
+const REACHED: Duration = Duration::from_millis(250);
 
 /// A time in words that says no more than is known.
 fn rounded(time: Duration) -> String {

@@ -1,9 +1,10 @@
 //! Walks over the order of a block: what is asked next, and what is asked again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
+use portolan_model::Protocol;
 use portolan_model::event::Endpoint;
 
 use super::discover::{EARLY, LOOKS};
@@ -14,6 +15,8 @@ use crate::clock::Clock;
 use crate::discovery::Look;
 use crate::pace::Kind;
 use crate::permutation::mix;
+use crate::plan::{Block, Plan};
+use crate::request::DISCOVERED_FROM;
 use crate::transport::{Job, Questions, Transport};
 
 /// Positions that are looked at before answers are taken again.
@@ -31,6 +34,9 @@ const TWIN_STEP: Duration = Duration::from_millis(1);
 /// Of every host, so many of the most likely ports are asked first: an early answer teaches the
 /// pace.
 pub(super) const PRIMED: usize = 32;
+
+/// With more hosts than this, others answer soon enough.
+const FEW_HOSTS: u32 = 16;
 
 /// The first pass over no more pairs than this asks nothing twice: an open port is a service, to
 /// which each question is a connection.
@@ -103,25 +109,53 @@ impl Pass {
     }
 }
 
+/// The positions of the ports of each host of a block that are asked first, where it has few hosts:
+/// the first of those that are likely, of UDP all of them.
+fn primed<'b>(
+    block: &'b Block<'_>,
+    protocol: Protocol,
+    likely: &'b [u16],
+) -> impl Iterator<Item = u64> + 'b {
+    let hosts = if block.hosts() > FEW_HOSTS {
+        0
+    } else {
+        block.hosts()
+    };
+    let most = match protocol {
+        Protocol::Tcp => PRIMED,
+        Protocol::Udp => usize::MAX,
+    };
+    (0..hosts).flat_map(move |host| {
+        let pairs = likely
+            .iter()
+            .filter_map(move |&port| block.pair(host, port));
+        pairs.take(most).map(|pair| block.position_of(pair))
+    })
+}
+
+/// The pairs of a plan in the order in which a scan comes by them that does not look for hosts
+/// first, where the ports in `likely` are those that services are likely at.
+pub fn beginning<'p>(plan: &'p Plan, likely: &[u16]) -> impl Iterator<Item = Endpoint> + 'p {
+    let looks_first = plan.host_count() > 1 && plan.ports().len() >= DISCOVERED_FROM;
+    let block = plan.block(0);
+    let first: Vec<u64> = if looks_first {
+        Vec::new()
+    } else {
+        primed(&block, plan.protocol(), likely).collect()
+    };
+    let is_first: HashSet<u64> = first.iter().copied().collect();
+    let rest = (0..plan.len()).filter(move |position| !is_first.contains(position));
+    first
+        .into_iter()
+        .chain(rest)
+        .filter_map(|position| plan.at(position))
+}
+
 impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     /// The positions of the likeliest ports of each host, where there are few hosts.
     pub(super) fn primed(&self, state: &State<'a>) -> VecDeque<Range<u64>> {
-        let mut positions = VecDeque::new();
-        if state.block.hosts() > 16 {
-            return positions;
-        }
-        for host in 0..state.block.hosts() {
-            let pairs = self
-                .likely
-                .iter()
-                .filter_map(|&port| state.block.pair(host, port))
-                .take(self.options.settling.map_or(PRIMED, |_| usize::MAX));
-            for pair in pairs {
-                let position = state.block.position_of(pair);
-                positions.push_back(position..position + 1);
-            }
-        }
-        positions
+        let positions = primed(&state.block, self.plan.protocol(), &self.likely);
+        positions.map(|position| position..position + 1).collect()
     }
 
     /// Where in the order of the first pass a pair was asked.

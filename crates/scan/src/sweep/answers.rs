@@ -75,7 +75,13 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
         self.sentinels.offer(answer.endpoint, state);
         // Where only a later walker found it, an earlier one's probe or its answer was lost.
         self.counts.late += u64::from(self.is_asked_again(position, answer.round));
-        if state != PortState::Open || self.counts.open >= self.given.most {
+        if state != PortState::Open {
+            for fact in self.liars.refused(answer.endpoint.address) {
+                self.tell_open(fact);
+            }
+            return;
+        }
+        if self.counts.open >= self.given.most {
             return;
         }
         self.pace.trust_sentinels(self.given.clock.now());
@@ -87,8 +93,13 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
             ttl: answer.ttl,
             at: self.given.clock.timestamp(answer.at),
         };
-        match self.liars.heard(fact, answer.seen.shape) {
-            Told::Open(fact) => self.tell_open(fact),
+        let asked = self.asked_share();
+        match self.liars.heard(fact, answer.seen.shape, asked) {
+            Told::Open(facts) => {
+                for fact in facts {
+                    self.tell_open(fact);
+                }
+            }
             Told::Nothing => {}
             Told::Everything(first, found) => {
                 self.tell_up(&first);
@@ -97,7 +108,18 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
         }
     }
 
+    /// The share of all pairs that this part of the sweep has asked.
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    fn asked_share(&self) -> f64 {
+        let end = self.space.len();
+        let walked = self.step.min(end).saturating_sub(self.first.min(end));
+        walked as f64 / end.max(1) as f64
+    }
+
     pub(super) fn tell_open(&mut self, fact: PortFact) {
+        if self.counts.open >= self.given.most {
+            return;
+        }
         self.counts.open += 1;
         self.tell_up(&fact);
         (self.given.sink)(ScanEvent::Port(fact));

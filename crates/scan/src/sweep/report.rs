@@ -53,7 +53,7 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
             let others = others(self.counts.no_route);
             self.tell(
                 format!("no route to {address}{others}"),
-                Some("this machine's routing table has no way there: see `ip route get ADDRESS`"),
+                Some("the routing table has no way there: see `ip route get ADDRESS`"),
                 true,
             );
         }

@@ -387,3 +387,34 @@ fn a_space_far_larger_than_the_window_begins_at_once() {
     assert_eq!(swept.set().len(), 1);
     assert!(AddressSet::contains(&request.addresses, swept.open[0].0));
 }
+
+#[test]
+fn a_tar_pit_that_offers_a_window_is_told_once_and_a_host_of_many_ports_is_none() {
+    let (first, last) = (20_000, 21_499);
+    let mut pits = hosts("198.18.0.0/28").open(&(first..=last).collect::<Vec<u16>>());
+    pits.live = 1.0;
+    // A third of all that is asked, and the rest is dropped or refused.
+    let third: Vec<u16> = (first..=last).step_by(3).collect();
+    let mut walled = hosts("198.18.1.0/28").open(&third);
+    walled.live = 1.0;
+    let walled = walled.closed(simnet::Closed::Silent);
+    let mut plain = hosts("198.18.2.0/28").open(&third);
+    plain.live = 1.0;
+    let scenario = Scenario::new(5, Path::rtt_ms(20.0), vec![pits, walled, plain]);
+    let swept = sweep(&scenario, &request("198.18.0.0/22", "20000-21499"));
+    let liars: BTreeSet<IpAddr> = swept.liars.iter().copied().collect();
+    assert_eq!((swept.liars.len(), liars.len()), (16, 16));
+    let is_pit = |address: &IpAddr| address.to_string().starts_with("198.18.0.");
+    assert!(liars.iter().all(is_pit), "{liars:?}");
+    let of_pits = swept.open.iter().filter(|(address, _)| is_pit(address));
+    let told = of_pits.count();
+    assert!(
+        told <= 16 * 12,
+        "{told} of 24,000 were told before it was known"
+    );
+    let others = swept
+        .set()
+        .into_iter()
+        .filter(|(address, _)| !is_pit(address));
+    assert_eq!(others.count(), 32 * third.len());
+}

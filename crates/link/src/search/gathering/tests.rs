@@ -15,6 +15,8 @@ struct Node {
     /// Whether it answers what goes to everyone.
     answers_echo: bool,
     answers_strange: bool,
+    /// Whether it tells which groups it listens to.
+    reports: bool,
 }
 
 impl Node {
@@ -24,6 +26,7 @@ impl Node {
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
             answers_echo: true,
             answers_strange: true,
+            reports: false,
         }
     }
 
@@ -62,6 +65,13 @@ impl Node {
                 };
                 Some(written(self.source(to)?, to, 64, message))
             }
+            icmpv6::Message::Other {
+                message_type: 130, ..
+            } if self.reports => {
+                assert_eq!(message.verify(&packet.addresses()), Verified::Yes);
+                assert!(to.is_unicast_link_local() && packet.hop_limit().0 == 1);
+                Some(report(self.source(to)?))
+            }
             icmpv6::Message::Ndp(ndp::Message::NeighborSolicitation { target, .. })
                 if self.addresses.contains(&target) =>
             {
@@ -80,6 +90,26 @@ fn advertised(target: Ipv6Addr, to: Ipv6Addr) -> Vec<u8> {
         options,
     });
     written(target, to, 255, message)
+}
+
+/// A report of one group, after the header that has routers look at it (RFC 3810, 5.2).
+fn report(src: Ipv6Addr) -> Vec<u8> {
+    let dst = "ff02::16".parse().unwrap();
+    let message = icmpv6::Message::Other {
+        message_type: 143,
+        code: 0,
+        rest: 1,
+        data: &[
+            4, 0, 0, 0, 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 9,
+        ],
+    };
+    let mut bytes = written(src, dst, 1, message);
+    let options = [58, 0, 5, 2, 0, 0, 1, 0];
+    bytes[6] = 0;
+    let len = u16::try_from(bytes.len() - 40 + options.len()).unwrap();
+    bytes[4..6].copy_from_slice(&len.to_be_bytes());
+    bytes.splice(40..40, options);
+    bytes
 }
 
 fn written(src: Ipv6Addr, dst: Ipv6Addr, hops: u8, message: icmpv6::Message<'_>) -> Vec<u8> {
@@ -171,6 +201,39 @@ fn all_of_a_link_are_found_in_two_seconds() {
     assert_eq!(found, expected);
     assert!(sent < 64, "{sent}");
     assert!(took <= Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn who_answers_no_echo_request_is_found_by_the_groups_it_listens_to() {
+    let behind_a_firewall = Node {
+        answers_echo: false,
+        answers_strange: false,
+        reports: true,
+        ..Node::new(5, &["fe80::77:1", "2001:db8:1::77:1"])
+    };
+    let (found, ..) = search(&[behind_a_firewall], &[], 0, 1);
+    assert_eq!(found, ["2001:db8:1::77:1".parse::<Ipv6Addr>().unwrap()]);
+}
+
+#[test]
+fn a_report_alone_shows_nobody() {
+    let wanted = |_: Ipv6Addr| true;
+    let own = Own {
+        mac: ME,
+        addresses: vec!["fe80::1".parse().unwrap()],
+    };
+    let mut gathering = Gathering::new(&wanted, own, &[], TOKEN);
+    let heard = report("fe80::9".parse().unwrap());
+    gathering.hear(&heard, None, Duration::ZERO);
+    assert_eq!(gathering.found().count(), 0, "it is to be asked first");
+    assert_eq!(gathering.asked.len(), 1);
+    let mut from_afar = heard.clone();
+    from_afar[7] = 64;
+    from_afar[39] ^= 1;
+    gathering.hear(&from_afar, None, Duration::ZERO);
+    let from_no_link = report("2001:db8:9::9".parse().unwrap());
+    gathering.hear(&from_no_link, None, Duration::ZERO);
+    assert_eq!(gathering.asked.len(), 1);
 }
 
 #[test]

@@ -113,3 +113,33 @@ fn a_scan_that_looks_for_hosts_does_no_more_than_five_seconds_of_work_twice() {
         );
     }
 }
+
+#[test]
+fn a_search_for_hosts_that_is_gone_on_with_asks_little_twice_and_finds_nobody_twice() {
+    const RATE: u64 = 500;
+    let hosts = at("198.18.4.0/22", 0.05).closed(Closed::Silent);
+    let scenario = Scenario::new(12, Path::rtt_ms(20.0), vec![hosts]);
+    let mut request = request("198.18.4.0/22", "443", Discovery::Only, 4);
+    request.pace.max_rate = std::num::NonZeroU64::new(RATE);
+    let whole = part(&scenario, &request, |_| false);
+    let there: BTreeSet<IpAddr> = whole.told.hosts.keys().copied().collect();
+    assert!(there.len() > 30, "{}", there.len());
+    let mut most = 0;
+    for stop in (700..12_000).step_by(700).map(Duration::from_millis) {
+        let first = part(&scenario, &request, |elapsed| elapsed >= stop);
+        if first.outcome != Outcome::Interrupted {
+            break;
+        }
+        let mut rest = request.clone();
+        rest.settled = settled_in(&first.told);
+        rest.from = first.from;
+        let second = part(&scenario, &rest, |_| false);
+        let found = |part: &Part| -> BTreeSet<IpAddr> { part.told.hosts.keys().copied().collect() };
+        let (before, after) = (found(&first), found(&second));
+        assert!(before.is_disjoint(&after), "told twice after {stop:?}");
+        let union: BTreeSet<_> = before.union(&after).copied().collect();
+        assert_eq!(union, there, "after {stop:?}, from {:?}", first.from);
+        most = most.max((first.sent + second.sent).saturating_sub(whole.sent));
+    }
+    assert!(most < 2 * RATE, "{most} packets were sent twice");
+}

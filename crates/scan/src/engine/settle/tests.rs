@@ -430,7 +430,7 @@ fn a_host_that_answers_on_every_port_is_named_as_such_and_holds_nobody_up() {
     );
     let (address, words, at) = named.unwrap();
     assert_eq!(address, HOST);
-    assert!(words.starts_with("answers on every UDP port: "), "{words}");
+    assert!(words.starts_with("answers on every UDP port ("), "{words}");
     assert!(at < Duration::from_secs(4), "{at:?}");
     assert!(outcome.seconds < 8.0, "{}", outcome.seconds);
     let liar = &outcome.record.hosts[&HOST.parse::<IpAddr>().unwrap()];
