@@ -402,6 +402,9 @@ impl Manager {
                 settled: scan.settled,
                 total: scan.total,
                 open: scan.counts.open,
+                closed: scan.counts.closed,
+                filtered: scan.counts.filtered,
+                open_filtered: scan.counts.open_filtered,
                 ..progress
             });
             let word = if running.paused {

@@ -7,6 +7,8 @@
 mod clicks;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/millions.rs"]
+mod millions;
 #[path = "conformance/served.rs"]
 mod served;
 #[path = "browser/server.rs"]

@@ -11,7 +11,7 @@ use portolan_model::event::{Finished, Outcome, Problem, Progress, Reached};
 use portolan_model::{PortState, ScanEvent, Zones};
 use portolan_scan::Control;
 use portolan_scan::clock::{Clock as _, SystemClock};
-use portolan_store::{ScanId, ScanWriter};
+use portolan_store::{Counts, ScanId, ScanWriter};
 use serde_json::json;
 
 use super::{Begin, Manager, said};
@@ -99,8 +99,7 @@ impl Manager {
             writer: &writer,
             suspended,
             told: Told {
-                open: scan.counts.open,
-                settled: scan.counts.ports(),
+                counts: scan.counts,
                 elapsed_ms: views::millis(scan.elapsed.unwrap_or_default()),
                 sent: scan.sent.unwrap_or_default(),
             },
@@ -151,8 +150,7 @@ impl Manager {
 /// What was told of a scan: ports so far, time and probes up to this part of it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
-    open: u64,
-    settled: u64,
+    counts: Counts,
     elapsed_ms: f64,
     sent: u64,
 }
@@ -165,23 +163,25 @@ impl Told {
                 ScanEvent::Ports(fact) => (fact.state, fact.ports.len() as u64),
                 _ => continue,
             };
-            self.settled += ports;
-            if state == PortState::Open {
-                self.open += ports;
-            }
+            let counts = &mut self.counts;
+            *match state {
+                PortState::Open => &mut counts.open,
+                PortState::Closed => &mut counts.closed,
+                PortState::Filtered => &mut counts.filtered,
+                PortState::OpenFiltered => &mut counts.unsure,
+            } += ports;
         }
     }
 
     /// The progress of the scan as a whole: what it calls settled and open has been told.
     fn whole(&self, part: &Progress) -> views::Progress {
         let progress = views::Progress::from(part);
+        let settled = self.counts.ports();
         views::Progress {
-            done: progress.done.max(self.settled.min(progress.total)),
-            settled: self.settled,
-            open: self.open,
+            done: progress.done.max(settled.min(progress.total)),
             elapsed_ms: self.elapsed_ms + progress.elapsed_ms,
             sent: self.sent + progress.sent,
-            ..progress
+            ..progress.counting(&self.counts)
         }
     }
 }

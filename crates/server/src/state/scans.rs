@@ -220,6 +220,15 @@ impl AppState {
             .ok_or_else(|| Problem::not_found(format!("scan {id} did not find the host {host}")))
     }
 
+    /// One byte for each of the 65,536 ports, of all hosts laid over each other.
+    ///
+    /// # Errors
+    /// 404 where the scan is not known.
+    pub async fn ports_bin_of_all(&self, id: i64, protocol: Protocol) -> Result<Vec<u8>> {
+        self.ask(move |store| store.port_map_of_all(ScanId(id), protocol))
+            .await
+    }
+
     /// Hosts over all scans, by address.
     ///
     /// # Errors

@@ -233,6 +233,12 @@ pub struct Progress {
     pub total: u64,
     /// Open ports so far.
     pub open: u64,
+    /// Closed ports so far.
+    pub closed: u64,
+    /// Filtered ports so far.
+    pub filtered: u64,
+    /// Ports so far that are open or filtered.
+    pub open_filtered: u64,
     /// Hosts up so far.
     pub hosts_up: u64,
     /// Probes sent so far, by all parts of the scan.
@@ -347,6 +353,9 @@ impl From<&portolan_model::event::Progress> for Progress {
             settled: 0,
             total: saturate(progress.total),
             open: progress.open,
+            closed: 0,
+            filtered: 0,
+            open_filtered: 0,
             hosts_up: progress.hosts_up,
             sent: progress.sent,
             rate: progress.rate,
@@ -356,6 +365,20 @@ impl From<&portolan_model::event::Progress> for Progress {
             loss: progress.loss,
             elapsed_ms: millis(progress.elapsed),
             left_ms: progress.left.map(millis),
+        }
+    }
+}
+
+impl Progress {
+    /// The same with what the scan as a whole has found.
+    pub(crate) const fn counting(self, counts: &store::Counts) -> Self {
+        Self {
+            settled: counts.ports(),
+            open: counts.open,
+            closed: counts.closed,
+            filtered: counts.filtered,
+            open_filtered: counts.unsure,
+            ..self
         }
     }
 }
