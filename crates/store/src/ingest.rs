@@ -668,6 +668,13 @@ pub(crate) fn interrupt(writer: &mut Writer, scan: ScanId) -> Result<()> {
     let state = crate::scans::state(&writer.connection, scan)?;
     if matches!(state, ScanState::Running | ScanState::Paused) {
         end(writer, scan, ScanState::Interrupted, None)?;
+        // What was sent since progress was last told is known of what answered alone: each port
+        // that is open or closed was asked.
+        writer.connection.execute(
+            "UPDATE scan SET cut_off = 1, sent = max(coalesce(sent, 0), open + closed)
+             WHERE id = ?1 AND started IS NOT NULL",
+            [scan],
+        )?;
     }
     Ok(())
 }

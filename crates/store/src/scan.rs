@@ -241,6 +241,9 @@ pub struct ScanSummary {
     pub elapsed: Option<Duration>,
     /// Probes that all its parts have sent so far, as last told.
     pub sent: Option<u64>,
+    /// Whether a part of it was cut off before it told of all its probes: `sent` is then the least
+    /// that was sent, by what was told and by the ports that answered.
+    pub was_cut_off: bool,
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// How the engine ended it, with the time and the probes of all its parts; `None` for one that

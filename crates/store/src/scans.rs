@@ -20,7 +20,8 @@ use crate::writer::ScanWriter;
 
 const COLUMNS: &str = "id, state, spec, targets, args, version, who, detect, created, started,
     techniques, ports, addresses, probes, seed, zones, done, total, hosts, open, closed, filtered, unsure,
-    finished, outcome, elapsed, hosts_up, hosts_down, sent, loss, missed, previous, changes,
+    finished, outcome, elapsed, hosts_up, hosts_down, sent,
+    cut_off IS 1 AS cut_off, loss, missed, previous, changes,
     (SELECT count(*) FROM problem WHERE scan = id) AS problems,
     state NOT IN ('done', 'running') AND EXISTS (SELECT 1 FROM checkpoint WHERE scan = id) AS resumable,
     (SELECT group_concat(word, ' ') FROM scan_tag WHERE scan = id) AS tags";
@@ -401,6 +402,7 @@ fn read(row: &Row<'_>) -> Result<ScanSummary> {
         },
         elapsed: row.get::<_, Option<i64>>("elapsed")?.map(span),
         sent: row.get::<_, Option<i64>>("sent")?.map(i64::cast_unsigned),
+        was_cut_off: row.get("cut_off")?,
         ended: finished.map(timestamp).transpose()?,
         finished: finish(row)?,
         previous: row.get("previous")?,

@@ -107,6 +107,7 @@ impl Manager {
             place,
             lost: false,
             zones: Zones::NONE,
+            last: Progress::default(),
         };
         std::thread::scope(|scope| {
             let engine = std::thread::Builder::new()
@@ -203,6 +204,8 @@ struct Pump<'a> {
     lost: bool,
     /// Over which interfaces link-local addresses are asked.
     zones: Zones,
+    /// What the engine told last of its progress.
+    last: Progress,
 }
 
 impl Pump<'_> {
@@ -251,9 +254,21 @@ impl Pump<'_> {
     /// Hands a batch to the store first, so that who hears of it can read it there.
     fn flush(&mut self, mut batch: Vec<ScanEvent>, control: &Control) {
         if self.suspended.load(Ordering::Relaxed) {
-            // Stopped to go on later: that is not its end.
-            batch.retain(|event| {
-                !matches!(event, ScanEvent::Finished(end) if end.outcome == Outcome::Interrupted)
+            // Stopped to go on later: that is not its end, but the last word on what it did.
+            batch.retain_mut(|event| {
+                let ScanEvent::Finished(end) = event else {
+                    return true;
+                };
+                if end.outcome != Outcome::Interrupted {
+                    return true;
+                }
+                *event = ScanEvent::Progress(Progress {
+                    elapsed: end.elapsed,
+                    sent: end.sent,
+                    ..self.last
+                });
+                // Before anything was told of it, there is nothing to say.
+                self.last.total > 0
             });
         }
         let place = self.place_of(&mut batch);
@@ -303,9 +318,11 @@ impl Pump<'_> {
     fn tell(&mut self, batch: Vec<ScanEvent>) -> portolan_store::Result<()> {
         self.told.count(&batch);
         let progress = batch.iter().rev().find_map(|event| match event {
-            ScanEvent::Progress(progress) => Some(self.told.whole(progress)),
+            ScanEvent::Progress(progress) => Some(*progress),
             _ => None,
         });
+        self.last = progress.unwrap_or(self.last);
+        let progress = progress.map(|progress| self.told.whole(&progress));
         let state = self.note_progress(progress);
         // Where the history cannot say, nothing is called new; the results say it later.
         let new = self

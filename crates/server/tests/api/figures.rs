@@ -175,3 +175,27 @@ async fn a_scan_of_a_moment_has_words_in_place_of_a_picture() {
         assert!(!page.contains("<polyline"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn of_a_scan_that_was_cut_off_the_probes_are_the_least_that_were_sent() {
+    let server = Server::with(settings());
+    let id = half_way(&server).await;
+    // As if it had been killed: nothing is told any more.
+    let dir = tempfile::tempdir().unwrap();
+    server.state.store().flush().unwrap();
+    for file in std::fs::read_dir(server.dir.path()).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_string_lossy().starts_with("history.db") {
+            std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+        }
+    }
+    let after = Server::on(dir, settings());
+    let scan = after.get(&format!("/api/v1/scans/{id}")).await.json();
+    assert_eq!(
+        (&scan["state"], &scan["sent"], &scan["sent_at_least"]),
+        (&json!("interrupted"), &json!(50), &json!(true))
+    );
+    let page = after.get(&format!("/scans/{id}")).await.text();
+    assert!(page.contains(">at least 50<"), "{page}");
+    server.gate.open(u32::MAX);
+}

@@ -101,6 +101,9 @@ pub struct Scan {
     /// Probes sent so far, by all its parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
+    /// Whether `sent` is the least that was sent: a part of the scan was cut off before it told of
+    /// all its probes.
+    pub sent_at_least: bool,
     /// The share of probes or answers that the path lost, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
@@ -173,6 +176,7 @@ impl From<store::ScanSummary> for Scan {
             counts: scan.counts.into(),
             hosts_down: finished.map(|finished| saturate(finished.hosts_down)),
             sent: scan.sent,
+            sent_at_least: scan.was_cut_off,
             loss: finished.and_then(|finished| finished.loss),
             expected_missed: finished
                 .filter(|finished| finished.outcome != Outcome::Interrupted)

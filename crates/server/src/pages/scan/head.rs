@@ -168,7 +168,7 @@ fn figures(scan: &Scan) -> Markup {
                 (figure("hosts", "Hosts up", &count(counts.hosts)))
                 @if let Some(silent) = scan.hosts_down.filter(|_| scan.kind == Kind::Hosts) { (figure("silent", "Silent addresses", &count(silent))) }
                 @if let Some(ms) = scan.elapsed_ms { (figure("elapsed", "Took", &span(ms))) }
-                @if let Some(sent) = scan.sent { (figure("sent", "Probes sent", &count(sent))) }
+                @if let Some(sent) = scan.sent { (figure("sent", "Probes sent", &at_least(scan, sent))) }
                 @if let Some(loss) = scan.loss { (figure("loss", "Loss measured", &percent(loss))) }
                 @if let Some(missed) = scan.expected_missed { (figure("missed", "Expected missed", &missed_ports(missed))) }
             } @else {
@@ -193,6 +193,12 @@ fn figures(scan: &Scan) -> Markup {
             }
         }
     }
+}
+
+/// How many probes were sent, as far as that was told before the scan was cut off.
+fn at_least(scan: &Scan, sent: u64) -> String {
+    let least = if scan.sent_at_least { "at least " } else { "" };
+    format!("{least}{}", count(sent))
 }
 
 /// What must be said of a result that is not whole, or not believable.
