@@ -717,10 +717,15 @@ fn estimate(spec: &ScanSpec, probes: u64) -> Span {
         (fast, slow) = (1.0 / gap, 1.0 / gap);
     }
     let probes = probes as f64;
+    // Then closed UDP ports are told from silent ones, at the pace of the hosts.
+    let settling = spec
+        .techniques
+        .contains(&Technique::Udp)
+        .then(|| spec.pace.udp_budget.unwrap_or(portolan_scan::UDP_BUDGET));
     Span {
         low: probes / fast,
         // Silent ports are asked at least twice.
-        high: 2.0 * probes / slow,
+        high: 2.0 * probes / slow + settling.unwrap_or_default().as_secs_f64(),
     }
 }
 

@@ -152,7 +152,7 @@ fn problem_list(problems: &[ScanProblem]) -> Markup {
             ul {
                 @for problem in problems {
                     li {
-                        @if !problem.about.is_empty() { (foreign(&problem.about)) ": " }
+                        @if !problem.message.contains(&problem.about) { (foreign(&problem.about)) ": " }
                         (said(&problem.message))
                         @if let Some(hint) = &problem.hint { span.soft { ". " (said(&capital(hint))) } }
                     }

@@ -24,6 +24,8 @@ pub(in crate::pages) struct Fields {
     pub(in crate::pages) timeout: String,
     pub(in crate::pages) threads: String,
     pub(in crate::pages) max_rate: String,
+    /// For how long silent UDP ports are settled, in seconds.
+    pub(in crate::pages) udp_budget: String,
     pub(in crate::pages) exclude: String,
     pub(in crate::pages) discovery: String,
     pub(in crate::pages) detect: String,
@@ -32,7 +34,7 @@ pub(in crate::pages) struct Fields {
 }
 
 /// The fields of a request and the controls that they are shown at.
-const CONTROLS: [(&str, &str); 7] = [
+const CONTROLS: [(&str, &str); 8] = [
     ("targets", "target"),
     ("exclude", "exclude"),
     ("ports", "range"),
@@ -40,6 +42,7 @@ const CONTROLS: [(&str, &str); 7] = [
     ("timeout_ms", "timeout"),
     ("concurrency", "threads"),
     ("max_rate", "max_rate"),
+    ("udp_budget_ms", "udp_budget"),
 ];
 
 impl Fields {
@@ -74,6 +77,7 @@ impl Fields {
             timeout: number(request.timeout_ms.map(u64::from)),
             threads: number(request.concurrency.map(u64::from)),
             max_rate: number(request.max_rate),
+            udp_budget: number(request.udp_budget_ms.map(|ms| ms.div_ceil(1000).into())),
             discovery: flag(request.discovery == Discovery::Skip),
             detect: flag(request.detect),
             action: String::new(),
@@ -92,6 +96,7 @@ impl Fields {
                 ("timeout", &self.timeout),
                 ("threads", &self.threads),
                 ("max_rate", &self.max_rate),
+                ("udp_budget", &self.udp_budget),
                 ("exclude", &self.exclude),
                 ("discovery", &self.discovery),
                 ("detect", &self.detect),
@@ -106,6 +111,7 @@ impl Fields {
         let timeout_ms = number("timeout_ms", "milliseconds", &self.timeout, &mut errors);
         let concurrency = number("concurrency", "probes at once", &self.threads, &mut errors);
         let max_rate = number("max_rate", "probes a second", &self.max_rate, &mut errors);
+        let udp_budget = number::<u32>("udp_budget_ms", "seconds", &self.udp_budget, &mut errors);
         let mut request = ScanRequest::new(target::words(&self.target));
         request.exclude = target::words(&self.exclude);
         request.ports = match self.ports.as_str() {
@@ -119,6 +125,7 @@ impl Fields {
         request.timeout_ms = timeout_ms;
         request.concurrency = concurrency;
         request.max_rate = max_rate;
+        request.udp_budget_ms = udp_budget.map(|seconds| seconds.saturating_mul(1000));
         if self.ports == HOSTS_ALONE {
             request.discovery = Discovery::Only;
         } else if !self.discovery.is_empty() {
@@ -136,6 +143,7 @@ impl Fields {
             &self.timeout,
             &self.threads,
             &self.max_rate,
+            &self.udp_budget,
             &self.exclude,
             &self.discovery,
         ]
@@ -300,7 +308,7 @@ impl Shown<'_> {
             text = format!(", {} in all", count(all.probes));
         }
         if let Some(seconds) = &all.seconds {
-            text.push_str(", about ");
+            text.push_str(", ");
             text.push_str(&about(seconds));
         }
         text
@@ -311,7 +319,14 @@ impl Shown<'_> {
         if self.errors.is_empty() {
             return self.fields.is_advanced();
         }
-        let folded = ["exclude", "technique", "timeout", "threads", "max_rate"];
+        let folded = [
+            "exclude",
+            "technique",
+            "timeout",
+            "threads",
+            "max_rate",
+            "udp_budget",
+        ];
         folded.iter().any(|control| self.wrong(control).is_some())
     }
 
@@ -353,6 +368,7 @@ impl Shown<'_> {
                     (number("timeout", "Timeout", &self.fields.timeout, "adaptive", "Milliseconds to wait at the most."))
                     (number("threads", "Thread Count", &self.fields.threads, "adaptive", "Probes that may wait at once."))
                     (number("max_rate", "Rate limit", &self.fields.max_rate, "none", "Probes a second at the most."))
+                    (number("udp_budget", "UDP time", &self.fields.udp_budget, "30", "Seconds to tell closed UDP ports from silent ones."))
                 }
                 div.field {
                     label for="exclude" { "Leave out" }
@@ -432,7 +448,7 @@ fn estimate(preview: &Preview) -> String {
         text.push_str(", no ports: who is there");
     }
     if let Some(seconds) = &preview.seconds {
-        text.push_str(", about ");
+        text.push_str(", ");
         text.push_str(&about(seconds));
     }
     text.push('.');
@@ -443,10 +459,12 @@ fn estimate(preview: &Preview) -> String {
 fn about(seconds: &Span) -> String {
     let (low, high) = (span(seconds.low * 1000.0), span(seconds.high * 1000.0));
     if seconds.high < 1.0 {
-        "a moment".to_owned()
+        "about a moment".to_owned()
     } else if low == high {
-        low
+        format!("about {low}")
+    } else if seconds.low < 0.1 {
+        format!("up to {high}")
     } else {
-        format!("{low} to {high}")
+        format!("about {low} to {high}")
     }
 }
