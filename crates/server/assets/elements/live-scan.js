@@ -334,10 +334,8 @@ customElements.define("live-scan", class extends HTMLElement {
     const partly = ["cancelled", "interrupted"].includes(this.dataset.state);
     const title = running ? "No open port yet" : partly ? "No open port in what was asked" : "No open port";
     if (!all) return [title, running ? "Ports appear here as soon as they answer." : "No port of these targets answered."];
-    const [, closed, filtered] = this.totals;
     const hosts = Number(this.querySelector('[data-figure="hosts"]')?.textContent.replace(/\D/g, "") ?? 0);
-    const states = [[closed, "closed"], [filtered, "filtered"]].filter(([number]) => number)
-      .map(([number, state]) => `${count(number)} ${state}`).join(", ");
+    const states = STATES.map((state, i) => this.totals[i] && `${count(this.totals[i])} ${state}`).filter(Boolean).join(", ");
     return [title, running ? `${plural(all, "port")} settled so far: ${states}.`
       : `Looked at ${plural(all, "port")}${hosts > 1 ? ` of ${plural(hosts, "host")}` : ""}: ${states}.`];
   }
@@ -461,7 +459,10 @@ customElements.define("live-scan", class extends HTMLElement {
     const bar = document.getElementById("bar");
     if (bar) bar.value = share;
     const figure = (name, text) => setText(this.querySelector(`[data-figure="${name}"]`), text);
-    figure("done", percent(share));
+    // Until it says so itself, it is not over.
+    const done = percent(Math.min(share, 0.99));
+    figure("done", done);
+    figure("phase", progress.phase.words);
     // Of a scan of ports, what is settled is in the table; what is silent will be.
     const ofPorts = this.querySelector('[data-figure="silent"]') !== null;
     figure("probes", `${count(ofPorts ? progress.settled : progress.done)} of ${count(progress.total)}`);
@@ -474,8 +475,8 @@ customElements.define("live-scan", class extends HTMLElement {
     figure("loss", percent(progress.loss));
     figure("flight", count(progress.in_flight));
     this.chart?.update();
-    document.title = `(${percent(share)}) ${this.dataset.title} · Portolan`;
-    announce(`${percent(share)} done, ${plural(progress.open, "open port")}`);
+    document.title = `(${done}) ${this.dataset.title} · Portolan`;
+    announce(`${done} done, ${plural(progress.open, "open port")}`);
   }
 
   /** A change of state: the head of the page is rendered anew by the server. */
@@ -524,7 +525,7 @@ customElements.define("live-scan", class extends HTMLElement {
     list.hidden = false;
     for (const { about, message, hint } of found) {
       const item = make("li");
-      setWords(item, [about && `${about}: `, message, hint && `. ${hint}`].filter(Boolean).join(""));
+      setWords(item, [message.includes(about) ? "" : `${about}: `, message, hint && `. ${hint}`].filter(Boolean).join(""));
       list.querySelector("ul").append(item);
     }
   }

@@ -199,3 +199,43 @@ async fn of_a_scan_that_was_cut_off_the_probes_are_the_least_that_were_sent() {
     assert!(page.contains(">at least 50<"), "{page}");
     server.gate.open(u32::MAX);
 }
+
+#[tokio::test]
+async fn the_phase_of_a_scan_is_told_by_the_api_and_on_its_page() {
+    let server = Server::with(settings());
+    let store = server.state.store();
+    let spec = portolan_model::ScanSpec::new(
+        vec!["127.0.0.1".parse().unwrap()],
+        portolan_model::PortSpec::common(),
+    );
+    let new = portolan_store::NewScan::new(spec, jiff::Timestamp::now());
+    let writer = store.begin(new).unwrap();
+    let progress = |phase| {
+        portolan_model::ScanEvent::Progress(portolan_model::event::Progress {
+            done: 1000,
+            total: 1000,
+            phase,
+            ..Default::default()
+        })
+    };
+    let id = writer.id();
+    let page = format!("/scans/{id}");
+    let naming = portolan_model::Phase::Naming { named: 12, of: 40 };
+    writer.send(vec![progress(naming)]).unwrap();
+    writer.flush().unwrap();
+    let scan = server.get(&format!("/api/v1/scans/{id}")).await.json();
+    assert_eq!(
+        scan["phase"],
+        json!({"name": "naming", "words": "naming services, 12 of 40", "named": 12, "of": 40})
+    );
+    let shown = server.get(&page).await.text();
+    assert!(shown.contains("naming services, 12 of 40"), "{shown}");
+    assert!(
+        shown.contains("99 %") && !shown.contains("100 %"),
+        "{shown}"
+    );
+    writer.cancel(jiff::Timestamp::now()).unwrap();
+    let shown = server.get(&page).await.text();
+    let said = "Cancelled while naming services, 12 of 40: every port was asked.";
+    assert!(shown.contains(said), "{shown}");
+}

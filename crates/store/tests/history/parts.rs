@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use portolan_model::ScanEvent;
 use portolan_model::event::{Finished, Outcome, Progress};
+use portolan_model::{Phase, ScanEvent};
 use portolan_store::{Mode, ScanState, Store};
 
 use crate::common::{at, closed, finished, host, new_scan, open, open_store, started};
@@ -90,4 +90,29 @@ fn a_scan_that_is_cut_off_sent_at_least_what_was_answered() {
     writer.flush().unwrap();
     let scan = store.scan(id).unwrap();
     assert_eq!((scan.sent, scan.was_cut_off), (Some(4201), true));
+}
+
+#[test]
+fn what_a_scan_was_at_is_known_until_all_of_it_is_done() {
+    let (dir, store) = open_store();
+    let writer = store.begin(new_scan("10.0.0.1", 0)).unwrap();
+    let id = writer.id();
+    let phase = Phase::Naming { named: 12, of: 40 };
+    let naming = ScanEvent::Progress(Progress {
+        phase,
+        ..Progress::default()
+    });
+    writer.send(vec![started(0), progress(1, 60)]).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(store.scan(id).unwrap().phase, Some(Phase::Asking));
+    writer.send(vec![naming]).unwrap();
+    writer.flush().unwrap();
+    drop((writer, store));
+    let store = Store::open(dir.path(), Mode::Write).unwrap();
+    assert_eq!(store.scan(id).unwrap().phase, Some(phase));
+    let (writer, _) = store.resume(id).unwrap();
+    assert_eq!(store.scan(id).unwrap().phase, None);
+    writer.send(vec![progress(1, 6), finished(20)]).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(store.scan(id).unwrap().phase, None);
 }
