@@ -468,3 +468,31 @@ fn about(seconds: &Span) -> String {
         format!("about {low} to {high}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_takes_the_time_for_udp_in_seconds_and_gives_it_back() {
+        let fields = Fields {
+            target: "127.0.0.1".to_owned(),
+            udp_budget: "5".to_owned(),
+            ..Fields::default()
+        };
+        let (request, errors) = fields.request();
+        assert!(errors.is_empty());
+        assert_eq!(request.udp_budget_ms, Some(5000));
+        let again = Fields::of(&request);
+        assert_eq!(again.udp_budget, "5");
+        assert!(again.is_advanced() && again.address().contains("udp_budget=5"));
+    }
+
+    #[test]
+    fn a_time_that_may_be_none_at_all_is_a_bound() {
+        let said = |low, high| about(&Span { low, high });
+        assert_eq!(said(0.001, 30.01), "up to 30 s");
+        assert_eq!(said(0.001, 0.5), "about a moment");
+        assert_eq!(said(2.0, 8.0), "about 2.0 s to 8.0 s");
+    }
+}
