@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::mac::Mac;
+use crate::phase::Phase;
 use crate::ports::{PortSet, PortSpec};
 use crate::service::Service;
 use crate::state::{PortState, Protocol, Reason, Technique};
@@ -288,6 +289,8 @@ pub struct Progress {
     pub elapsed: Duration,
     /// Estimated time left, if it goes on as fast as this part has been.
     pub left: Option<Duration>,
+    /// What it is at.
+    pub phase: Phase,
 }
 
 /// A place in the order of a scan. What a place stands for is the business of who runs the scan.

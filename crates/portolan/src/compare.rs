@@ -60,9 +60,9 @@ pub(crate) fn compare(
 /// What is said of a result whose scan did not finish.
 fn unfinished(file: &Path, record: &ScanRecord) -> Failure {
     let why = if record.finished.is_some() {
-        "its scan was interrupted"
+        "its scan was cancelled"
     } else {
-        "its scan was cut off, or is still running: there is no `scan.done` or `runstats` at its end"
+        "its scan was interrupted, or is still running: there is no `scan.done` or `runstats` at its end"
     };
     Failure::new(format!("{} is incomplete: {why}", shown(file)))
         .hint("what it lacks is not compared; scan again to be sure")

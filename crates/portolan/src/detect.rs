@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use portolan_detect::rules::{Fault, RuleSet, RuleSetBuilder};
 use portolan_detect::{Detector, Options, Target};
 use portolan_model::event::{Endpoint, PortFact, ServiceFact};
-use portolan_model::{PortSet, PortState, ScanEvent, Service};
+use portolan_model::{Phase, PortSet, PortState, ScanEvent, Service};
 use portolan_scan::udp::{Payload, Payloads};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -157,6 +157,9 @@ pub(crate) struct Services {
     open: BTreeMap<IpAddr, u32>,
     /// Hosts that are done but for that.
     held: BTreeMap<IpAddr, ScanEvent>,
+    /// How many ports were asked, and of how many something, or nothing, has come.
+    asked: u64,
+    named: u64,
 }
 
 impl Services {
@@ -191,6 +194,8 @@ impl Services {
             thread,
             open: BTreeMap::new(),
             held: BTreeMap::new(),
+            asked: 0,
+            named: 0,
         })
     }
 
@@ -221,6 +226,7 @@ impl Services {
         };
         if self.ask.send(target).is_ok() {
             *self.open.entry(address).or_default() += 1;
+            self.asked += 1;
         }
     }
 
@@ -242,11 +248,20 @@ impl Services {
     pub(crate) fn answered(&mut self, address: IpAddr) -> Option<ScanEvent> {
         let left = self.open.get_mut(&address)?;
         *left -= 1;
+        self.named += 1;
         if *left > 0 {
             return None;
         }
         self.open.remove(&address);
         self.held.remove(&address)
+    }
+
+    /// How far it is.
+    pub(crate) const fn phase(&self) -> Phase {
+        Phase::Naming {
+            named: self.named,
+            of: self.asked,
+        }
     }
 
     /// Whether nothing is being asked.

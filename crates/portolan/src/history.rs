@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use jiff::tz::TimeZone;
-use portolan_model::ScanRecord;
+use portolan_model::{Phase, ScanRecord};
 use portolan_report::{WriteOptions, table};
 use portolan_server::api::{self, views};
 use portolan_store::{Mode, Query, ScanFilter, ScanSummary};
@@ -95,9 +95,16 @@ pub(crate) fn show(args: &ShowArgs, config: &Config) -> Result<String> {
         .map_err(|error| Failure::new(format!("cannot write: {}", io_reason(&error))))?;
     let mut text = String::from_utf8_lossy(&text).into_owned();
     if !matches!(scan.state, portolan_store::ScanState::Done) {
+        let phase = match scan.phase {
+            Some(phase) if phase != Phase::Asking && scan.state.is_over() => {
+                format!(", it ended while {phase}")
+            }
+            Some(phase) if !scan.state.is_over() => format!(", {phase}"),
+            _ => String::new(),
+        };
         let _ = writeln!(
             text,
-            "scan {} is {}: this is what it found",
+            "scan {} is {}{phase}: this is what it found",
             scan.id, scan.state
         );
     }

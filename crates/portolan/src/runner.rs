@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use portolan_detect::{Detector, RuleSet};
 use portolan_link::{Datagrams, Options, Rights};
 use portolan_model::address::AddressSetBuilder;
-use portolan_model::event::{Endpoint, HostName, NameKind, Outcome, PortFact, Problem, Reached};
+use portolan_model::event::{
+    Endpoint, Finished, HostName, NameKind, Outcome, PortFact, Problem, Progress, Reached,
+};
 use portolan_model::front::Front;
 use portolan_model::scope::OutOfScope;
 use portolan_model::spec::{Discovery, Names};
@@ -38,6 +40,9 @@ mod outbox;
 
 /// How often waiting for the last names checks whether the user has had enough.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// How often it is told how far the naming of services is, once all else is done.
+const TELLING: Duration = Duration::from_millis(200);
 
 /// What runs a scan: the engine, or a script of one in tests.
 pub(crate) type Engine =
@@ -585,11 +590,12 @@ pub(crate) fn run(
             .transpose()
             .map_err(|error| Error::Thread(crate::failure::io_reason(&error)))?,
         said: HashMap::new(),
+        progress: Progress::default(),
         front: beside.names.front,
         sink,
     };
     let finished = stream.follow(&events);
-    let is_whole = stream.last_services(control);
+    let is_whole = stream.last_services(control, finished.as_ref());
     stream.last_names(control);
     if let Some(finished) = finished {
         let now = beside.detector.map(|_| Timestamp::now());
@@ -607,14 +613,19 @@ fn ended(event: ScanEvent, is_whole: bool, now: Option<Timestamp>) -> ScanEvent 
         return event;
     };
     if let Some(now) = now {
-        let since = now.duration_since(finished.at);
-        finished.elapsed += Duration::try_from(since).unwrap_or_default();
+        finished.elapsed += since(&finished);
         finished.at = finished.at.max(now);
     }
     if !is_whole {
         finished.outcome = Outcome::Interrupted;
     }
     ScanEvent::Finished(finished)
+}
+
+/// How long ago the engine came to its end.
+fn since(finished: &Finished) -> Duration {
+    let since = Timestamp::now().duration_since(finished.at);
+    Duration::try_from(since).unwrap_or_default()
 }
 
 /// The engine's events on their way, joined by names and services.
@@ -624,6 +635,8 @@ struct Stream<'a> {
     services: Option<Services>,
     /// What services have said whose ports are to be reported.
     said: HashMap<Endpoint, Vec<u8>>,
+    /// What the engine told last of its progress.
+    progress: Progress,
     /// Who is told of what is left out.
     front: Front,
     sink: &'a mut dyn FnMut(&ScanEvent),
@@ -680,6 +693,7 @@ impl Stream<'_> {
         (self.sink)(event);
         match event {
             ScanEvent::Port(fact) => self.ask(fact),
+            ScanEvent::Progress(progress) => self.progress = *progress,
             ScanEvent::Started(_) => {
                 for problem in &self.prepared.problems {
                     (self.sink)(&ScanEvent::Problem(problem.clone()));
@@ -756,10 +770,28 @@ impl Stream<'_> {
     }
 
     /// Waits for the services that are still asked; whether all of them were waited for.
-    fn last_services(&mut self, control: &Control) -> bool {
+    fn last_services(&mut self, control: &Control, finished: Option<&ScanEvent>) -> bool {
+        let mut told = None;
         while let Some(services) = &mut self.services {
             if services.is_idle() || control.is_stopped() {
                 break;
+            }
+            if let Some(ScanEvent::Finished(finished)) = finished {
+                let since = since(finished);
+                if told.is_none_or(|told| since >= told + TELLING) {
+                    told = Some(since);
+                    let progress = Progress {
+                        elapsed: finished.elapsed + since,
+                        sent: finished.sent,
+                        rate: 0.0,
+                        in_flight: 0,
+                        left: None,
+                        phase: services.phase(),
+                        ..self.progress
+                    };
+                    (self.sink)(&ScanEvent::Progress(progress));
+                    continue;
+                }
             }
             match services.found().clone().recv_timeout(GLANCE) {
                 Ok(answer) => self.service(&answer),

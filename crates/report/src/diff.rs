@@ -31,6 +31,9 @@ pub struct Diff {
     /// Open ports that only one of the results has, and the other did not ask, or did not come to;
     /// those of such hosts among them.
     pub ports_not_compared: usize,
+    /// Addresses that a scan which did not finish was to ask, and of which it has no answer: it
+    /// did not come to them, or they were silent until then. Of two such scans the larger number.
+    pub addresses_not_reached: u128,
 }
 
 /// A host that came or went.
@@ -274,9 +277,19 @@ pub fn compare(
     }
     for (side, which) in [(&old, "old"), (&new, "new")] {
         if !has_end(side.record) {
-            diff.not_compared.push(format!(
-                "what the {which} scan did not come to: it did not finish"
-            ));
+            let unreached = unreached(side.record);
+            diff.addresses_not_reached = diff.addresses_not_reached.max(unreached);
+            let line = if unreached == 0 {
+                format!("what the {which} scan did not come to: it did not finish")
+            } else {
+                format!(
+                    "what the {which} scan did not come to: it did not finish, and {} of its {} \
+                     addresses were not reached, or silent until then",
+                    crate::escape::thousands(unreached),
+                    crate::escape::thousands(unreached + side.record.hosts.len() as u128),
+                )
+            };
+            diff.not_compared.push(line);
         }
     }
     missing.tell(&mut diff);
@@ -407,6 +420,13 @@ pub fn has_end(record: &ScanRecord) -> bool {
         .finished
         .as_ref()
         .is_some_and(|finished| finished.outcome != Outcome::Interrupted)
+}
+
+/// Addresses that a scan was to ask and tells nothing of.
+fn unreached(record: &ScanRecord) -> u128 {
+    let started = record.started.as_ref();
+    let all = started.map_or(0, |started| started.addresses);
+    all.saturating_sub(record.hosts.len() as u128)
 }
 
 /// Notes where the two scans did not ask the same.

@@ -157,3 +157,24 @@ fn a_name_that_leads_elsewhere_by_now_says_nothing_of_where_it_led() {
     let nobody = Scan::new(&["www.example"], "22", Technique::Syn);
     assert_eq!(between(&named("192.0.2.1"), &nobody).gone.len(), 1);
 }
+
+#[test]
+fn of_a_scan_that_did_not_finish_it_is_said_how_many_addresses_were_not_reached() {
+    let whole = Scan::new(&["10.0.0.0/8"], "22", Technique::Syn)
+        .host("10.0.0.1", "", TCP, &[22])
+        .host("10.9.0.1", "", TCP, &[22]);
+    let mut ended =
+        Scan::new(&["10.0.0.0/8"], "22", Technique::Syn).host("10.0.0.1", "", TCP, &[22]);
+    ended.record.started.as_mut().unwrap().addresses = 1 << 24;
+    ended.record.finished.as_mut().unwrap().outcome = Outcome::Interrupted;
+    let diff = between(&whole, &ended);
+    assert_eq!((diff.hosts_not_compared, diff.gone.len()), (1, 0));
+    assert_eq!(diff.addresses_not_reached, (1 << 24) - 1);
+    let said = "what the new scan did not come to: it did not finish, and 16,777,215 of its \
+                16,777,216 addresses were not reached, or silent until then";
+    assert!(
+        diff.not_compared.iter().any(|line| line == said),
+        "{:?}",
+        diff.not_compared
+    );
+}

@@ -63,6 +63,7 @@ fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(scans::changes))
         .routes(routes!(scans::hosts))
         .routes(routes!(scans::ports))
+        .routes(routes!(scans::ports_of_all))
         .routes(routes!(export::export))
         .routes(routes!(export::diff))
         .routes(routes!(events::of_scan))

@@ -402,6 +402,9 @@ impl Manager {
                 settled: scan.settled,
                 total: scan.total,
                 open: scan.counts.open,
+                closed: scan.counts.closed,
+                filtered: scan.counts.filtered,
+                open_filtered: scan.counts.open_filtered,
                 ..progress
             });
             let word = if running.paused {
@@ -410,6 +413,10 @@ impl Manager {
                 ScanState::Running
             };
             word.as_str().clone_into(&mut scan.state);
+            scan.phase = running
+                .progress
+                .map(|progress| progress.phase)
+                .or(scan.phase);
             scan.can_resume = running.paused;
         } else if let Some(place) = state.queue.iter().position(|(queued, _)| *queued == id) {
             scan.queue_place = Some(place + 1);

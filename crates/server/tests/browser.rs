@@ -11,6 +11,8 @@ mod driver;
 mod narrow;
 #[path = "browser/queries.rs"]
 mod queries;
+#[path = "browser/millions.rs"]
+mod millions;
 #[path = "conformance/served.rs"]
 mod served;
 #[path = "browser/server.rs"]

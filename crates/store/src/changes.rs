@@ -56,7 +56,8 @@ pub struct Change {
     pub protocol: Protocol,
     /// The port.
     pub port: u16,
-    /// What it was; `None` where nothing was known, or its host was not there.
+    /// What the latest earlier scan that asked it found; `None` where none had asked it, or its host
+    /// was not there.
     pub before: Option<PortValue>,
     /// What it is; `None` where its host is no longer there.
     pub after: Option<PortValue>,
@@ -73,6 +74,9 @@ pub struct Interval {
     pub port: u16,
     /// What it was.
     pub value: PortValue,
+    /// What the latest earlier scan that asked it had found, state and reason; `None` where none had
+    /// asked it, or its host was not there.
+    pub before: Option<(PortState, Reason)>,
     /// The first scan that found it so, and when.
     pub first: (ScanId, Timestamp),
     /// The last scan that found it so, and when.
@@ -102,6 +106,7 @@ impl Store {
                 connection,
                 before: previous,
                 after: id,
+                was_done: summary(connection, previous)?.state == ScanState::Done,
                 is_done: scan.state == ScanState::Done,
                 found: scan.ended.unwrap_or(scan.created),
                 asked: [Asked::of(connection, previous)?, Asked::of(connection, id)?],
@@ -161,9 +166,10 @@ impl Store {
             let mut rows = events.query(params![key, since, at, interval, what, kept])?;
             let mut items = Vec::new();
             let mut services = Services::default();
+            let mut earlier = EarlierScans::new(connection);
             while let Some(row) = rows.next()? {
                 let position: (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                let raw = RawChange {
+                let mut raw = RawChange {
                     key: row.get(3)?,
                     at: timestamp(position.0)?,
                     protocol: protocol_of(row.get(4)?)?,
@@ -172,6 +178,10 @@ impl Store {
                     after: value_of(row.get(8)?, row.get(9)?)?,
                 };
                 let scan = row.get(10)?;
+                if raw.before.is_none() {
+                    // No span of time tells of ports that were plainly closed.
+                    raw.before = earlier.find(scan, &raw.key, (raw.protocol, raw.port))?;
+                }
                 items.push((position, raw.read(connection, scan, &mut services)?));
             }
             let page = Page::cut(items, limit, |(position, _)| *position);
@@ -192,6 +202,7 @@ impl Store {
         protocol: Protocol,
         port: u16,
     ) -> Result<Vec<Interval>> {
+        let address = address.into();
         self.read(|connection| {
             let mut intervals = connection.prepare_cached(&format!(
                 "SELECT {INTERVAL} FROM port_state WHERE address = ?1 AND protocol = ?2
@@ -204,8 +215,13 @@ impl Store {
             ])?;
             let mut found = Vec::new();
             let mut services = Services::default();
+            let mut earlier = EarlierScans::new(connection);
+            let key = address_bytes(address);
             while let Some(row) = rows.next()? {
-                found.push(interval(connection, row, &mut services)?);
+                let mut interval = interval(connection, row, &mut services)?;
+                let before = earlier.find(interval.first.0, &key, (protocol, port))?;
+                interval.before = before.map(|(code, _)| (code.state(), code.reason()));
+                found.push(interval);
             }
             Ok(found)
         })
@@ -251,6 +267,7 @@ fn interval(connection: &Connection, row: &Row<'_>, services: &mut Services) -> 
             reason: code.reason(),
             service: services.find(connection, row.get(4)?)?,
         },
+        before: None,
         first: (row.get(5)?, timestamp(row.get(6)?)?),
         last: (row.get(7)?, timestamp(row.get(8)?)?),
         end,
@@ -287,6 +304,7 @@ pub(crate) fn count(connection: &Connection, id: ScanId) -> Result<Option<i64>> 
         connection,
         before: previous,
         after: id,
+        was_done: summary(connection, previous)?.state == ScanState::Done,
         is_done: scan.state == ScanState::Done,
         found: scan.created,
         asked: [Asked::of(connection, previous)?, Asked::of(connection, id)?],
@@ -296,6 +314,54 @@ pub(crate) fn count(connection: &Connection, id: ScanId) -> Result<Option<i64>> 
         Ok(())
     })?;
     Ok(Some(count))
+}
+
+/// What earlier scans of a host found a port to be.
+struct EarlierScans<'a> {
+    connection: &'a Connection,
+    /// By scan and host, as they are met: each may have many ports that are asked for.
+    pictures: HashMap<(ScanId, Vec<u8>), Picture>,
+}
+
+/// How many earlier scans of a host are looked at, at the most.
+const LOOKED_AT: i64 = 50;
+
+impl<'a> EarlierScans<'a> {
+    fn new(connection: &'a Connection) -> Self {
+        Self {
+            connection,
+            pictures: HashMap::new(),
+        }
+    }
+
+    /// By the latest scan of the host before this one that asked the port.
+    fn find(
+        &mut self,
+        scan: ScanId,
+        key: &[u8],
+        (protocol, port): (Protocol, u16),
+    ) -> Result<Option<(Code, Option<i64>)>> {
+        let mut scans = self.connection.prepare_cached(
+            "SELECT scan FROM scan_host WHERE address = ?1 AND scan < ?2
+             ORDER BY scan DESC LIMIT ?3",
+        )?;
+        let scans: Vec<ScanId> = scans
+            .query_map(params![key, scan, LOOKED_AT], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for earlier in scans {
+            let picture = match self.pictures.entry((earlier, key.to_owned())) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => {
+                    new.insert(picture(self.connection, earlier, key)?)
+                }
+            };
+            if let Some(code) = picture.code(protocol, port) {
+                let known = picture.notable.get(&(protocol, port));
+                return Ok(Some((code, known.and_then(|known| known.service))));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A change before its service is read.
@@ -355,7 +421,9 @@ struct Comparison<'a> {
     connection: &'a Connection,
     before: ScanId,
     after: ScanId,
-    /// Whether the later one has looked for every host.
+    /// Whether the earlier one has asked all that it was to ask.
+    was_done: bool,
+    /// Whether the later one has.
     is_done: bool,
     /// When the later one ended, for hosts that it did not find.
     found: Timestamp,
@@ -428,8 +496,9 @@ impl Comparison<'_> {
                     old.state() != new.state()
                         || !same_service(self.connection, old_service, new_service)?
                 }
-                // A host that came or went; else one of the two did not ask this port.
-                (None, Some(_)) => before.is_none(),
+                // A host that came or went, where the scan that lacks it has looked for all; else
+                // one of the two did not come to this port.
+                (None, Some(_)) => before.is_none() && self.was_done,
                 (Some(_), None) => after.is_none(),
                 (None, None) => false,
             };

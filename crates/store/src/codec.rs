@@ -271,6 +271,22 @@ impl Picture {
         bytes
     }
 
+    /// Lays the bytes of a protocol over those of other hosts: the most open of both stays.
+    pub(crate) fn lay_over(&self, protocol: Protocol, bytes: &mut [u8]) {
+        // Open, open or filtered, filtered, closed, nothing known.
+        let rank = |byte: u8| match byte {
+            0 => 0,
+            byte => [4, 1, 2, 3][usize::from((byte - 1) >> 4 & 3)],
+        };
+        for run in self.runs.iter().filter(|run| run.protocol == protocol) {
+            for known in &mut bytes[usize::from(run.first)..=usize::from(run.last)] {
+                if rank(run.code.0) > rank(*known) {
+                    *known = run.code.0;
+                }
+            }
+        }
+    }
+
     /// Takes in facts; a later one about the same port takes the place of an earlier one.
     pub(crate) fn apply(&mut self, facts: impl IntoIterator<Item = Fact>) {
         let mut runs = std::mem::take(&mut self.runs);

@@ -261,13 +261,19 @@ fn write_scan(writer: &mut Writer, scan: ScanId, pending: &PendingScan) -> Resul
     }
     let connection = &writer.connection;
     let [open, closed, filtered, unsure] = pending.counts.map(u64::cast_signed);
+    let phase = pending
+        .progress
+        .map(|progress| serde_json::to_string(&progress.phase))
+        .transpose()
+        .map_err(|error| Error::damaged("the phase of a scan", error))?;
     connection
         .prepare_cached(
             "UPDATE scan SET hosts = hosts + ?2, open = open + ?3, closed = closed + ?4,
                  filtered = filtered + ?5, unsure = unsure + ?6,
                  done = coalesce(?7, done), total = coalesce(?8, total),
                  elapsed = coalesce(coalesce(elapsed_before, 0) + ?9, elapsed),
-                 sent = coalesce(coalesce(sent_before, 0) + ?10, sent)
+                 sent = coalesce(coalesce(sent_before, 0) + ?10, sent),
+                 phase = coalesce(?11, phase)
              WHERE id = ?1",
         )?
         .execute(params![
@@ -283,6 +289,7 @@ fn write_scan(writer: &mut Writer, scan: ScanId, pending: &PendingScan) -> Resul
                 .progress
                 .map(|progress| span_micros(progress.elapsed)),
             pending.progress.map(|progress| progress.sent.cast_signed()),
+            phase,
         ])?;
     for problem in &pending.problems {
         connection
@@ -605,7 +612,8 @@ fn finish(writer: &mut Writer, scan: ScanId, finished: &Finished) -> Result<()> 
         // An engine that gave up no longer knows what it did: then what was told last counts.
         "UPDATE scan SET outcome = ?2, hosts_up = ?4, hosts_down = ?5,
              elapsed = max(coalesce(elapsed, 0), coalesce(elapsed_before, 0) + ?3),
-             sent = max(coalesce(sent, 0), coalesce(sent_before, 0) + ?6), loss = ?7, missed = ?8, done = iif(?9, total, done)
+             sent = max(coalesce(sent, 0), coalesce(sent_before, 0) + ?6), loss = ?7, missed = ?8, done = iif(?9, total, done),
+             phase = iif(?9, NULL, phase)
          WHERE id = ?1",
         params![
             scan,
@@ -668,6 +676,13 @@ pub(crate) fn interrupt(writer: &mut Writer, scan: ScanId) -> Result<()> {
     let state = crate::scans::state(&writer.connection, scan)?;
     if matches!(state, ScanState::Running | ScanState::Paused) {
         end(writer, scan, ScanState::Interrupted, None)?;
+        // What was sent since progress was last told is known of what answered alone: each port
+        // that is open or closed was asked.
+        writer.connection.execute(
+            "UPDATE scan SET cut_off = 1, sent = max(coalesce(sent, 0), open + closed)
+             WHERE id = ?1 AND started IS NOT NULL",
+            [scan],
+        )?;
     }
     Ok(())
 }

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::asked::Before;
 use crate::changes;
 use crate::codec::{
-    Code, address_bytes, address_in, address_of, last_address_bytes, protocol_number, protocol_of,
+    Code, Picture, address_bytes, address_in, address_of, last_address_bytes, protocol_number,
+    protocol_of,
 };
 use crate::error::{Error, Result};
 use crate::fold;
@@ -308,6 +309,16 @@ impl Store {
         self.read(|connection| {
             let source = Source::new(connection, id, query, Sort::default(), None)?;
             let mut count = 0;
+            if !source.indexed && query.is_of_codes() {
+                source.each_host(&mut |host| {
+                    let picture = fold::picture(connection, id, &host.key)?;
+                    for run in picture.runs.iter().filter(|run| query.allows(run.code)) {
+                        count += u64::from(run.last - run.first) + 1;
+                    }
+                    Ok(Next::More)
+                })?;
+                return Ok(count);
+            }
             source.each(&mut |_| {
                 count += 1;
                 Ok(Next::More)
@@ -338,6 +349,36 @@ impl Store {
                 return Ok(None);
             }
             Ok(Some(fold::picture(connection, id, &key)?.bytes(protocol)))
+        })
+    }
+
+    /// One byte for each of the 65,536 ports, as [`port_map`](Self::port_map) has them, of all hosts
+    /// of a scan laid over each other: where they differ, the most open of their states.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScan`].
+    pub fn port_map_of_all(&self, id: ScanId, protocol: Protocol) -> Result<Vec<u8>> {
+        self.read(|connection| {
+            crate::store::must_exist(connection, id)?;
+            let mut bytes = vec![0; 1 << 16];
+            // Hosts that look the same, which may be most, are read once.
+            let mut shapes = connection.prepare_cached(
+                "SELECT data FROM shape WHERE id IN
+                     (SELECT shape FROM scan_host WHERE scan = ?1 AND settled = 1)",
+            )?;
+            let mut rows = shapes.query([id])?;
+            while let Some(row) = rows.next()? {
+                let shape = row.get_ref(0)?.as_blob().unwrap_or_default();
+                Picture::decode(shape, None)?.lay_over(protocol, &mut bytes);
+            }
+            let mut hosts = connection
+                .prepare_cached("SELECT address FROM scan_host WHERE scan = ?1 AND settled = 0")?;
+            let mut rows = hosts.query([id])?;
+            while let Some(row) = rows.next()? {
+                let key: Vec<u8> = row.get(0)?;
+                fold::picture(connection, id, &key)?.lay_over(protocol, &mut bytes);
+            }
+            Ok(bytes)
         })
     }
 }
@@ -563,6 +604,12 @@ impl<'a> Source<'a> {
     }
 
     fn each_picture(&self, take: &mut dyn FnMut(ResultRow) -> Result<Next>) -> Result<()> {
+        let mut services = Services::default();
+        self.each_host(&mut |host| self.each_port(host, &mut services, take))
+    }
+
+    /// The hosts that may have results, in order.
+    fn each_host(&self, take: &mut dyn FnMut(&HostOf) -> Result<Next>) -> Result<()> {
         let (mut low, mut high) = (Vec::new(), vec![u8::MAX; 33]);
         if let Some(addresses) = self.query.addresses() {
             let mut ranges = addresses.ranges();
@@ -590,7 +637,6 @@ impl<'a> Source<'a> {
              WHERE scan = ?1 AND address BETWEEN ?2 AND ?3 ORDER BY address {direction}"
         ))?;
         let mut rows = hosts.query(params![self.id, low, high])?;
-        let mut services = Services::default();
         while let Some(row) = rows.next()? {
             let host = HostOf {
                 key: row.get(0)?,
@@ -601,7 +647,7 @@ impl<'a> Source<'a> {
                     .as_deref()
                     .map_or(Ok(Vec::new()), read_names)?,
             };
-            if self.each_port(&host, &mut services, take)? == Next::Enough {
+            if take(&host)? == Next::Enough {
                 break;
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portolan_model::event::{Finished, Outcome, Started};
-use portolan_model::{ScanSpec, Target};
+use portolan_model::{Phase, ScanSpec, Target};
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::{Deserialize, Serialize};
 
@@ -241,6 +241,12 @@ pub struct ScanSummary {
     pub elapsed: Option<Duration>,
     /// Probes that all its parts have sent so far, as last told.
     pub sent: Option<u64>,
+    /// Whether a part of it was cut off before it told of all its probes: `sent` is then the least
+    /// that was sent, by what was told and by the ports that answered.
+    pub was_cut_off: bool,
+    /// What it is at, or was at when it was ended or cut off, as last told; `None` before it begins
+    /// and once all of it is done.
+    pub phase: Option<Phase>,
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// How the engine ended it, with the time and the probes of all its parts; `None` for one that

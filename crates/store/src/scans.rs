@@ -20,7 +20,8 @@ use crate::writer::ScanWriter;
 
 const COLUMNS: &str = "id, state, spec, targets, args, version, who, detect, created, started,
     techniques, ports, addresses, probes, seed, zones, done, total, hosts, open, closed, filtered, unsure,
-    finished, outcome, elapsed, hosts_up, hosts_down, sent, loss, missed, previous, changes,
+    finished, outcome, elapsed, hosts_up, hosts_down, sent,
+    cut_off IS 1 AS cut_off, phase, loss, missed, previous, changes,
     (SELECT count(*) FROM problem WHERE scan = id) AS problems,
     state NOT IN ('done', 'running') AND EXISTS (SELECT 1 FROM checkpoint WHERE scan = id) AS resumable,
     (SELECT group_concat(word, ' ') FROM scan_tag WHERE scan = id) AS tags";
@@ -246,7 +247,7 @@ fn run(writer: &mut crate::writer::Writer, id: ScanId, running: Running) -> Resu
     writer.connection.execute(
         "UPDATE scan SET state = 'running', owner = ?2, finished = NULL, outcome = NULL,
              elapsed_before = coalesce(elapsed, 0), sent_before = coalesce(sent, 0),
-             hosts_up = NULL, hosts_down = NULL, loss = NULL, missed = NULL, changes = NULL
+             hosts_up = NULL, hosts_down = NULL, loss = NULL, missed = NULL, changes = NULL, phase = NULL
          WHERE id = ?1",
         params![id, writer.owner],
     )?;
@@ -401,6 +402,12 @@ fn read(row: &Row<'_>) -> Result<ScanSummary> {
         },
         elapsed: row.get::<_, Option<i64>>("elapsed")?.map(span),
         sent: row.get::<_, Option<i64>>("sent")?.map(i64::cast_unsigned),
+        was_cut_off: row.get("cut_off")?,
+        phase: row
+            .get::<_, Option<String>>("phase")?
+            .map(|json| serde_json::from_str(&json))
+            .transpose()
+            .map_err(|error| Error::damaged("the phase of a scan", error))?,
         ended: finished.map(timestamp).transpose()?,
         finished: finish(row)?,
         previous: row.get("previous")?,

@@ -15,6 +15,8 @@ pub(crate) const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0004-zones.sql")),
     M::up(include_str!("migrations/0005-parts.sql")),
     M::up(include_str!("migrations/0006-tags.sql")),
+    M::up(include_str!("migrations/0007-cut-off.sql")),
+    M::up(include_str!("migrations/0008-phase.sql")),
 ];
 
 /// Which schema a database has: the number of steps taken.

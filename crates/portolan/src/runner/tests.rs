@@ -304,3 +304,80 @@ fn an_engine_that_cannot_start_is_an_error() {
     );
     assert_eq!(started.unwrap_err().to_string(), "there is nothing to scan");
 }
+
+/// An engine that has found all there is at once: the port of a listener that says nothing.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands in for an engine that can fail"
+)]
+fn engine_of_one_port(
+    request: &Request,
+    _: &Control,
+    sink: &mut dyn FnMut(ScanEvent),
+) -> portolan_scan::Result<()> {
+    let address = IpAddr::from([127, 0, 0, 1]);
+    let port = request.ports.tcp().iter().next().unwrap();
+    sink(ScanEvent::Progress(Progress {
+        done: 1,
+        total: 1,
+        open: 1,
+        rate: 900.0,
+        ..Progress::default()
+    }));
+    sink(ScanEvent::Port(PortFact {
+        endpoint: Endpoint {
+            address,
+            protocol: Protocol::Tcp,
+            port,
+        },
+        state: portolan_model::PortState::Open,
+        reason: Reason::SynAck,
+        rtt: None,
+        ttl: None,
+        at: Timestamp::now(),
+    }));
+    sink(ScanEvent::Finished(Finished {
+        at: Timestamp::now(),
+        ..finished(Outcome::Complete)
+    }));
+    Ok(())
+}
+
+#[test]
+fn while_services_are_named_it_is_said_how_far_that_is_and_time_goes_on() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut spec = spec(&["127.0.0.1"]);
+    spec.names.reverse = false;
+    let port = listener.local_addr().unwrap().port();
+    spec.ports = port.to_string().parse().unwrap();
+    let detector = detect::detector(&crate::args::DetectionArgs::default()).unwrap();
+    let control = Control::new();
+    let mut told = Vec::new();
+    let names = settings();
+    let beside = Beside {
+        names: &names,
+        detector: Some(&detector),
+    };
+    let prepared = prepared(&spec).unwrap();
+    run(
+        engine_of_one_port,
+        &prepared,
+        beside,
+        &control,
+        &mut |event| {
+            if let ScanEvent::Progress(progress) = event {
+                told.push(*progress);
+                if told.len() == 3 {
+                    control.stop();
+                }
+            }
+        },
+    )
+    .unwrap();
+    let naming = portolan_model::Phase::Naming { named: 0, of: 1 };
+    assert_eq!(told[0].phase, portolan_model::Phase::Asking);
+    assert_eq!((told[1].phase, told[2].phase), (naming, naming));
+    assert!(told[2].elapsed > told[1].elapsed && told[1].elapsed >= Duration::from_secs(1));
+    assert_eq!((told[1].open, told[1].done), (1, 1));
+    assert!(told[1].rate.abs() < f64::EPSILON);
+}

@@ -261,7 +261,7 @@ fn ctrl_c_prints_and_writes_what_was_found() {
         let (exit, out, err) = end(child);
         assert_eq!(exit, 130, "{err}");
         assert!(out.contains("443/tcp"), "{out}");
-        assert!(err.contains("interrupted: "), "{err}");
+        assert!(err.contains("cancelled: "), "{err}");
         let xml = fs::read_to_string(xml).unwrap();
         assert!(xml.trim_end().ends_with("</nmaprun>"), "{xml}");
     }
@@ -293,7 +293,7 @@ fn ctrl_c_that_ends_the_reader_of_a_pipe_too_is_still_told() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let (exit, _, err) = end(child);
     assert_eq!((exit, err.contains("error")), (130, false), "{err}");
-    assert!(err.contains("interrupted: "), "{err}");
+    assert!(err.contains("cancelled: "), "{err}");
 }
 
 #[test]
@@ -389,7 +389,7 @@ fn keys_pause_tell_and_end_a_scan_and_the_terminal_is_as_before() {
     );
     assert!(shown.contains("status 130"), "{shown}");
     assert!(
-        shown.contains("interrupted: ports that are not shown"),
+        shown.contains("cancelled: ports that are not shown"),
         "{shown}"
     );
     assert!(

@@ -1,5 +1,6 @@
 //! The one line that says how far a scan is.
 
+use portolan_model::Phase;
 use portolan_model::event::Progress;
 
 pub(crate) use portolan_scan::words::grouped;
@@ -10,6 +11,9 @@ use crate::duration;
 /// Where hosts are looked for and `only_hosts`, it speaks of no port; while it is paused, of no rate.
 pub(super) fn line(progress: &Progress, only_hosts: bool, is_paused: bool, width: usize) -> String {
     let mut parts = vec![percent(progress)];
+    if progress.phase != Phase::Asking {
+        parts.push(progress.phase.to_string());
+    }
     parts.push(if only_hosts {
         format!("up {}", grouped(progress.hosts_up))
     } else {

@@ -21,7 +21,7 @@ pub(crate) fn summary(
     verbose: bool,
 ) -> String {
     let Some(finished) = &record.finished else {
-        return "the scan was cut off: what was found until then is shown\n".to_owned();
+        return "the scan was interrupted: what was found until then is shown\n".to_owned();
     };
     let mut text = String::new();
     let _ = writeln!(text, "{}", found(record, unrecorded, finished));
@@ -41,9 +41,9 @@ pub(crate) fn summary(
     match finished.outcome {
         Outcome::Interrupted => {
             text += if only_hosts {
-                "interrupted: not every address was asked\n"
+                "cancelled: not every address was asked\n"
             } else {
-                "interrupted: ports that are not shown were not all asked\n"
+                "cancelled: ports that are not shown were not all asked\n"
             };
         }
         _ if left_out > 0 => {

@@ -98,7 +98,7 @@ fn compared_with_a_part(whole: &str, part: &str) {
         format!(
             "exit 1\n--- stdout\nno changes in what can be compared\n\
              not compared: what the new scan did not come to: it did not finish\n--- stderr\n\
-             warning: `{part}` is incomplete: its scan was cut off, or is still running: there is \
+             warning: `{part}` is incomplete: its scan was interrupted, or is still running: there is \
              no `scan.done` or `runstats` at its end\n\
              hint: what it lacks is not compared; scan again to be sure\n"
         )

@@ -229,6 +229,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
         let rest = total.saturating_sub(taken);
         let left = self.recent.left(rest, self.control.is_paused());
         let loss = self.measured().measured().unwrap_or(0.0);
+        let phase = self.phase(now);
         (self.sink)(ScanEvent::Progress(Progress {
             done,
             total,
@@ -242,6 +243,7 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             loss,
             elapsed,
             left,
+            phase,
         }));
     }
 }

@@ -19,7 +19,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use portolan_model::event::Endpoint;
-use portolan_model::{PortState, Protocol};
+use portolan_model::{Phase, PortState, Protocol};
 
 use super::state::{Host, State};
 use super::walk::{Pass, Walk};
@@ -471,6 +471,16 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
     }
 
     /// Progress of the second phase: a silent port counts by the share of the time that is over.
+    /// What the scan is at.
+    pub(super) fn phase(&self, now: Duration) -> Phase {
+        if self.slows.hosts.is_empty() {
+            return Phase::Asking;
+        }
+        Phase::Settling {
+            at_most: self.slows.ends.map(|end| end.saturating_sub(now)),
+        }
+    }
+
     fn report_settling(&mut self, state: &State<'a>, now: Duration) {
         let passed = now.saturating_sub(self.slows.started);
         let share = self.slows.ends.map_or(0.0, |end| {

@@ -40,6 +40,7 @@ impl<T: Transport, C: Clock> Running<'_, T, C> {
             loss,
             elapsed,
             left,
+            phase: portolan_model::Phase::Asking,
         }));
     }
 

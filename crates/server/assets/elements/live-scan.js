@@ -1,15 +1,14 @@
 // <live-scan>: the page of a scan. Holds its results, follows its events, and shows both in the
 // table, the map, the chart and the figures, as far as the page has them.
 import { announce, api, make, part, setText, setWords } from "../lib/page.js";
-import { Rows } from "../lib/rows.js";
+import { MOST_ROWS, Rows } from "../lib/rows.js";
 import { subscribe, watch } from "../lib/stream.js";
-import { parse, valuesOf, withTerm } from "../lib/query.js";
+import { parse, STATES, valuesOf, withTerm } from "../lib/query.js";
 import { count, duration, percent, perSecond, plural, roundTrip } from "../lib/text.js";
 import { times } from "./habits.js";
 
-/** Beyond so many rows, closed and filtered ports stay on the server. */
-const MOST_ROWS = 400_000;
 const MOST_HOSTS = 300;
+const MAP_HOSTS = 500;
 const PAGE = 10_000;
 const MAP_GAP = 250;
 const CHIP_GAP = 400;
@@ -28,6 +27,9 @@ customElements.define("live-scan", class extends HTMLElement {
     this.chart = this.querySelector("progress-chart");
     this.cost = 0;
     this.turn = {};
+    this.asked = new Map();
+    /** Results in each state, as the server counts them. */
+    this.totals = this.dataset.counts.split(" ").map(Number);
     this.rendered = 0;
     this.rows.scanTags = this.dataset.tags.split(" ").filter(Boolean);
     this.table.attach(this.rows);
@@ -41,7 +43,7 @@ customElements.define("live-scan", class extends HTMLElement {
       this.drawMap();
       this.classList.add("ready");
     });
-    if (!OVER.includes(this.dataset.state)) this.follow();
+    if (!this.over()) this.follow();
   }
 
   listen() {
@@ -124,7 +126,7 @@ customElements.define("live-scan", class extends HTMLElement {
     watch((state) => {
       // A server that died meanwhile says nothing of a scan that it does not run any more.
       if (state === "live" && !stale.hidden) this.ask();
-      stale.hidden = state !== "lost" || OVER.includes(this.dataset.state);
+      stale.hidden = state !== "lost" || this.over();
     });
   }
 
@@ -172,9 +174,9 @@ customElements.define("live-scan", class extends HTMLElement {
       await pages(`${scan}/results?q=${encodeURIComponent("state:open,open|filtered -reason:no-response")}&`,
         (items) => items.forEach((item) => this.rows.add(item)), MOST_ROWS);
       this.update();
-      const rest = hosts.reduce((sum, { counts }) => sum + counts.closed + counts.filtered + (counts.open_filtered ?? 0), 0);
-      this.left = rest > MOST_ROWS || hosts.length > MOST_HOSTS ? rest : 0;
-      if (!this.left) await this.loadMaps(hosts);
+      for (const { host } of hosts.slice(0, MAP_HOSTS)) this.rows.hostId(host);
+      if (this.known() > MOST_ROWS || hosts.length > MOST_HOSTS) this.rows.partial = true;
+      else await this.loadMaps(hosts);
     } catch (error) {
       this.tell(`The results could not be read: ${error.message}. Reload the page to try again.`);
     }
@@ -232,34 +234,61 @@ customElements.define("live-scan", class extends HTMLElement {
     this.table.show(this.group?.checked ? this.grouped(view) : view);
     this.cost = performance.now() - start;
     this.rendered = performance.now();
-    setText(document.getElementById("shown"), this.table.summary(view.length)
-      + (this.left ? `; ${count(this.left)} closed and filtered ports are on the plain pages` : ""));
+    setText(document.getElementById("shown"), this.summary(view.length));
     this.empty(view.length);
     this.later("map", MAP_GAP, () => this.drawMap());
     this.later("chips", CHIP_GAP, () => this.chips());
     this.links();
   }
 
-  /** Asks the server for the rows that fit what the page does not know: when ports changed. */
-  async decide() {
-    if (!this.query.includes("changed")) return;
-    for (const { field, values } of parse(this.query)) {
-      if (field !== "changed") continue;
-      const key = values.join();
-      const asked = (this.asked ??= new Map()).get(key);
-      // While the scan runs there are more from time to time.
-      if (asked && (asked.version === this.rows.version || performance.now() - asked.at < DECIDE_GAP)) continue;
-      this.asked.set(key, { version: this.rows.version, at: performance.now() });
-      try {
-        const query = encodeURIComponent(`changed:${key}`);
-        const { items } = await (await api(`/scans/${this.scan}/results?limit=${PAGE}&q=${query}`)).json();
-        this.rows.decided.set(key, new Set(items.map((item) => this.rows.add(item))));
-        this.asked.get(key).version = this.rows.version;
-        this.update();
-      } catch (error) {
-        this.tell(`What changed could not be read: ${error.message}`);
-      }
+  /** Results in any state. */
+  known() {
+    return Math.max(this.rows.length, this.totals.reduce((sum, number) => sum + number));
+  }
+
+  over() {
+    return OVER.includes(this.dataset.state);
+  }
+
+  /** "12 of 1,000 results" for the line below. */
+  summary(shown) {
+    const all = this.known();
+    const fit = this.rows.partial && this.fitting?.query === this.query ? this.fitting.total : 0;
+    return (shown === all ? "" : `${count(shown)} of `)
+      + (fit > shown ? `${count(fit)} that fit, the others on the plain pages, of ` : "") + plural(all, "result");
+  }
+
+  /** Asks the server for what the page does not know: when ports changed, and rows that it lacks. */
+  decide() {
+    const terms = parse(this.query);
+    for (const { field, values } of terms) {
+      if (field === "changed") this.consult(`changed:${values}`, "", (rows) => this.rows.decided.set(values.join(), new Set(rows)));
     }
+    if (!this.rows.partial) return;
+    const named = terms.find(({ field, not }) => field === "state" && !not)?.values ?? STATES;
+    if (!named.some((state) => this.totals[STATES.indexOf(state)] > this.rows.counts[STATES.indexOf(state)])) return;
+    const { query, table: { sort } } = this;
+    this.consult(query, `&count=true&sort=${sort.key}&order=${sort.down ? "desc" : "asc"}`, (rows, total) => (this.fitting = { query, total }));
+  }
+
+  async consult(query, how, take) {
+    const key = query + how;
+    const asked = this.asked.get(key);
+    // While the scan runs there are more from time to time.
+    if (asked && (asked.waits || this.over() || asked.version === this.rows.version || performance.now() - asked.at < DECIDE_GAP)) return;
+    const now = { waits: true };
+    this.asked.set(key, now);
+    // Not for each letter that is typed.
+    await new Promise((typed) => setTimeout(typed, CHIP_GAP));
+    if (!this.query.includes(query)) return this.asked.delete(key);
+    try {
+      const { items, total } = await (await api(`/scans/${this.scan}/results?limit=${PAGE}&q=${encodeURIComponent(query)}${how}`)).json();
+      take(items.map((item) => this.rows.add(item)), total);
+      this.update();
+    } catch (error) {
+      this.tell(`Not all that fits could be read: ${error.message}`);
+    }
+    Object.assign(now, { waits: false, version: this.rows.version, at: performance.now() });
   }
 
   later(what, gap, act) {
@@ -284,12 +313,12 @@ customElements.define("live-scan", class extends HTMLElement {
 
   empty(shown) {
     const box = document.getElementById("nothing");
-    const running = !OVER.includes(this.dataset.state);
+    const running = !this.over();
     box.hidden = shown > 0;
     this.table.hidden = shown === 0 && !running;
     box.parentElement.classList.toggle("waits", shown === 0 && running);
     if (shown > 0) return;
-    const all = this.rows.length;
+    const all = this.known();
     const [title, text] = this.nothing(all, running);
     setText(box.querySelector("h2"), title);
     setText(box.querySelector("p"), text);
@@ -298,16 +327,15 @@ customElements.define("live-scan", class extends HTMLElement {
 
   /** What stands in the place of an empty table. The server says the same. */
   nothing(all, running) {
+    if ([...this.asked.values()].some(({ waits }) => waits)) return ["Looking…", "The server is asked for what fits."];
     if (all && this.query !== this.dataset.query) {
       return [`Nothing matches ${this.query}`, `${plural(all, "result")} without this filter.`];
     }
     const partly = ["cancelled", "interrupted"].includes(this.dataset.state);
     const title = running ? "No open port yet" : partly ? "No open port in what was asked" : "No open port";
     if (!all) return [title, running ? "Ports appear here as soon as they answer." : "No port of these targets answered."];
-    const [, closed, filtered] = this.rows.counts;
     const hosts = Number(this.querySelector('[data-figure="hosts"]')?.textContent.replace(/\D/g, "") ?? 0);
-    const states = [[closed, "closed"], [filtered, "filtered"]].filter(([number]) => number)
-      .map(([number, state]) => `${count(number)} ${state}`).join(", ");
+    const states = STATES.map((state, i) => this.totals[i] && `${count(this.totals[i])} ${state}`).filter(Boolean).join(", ");
     return [title, running ? `${plural(all, "port")} settled so far: ${states}.`
       : `Looked at ${plural(all, "port")}${hosts > 1 ? ` of ${plural(hosts, "host")}` : ""}: ${states}.`];
   }
@@ -340,10 +368,10 @@ customElements.define("live-scan", class extends HTMLElement {
 
   /** Numbers and choices of the chips. */
   chips() {
-    const states = ["open", "closed", "filtered", "open|filtered"];
     const chosen = (field, value) => valuesOf(this.query, field).includes(value);
     for (const chip of this.querySelectorAll('a.chip[data-field="state"]')) {
-      const total = this.rows.counts[states.indexOf(chip.dataset.value)];
+      const state = STATES.indexOf(chip.dataset.value);
+      const total = Math.max(this.totals[state], this.rows.partial ? 0 : this.rows.counts[state]);
       setText(chip.querySelector("b"), count(total));
       chip.parentElement.hidden = !total && chip.dataset.value !== "open";
     }
@@ -394,27 +422,47 @@ customElements.define("live-scan", class extends HTMLElement {
     return select?.value || (this.rows.hosts.length === 1 ? this.rows.hosts[0].address : null);
   }
 
-  drawMap() {
+  async drawMap() {
     const select = document.getElementById("map-host");
-    if (select && select.options.length - 1 < Math.min(500, this.rows.hosts.length)) {
-      for (const { address } of this.rows.hosts.slice(select.options.length - 1, 500)) select.append(make("option", { value: address }, address));
+    if (select && select.options.length - 1 < Math.min(MAP_HOSTS, this.rows.hosts.length)) {
+      for (const { address } of this.rows.hosts.slice(select.options.length - 1, MAP_HOSTS)) select.append(make("option", { value: address }, address));
       select.closest("label").hidden = this.rows.hosts.length < 2;
     }
     const protocol = this.dataset.protocols.split(" ")[0];
     const host = this.mapHost();
     const id = host === null ? -1 : this.rows.hostIds.get(host);
-    this.map.show(this.rows.bytes(host, protocol), (port) => {
+    const bytes = this.rows.partial ? await this.mapBytes(host, protocol) : this.rows.bytes(host, protocol);
+    if (bytes) this.map.show(bytes, (port) => {
       const row = this.rows.places.get(id * 131072 + port + (protocol === "udp" ? 65536 : 0));
       return row === undefined ? "" : `${this.rows.serviceName(row)} ${this.rows.product(row)}`.trim();
     });
   }
 
+  /** A byte a port, of the server, which knows them all. */
+  async mapBytes(host, protocol) {
+    const path = `/scans/${this.scan}${host === null ? "" : `/hosts/${encodeURIComponent(host)}`}/ports.bin?protocol=${protocol}`;
+    const now = performance.now();
+    if (this.mapped?.path === path && (this.over() || now - this.mapped.at < DECIDE_GAP)) return this.mapped.bytes;
+    this.mapped = { path, at: now };
+    try {
+      const bytes = new Uint8Array(await (await api(path)).arrayBuffer());
+      if (this.mapped.path === path) return (this.mapped.bytes = bytes);
+    } catch {
+      // The next picture, or a reload, brings it.
+    }
+    return undefined;
+  }
+
   progress(progress) {
+    this.totals = [progress.open, progress.closed, progress.filtered, progress.open_filtered];
     const share = progress.total ? progress.done / progress.total : 0;
     const bar = document.getElementById("bar");
     if (bar) bar.value = share;
     const figure = (name, text) => setText(this.querySelector(`[data-figure="${name}"]`), text);
-    figure("done", percent(share));
+    // Until it says so itself, it is not over.
+    const done = percent(Math.min(share, 0.99));
+    figure("done", done);
+    figure("phase", progress.phase.words);
     // Of a scan of ports, what is settled is in the table; what is silent will be.
     const ofPorts = this.querySelector('[data-figure="silent"]') !== null;
     figure("probes", `${count(ofPorts ? progress.settled : progress.done)} of ${count(progress.total)}`);
@@ -427,19 +475,24 @@ customElements.define("live-scan", class extends HTMLElement {
     figure("loss", percent(progress.loss));
     figure("flight", count(progress.in_flight));
     this.chart?.update();
-    document.title = `(${percent(share)}) ${this.dataset.title} · Portolan`;
-    announce(`${percent(share)} done, ${plural(progress.open, "open port")}`);
+    document.title = `(${done}) ${this.dataset.title} · Portolan`;
+    announce(`${done} done, ${plural(progress.open, "open port")}`);
   }
 
   /** A change of state: the head of the page is rendered anew by the server. */
-  async state(scan) {
+  async state({ counts, ...scan }) {
+    this.totals = [counts.open, counts.closed, counts.filtered, counts.open_filtered];
+    // Before it was listened to, more may have been told than the page was made with.
+    if (scan.progress) this.progress(scan.progress);
     if (scan.state === this.dataset.state) return;
     this.dataset.state = scan.state;
     announce(`The scan is ${scan.state}`, true);
     this.tell("");
-    if (OVER.includes(scan.state)) {
+    if (this.over()) {
       this.stop?.();
       this.stop = null;
+      this.asked.clear();
+      this.mapped = null;
       document.title = `${this.dataset.title} · Portolan`;
       this.load();
       this.chart?.draw();
@@ -472,7 +525,7 @@ customElements.define("live-scan", class extends HTMLElement {
     list.hidden = false;
     for (const { about, message, hint } of found) {
       const item = make("li");
-      setWords(item, [about && `${about}: `, message, hint && `. ${hint}`].filter(Boolean).join(""));
+      setWords(item, [message.includes(about) ? "" : `${about}: `, message, hint && `. ${hint}`].filter(Boolean).join(""));
       list.querySelector("ul").append(item);
     }
   }

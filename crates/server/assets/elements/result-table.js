@@ -1,7 +1,7 @@
 // <result-table>: the table of results that the server rendered, taken over. Only the rows in
 // sight are elements, so that 65,535 rows scroll as 20 do. While rows arrive, the row that the
 // reader points at, works on or looks at first stays where it is.
-import { clock, count, visible } from "../lib/text.js";
+import { clock, visible } from "../lib/text.js";
 import { make, setText } from "../lib/page.js";
 import { reasonOf, stateOf } from "../lib/rows.js";
 
@@ -199,10 +199,5 @@ customElements.define("result-table", class extends HTMLElement {
     const row = this.view[this.active];
     if (row === undefined || row < 0) return;
     this.dispatchEvent(new CustomEvent("open-row", { detail: { row, place: this.active } }));
-  }
-
-  /** "12 of 1,000 results" for the line below. */
-  summary(shown) {
-    return shown === this.rows.length ? `${count(shown)} results` : `${count(shown)} of ${count(this.rows.length)} results`;
   }
 });

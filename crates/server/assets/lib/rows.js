@@ -19,8 +19,10 @@ export function eachPort(list, visit) {
   }
 }
 
-/** No more rows than this are told apart by a sort. */
+/** No more rows than this are told apart by a sort, nor held. */
 const ROOM = 2 ** 20;
+/** Beyond so many, ports that only make up the rest stay on the server. */
+export const MOST_ROWS = 400_000;
 
 /**
  * The places of values in ascending or descending order; equal ones stay in theirs. A value and
@@ -62,6 +64,8 @@ export class Rows {
     this.scanTags = [];
     /** What only the server knows: the rows that fit a term, by the term. @type {Map<string, Set<number>>} */
     this.decided = new Map();
+    /** Whether the server has results that are not held here. */
+    this.partial = false;
     /** Grows with each change. */
     this.version = 0;
   }
@@ -101,12 +105,19 @@ export class Rows {
     this.version += 1;
   }
 
-  /** Sets a port's code; `port` is the number plus 65,536 for UDP. @returns {number} its row */
-  set(hostId, port, code, at = 0) {
+  /**
+   * Sets a port's code; `port` is the number plus 65,536 for UDP.
+   * @returns {number|undefined} its row, if there is room for it
+   */
+  set(hostId, port, code, at = 0, most = MOST_ROWS) {
     const place = hostId * 131072 + port;
     let row = this.places.get(place);
     if (row === undefined) {
       row = this.length;
+      if (row >= most) {
+        this.partial = true;
+        return undefined;
+      }
       if (row === this.host.length) this.room(row * 2);
       this.length += 1;
       this.places.set(place, row);
@@ -122,11 +133,12 @@ export class Rows {
     return row;
   }
 
-  /** Takes in a result of the API. @returns {number} its row */
+  /** Takes in a result of the API. @returns {number|undefined} its row */
   add(item) {
     const protocol = item.protocol === "udp" ? 65536 : 0;
     const hostId = this.hostId(item.host);
-    const row = this.set(hostId, item.port + protocol, codeOf(item.state, item.reason), Date.parse(item.at));
+    const row = this.set(hostId, item.port + protocol, codeOf(item.state, item.reason), Date.parse(item.at), ROOM);
+    if (row === undefined) return row;
     const old = this.details.get(row);
     this.details.set(row, { rtt: item.rtt_ms, ttl: item.ttl, service: item.service ?? old?.service, fresh: Boolean(item.new) });
     if (item.name) this.name(item.host, item.name);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { codeOf, reasonOf, Rows, stateOf } from "../lib/rows.js";
+import { codeOf, MOST_ROWS, reasonOf, Rows, stateOf } from "../lib/rows.js";
 
 const item = (host, port, more = {}) => ({ host, port, protocol: "tcp", state: "open", reason: "syn-ack", at: "2026-01-02T03:04:05Z", ...more });
 const shown = (rows, query, sort) => Array.from(rows.select(query, sort), (row) => `${rows.hosts[rows.host[row]].address}:${rows.portNumber(row)}`);
@@ -118,4 +118,13 @@ test("filters select by tag, by certificate and by what the server says of chang
   assert.deepEqual(shown(rows, "changed:7d"), []);
   rows.decided.set("7d", new Set([rows.select("port:443")[0]]));
   assert.deepEqual(shown(rows, "changed:7d"), ["10.0.0.9:443"]);
+});
+
+test("beyond the room for rows the rest stays away, and what is open comes in", () => {
+  const rows = new Rows();
+  for (let host = 1; host <= 20; host += 1) rows.addRange({ host: `10.0.0.${host}`, protocol: "tcp", ports: "1-65535", state: "closed", reason: "reset" });
+  assert.equal(rows.length, MOST_ROWS);
+  assert.equal(rows.partial, true);
+  const row = rows.add(item("10.0.0.20", 65535));
+  assert.deepEqual(Array.from(rows.select("state:open")), [row]);
 });

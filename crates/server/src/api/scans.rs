@@ -318,3 +318,23 @@ pub(crate) async fn ports(
     let bytes = state.ports_bin(id, ip, protocol).await?;
     Ok(bytes.into_response())
 }
+
+/// Show all ports of all hosts laid over each other, one byte each
+///
+/// As of one host; where hosts differ, the most open of their states: open, open|filtered,
+/// filtered, closed.
+#[utoipa::path(
+    get, path = "/api/v1/scans/{id}/ports.bin", tag = "results",
+    params(ScanPath, ProtocolQuery),
+    responses(
+        (status = 200, description = "One byte a port", body = Vec<u8>, content_type = "application/octet-stream")
+    )
+)]
+pub(crate) async fn ports_of_all(
+    State(state): State<AppState>,
+    Path(ScanPath { id }): Path<ScanPath>,
+    Query(query): Query<ProtocolQuery>,
+) -> Result<Response> {
+    let protocol = query.protocol.unwrap_or(Protocol::Tcp);
+    Ok(state.ports_bin_of_all(id, protocol).await?.into_response())
+}

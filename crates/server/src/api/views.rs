@@ -18,7 +18,7 @@ pub use account::{
 pub use host::{Change, Ended, HostDetail, KnownHost, KnownPort, PortValue, Seen};
 pub use request::{FieldError, Preview, Span};
 pub use result::{Evidence, ResultItem, Service};
-pub use scan::{Counts, CoursePoint, Kind, Name, Progress, Scan, ScanHost, ScanProblem};
+pub use scan::{Counts, CoursePoint, Kind, Name, Phase, Progress, Scan, ScanHost, ScanProblem};
 pub use server::{Ability, Capabilities, LimitsInfo, TechniqueInfo};
 pub use tag::TagView;
 

@@ -11,7 +11,7 @@ use portolan_model::event::{Finished, Outcome, Problem, Progress, Reached};
 use portolan_model::{PortState, ScanEvent, Zones};
 use portolan_scan::Control;
 use portolan_scan::clock::{Clock as _, SystemClock};
-use portolan_store::{ScanId, ScanWriter};
+use portolan_store::{Counts, ScanId, ScanWriter};
 use serde_json::json;
 
 use super::{Begin, Manager, said};
@@ -99,8 +99,7 @@ impl Manager {
             writer: &writer,
             suspended,
             told: Told {
-                open: scan.counts.open,
-                settled: scan.counts.ports(),
+                counts: scan.counts,
                 elapsed_ms: views::millis(scan.elapsed.unwrap_or_default()),
                 sent: scan.sent.unwrap_or_default(),
             },
@@ -108,6 +107,7 @@ impl Manager {
             place,
             lost: false,
             zones: Zones::NONE,
+            last: Progress::default(),
         };
         std::thread::scope(|scope| {
             let engine = std::thread::Builder::new()
@@ -151,8 +151,7 @@ impl Manager {
 /// What was told of a scan: ports so far, time and probes up to this part of it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
-    open: u64,
-    settled: u64,
+    counts: Counts,
     elapsed_ms: f64,
     sent: u64,
 }
@@ -165,23 +164,25 @@ impl Told {
                 ScanEvent::Ports(fact) => (fact.state, fact.ports.len() as u64),
                 _ => continue,
             };
-            self.settled += ports;
-            if state == PortState::Open {
-                self.open += ports;
-            }
+            let counts = &mut self.counts;
+            *match state {
+                PortState::Open => &mut counts.open,
+                PortState::Closed => &mut counts.closed,
+                PortState::Filtered => &mut counts.filtered,
+                PortState::OpenFiltered => &mut counts.unsure,
+            } += ports;
         }
     }
 
     /// The progress of the scan as a whole: what it calls settled and open has been told.
     fn whole(&self, part: &Progress) -> views::Progress {
         let progress = views::Progress::from(part);
+        let settled = self.counts.ports();
         views::Progress {
-            done: progress.done.max(self.settled.min(progress.total)),
-            settled: self.settled,
-            open: self.open,
+            done: progress.done.max(settled.min(progress.total)),
             elapsed_ms: self.elapsed_ms + progress.elapsed_ms,
             sent: self.sent + progress.sent,
-            ..progress
+            ..progress.counting(&self.counts)
         }
     }
 }
@@ -203,6 +204,8 @@ struct Pump<'a> {
     lost: bool,
     /// Over which interfaces link-local addresses are asked.
     zones: Zones,
+    /// What the engine told last of its progress.
+    last: Progress,
 }
 
 impl Pump<'_> {
@@ -251,9 +254,21 @@ impl Pump<'_> {
     /// Hands a batch to the store first, so that who hears of it can read it there.
     fn flush(&mut self, mut batch: Vec<ScanEvent>, control: &Control) {
         if self.suspended.load(Ordering::Relaxed) {
-            // Stopped to go on later: that is not its end.
-            batch.retain(|event| {
-                !matches!(event, ScanEvent::Finished(end) if end.outcome == Outcome::Interrupted)
+            // Stopped to go on later: that is not its end, but the last word on what it did.
+            batch.retain_mut(|event| {
+                let ScanEvent::Finished(end) = event else {
+                    return true;
+                };
+                if end.outcome != Outcome::Interrupted {
+                    return true;
+                }
+                *event = ScanEvent::Progress(Progress {
+                    elapsed: end.elapsed,
+                    sent: end.sent,
+                    ..self.last
+                });
+                // Before anything was told of it, there is nothing to say.
+                self.last.total > 0
             });
         }
         let place = self.place_of(&mut batch);
@@ -303,9 +318,11 @@ impl Pump<'_> {
     fn tell(&mut self, batch: Vec<ScanEvent>) -> portolan_store::Result<()> {
         self.told.count(&batch);
         let progress = batch.iter().rev().find_map(|event| match event {
-            ScanEvent::Progress(progress) => Some(self.told.whole(progress)),
+            ScanEvent::Progress(progress) => Some(*progress),
             _ => None,
         });
+        self.last = progress.unwrap_or(self.last);
+        let progress = progress.map(|progress| self.told.whole(&progress));
         let state = self.note_progress(progress);
         // Where the history cannot say, nothing is called new; the results say it later.
         let new = self

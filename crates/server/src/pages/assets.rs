@@ -92,25 +92,25 @@ fn media_type(path: &str) -> &'static str {
     }
 }
 
-/// The lines of a script without the blanks round its signs, which are for readers as well. Text in
-/// double quotes stays as it is, and so does a line that may hold other text or an expression to
-/// match with.
+/// The lines of a script without the blanks round its signs, which are for readers as well. What
+/// stands between double quotes stays as it is, and so does a line that may hold other text, or an
+/// expression to match with.
 fn tight(script: &str) -> String {
     let mut out = String::with_capacity(script.len());
     for line in script.lines() {
-        if line.contains(['\\', '\'', '`', '/']) {
+        if line.contains(['\'', '`', '/', '\\']) {
             out.push_str(line);
         } else {
             for (place, part) in line.split('"').enumerate() {
+                let is_text = place % 2 == 1;
                 if place > 0 {
                     out.push('"');
                 }
-                // Every other part stands between quotes.
-                if place % 2 == 0 {
-                    out.push_str(&tight_code(part));
+                out.push_str(&if is_text {
+                    part.to_owned()
                 } else {
-                    out.push_str(part);
-                }
+                    tight_code(part)
+                });
             }
         }
         out.push('\n');
@@ -118,16 +118,24 @@ fn tight(script: &str) -> String {
     out
 }
 
+/// A part of a line that holds no text, without the blanks round its signs.
 fn tight_code(code: &str) -> String {
-    let signs = [
-        "=", "=>", "===", "!==", "+=", "&&", "||", "?", ":", "<", ">",
-    ];
-    let code = signs.iter().fold(code.to_owned(), |code, sign| {
-        code.replace(&format!(" {sign} "), sign)
+    let code = [
+        "=", "=>", "===", "!==", "+=", "&&", "||", "??", "?", ":", "<", ">", "<=", ">=", "*", "+",
+        "-",
+    ]
+    .iter()
+    .fold(code.to_owned(), |code, sign| {
+        // Before a sign of the next number the blank parts it from `++` and `--`.
+        code.replace(&format!(" {sign} -"), &format!("{sign} -"))
+            .replace(&format!(" {sign} +"), &format!("{sign} +"))
+            .replace(&format!(" {sign} "), sign)
     });
-    [", ", "{ ", "; "]
+    [", ", "{ ", "; ", ") {", "if (", "for (", "} else", " }"]
         .iter()
-        .fold(code, |code, sign| code.replace(sign, sign.trim_end()))
+        .fold(code, |code, blank| {
+            code.replace(blank, &blank.replace(' ', ""))
+        })
 }
 
 /// A script or sheet without its comments and indentation, which are for those who read the
@@ -264,10 +272,14 @@ mod tests {
 
     #[test]
     fn tightening_leaves_text_alone() {
-        let text = "let f = (a, b) => a ? { a } : b;\nlet x = \"a = b, c\";\nlet y = /a = b/;\nlet z = \"\\\" = \";\n";
-        let tight_text =
-            "let f=(a,b)=>a?{a }:b;\nlet x=\"a = b, c\";\nlet y = /a = b/;\nlet z = \"\\\" = \";\n";
+        let text = "let f = (a, b) => a ? { a } : b;\nlet x = \"a = b, c\";\nlet y = /a = b/;\n";
+        let tight_text = "let f=(a,b)=>a?{a}:b;\nlet x=\"a = b, c\";\nlet y = /a = b/;\n";
         assert_eq!(tight(text), tight_text);
+        assert_eq!(
+            tight("if (a === \"b = c, d\" || e) {"),
+            "if(a===\"b = c, d\"||e){\n"
+        );
+        assert_eq!(tight("a + b - -c"), "a+b- -c\n");
     }
 
     #[test]

@@ -220,6 +220,15 @@ impl AppState {
             .ok_or_else(|| Problem::not_found(format!("scan {id} did not find the host {host}")))
     }
 
+    /// One byte for each of the 65,536 ports, of all hosts laid over each other.
+    ///
+    /// # Errors
+    /// 404 where the scan is not known.
+    pub async fn ports_bin_of_all(&self, id: i64, protocol: Protocol) -> Result<Vec<u8>> {
+        self.ask(move |store| store.port_map_of_all(ScanId(id), protocol))
+            .await
+    }
+
     /// Hosts over all scans, by address.
     ///
     /// # Errors
@@ -708,10 +717,15 @@ fn estimate(spec: &ScanSpec, probes: u64) -> Span {
         (fast, slow) = (1.0 / gap, 1.0 / gap);
     }
     let probes = probes as f64;
+    // Then closed UDP ports are told from silent ones, at the pace of the hosts.
+    let settling = spec
+        .techniques
+        .contains(&Technique::Udp)
+        .then(|| spec.pace.udp_budget.unwrap_or(portolan_scan::UDP_BUDGET));
     Span {
         low: probes / fast,
         // Silent ports are asked at least twice.
-        high: 2.0 * probes / slow,
+        high: 2.0 * probes / slow + settling.unwrap_or_default().as_secs_f64(),
     }
 }
 

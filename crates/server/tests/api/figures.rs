@@ -175,3 +175,67 @@ async fn a_scan_of_a_moment_has_words_in_place_of_a_picture() {
         assert!(!page.contains("<polyline"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn of_a_scan_that_was_cut_off_the_probes_are_the_least_that_were_sent() {
+    let server = Server::with(settings());
+    let id = half_way(&server).await;
+    // As if it had been killed: nothing is told any more.
+    let dir = tempfile::tempdir().unwrap();
+    server.state.store().flush().unwrap();
+    for file in std::fs::read_dir(server.dir.path()).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_string_lossy().starts_with("history.db") {
+            std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+        }
+    }
+    let after = Server::on(dir, settings());
+    let scan = after.get(&format!("/api/v1/scans/{id}")).await.json();
+    assert_eq!(
+        (&scan["state"], &scan["sent"], &scan["sent_at_least"]),
+        (&json!("interrupted"), &json!(50), &json!(true))
+    );
+    let page = after.get(&format!("/scans/{id}")).await.text();
+    assert!(page.contains(">at least 50<"), "{page}");
+    server.gate.open(u32::MAX);
+}
+
+#[tokio::test]
+async fn the_phase_of_a_scan_is_told_by_the_api_and_on_its_page() {
+    let server = Server::with(settings());
+    let store = server.state.store();
+    let spec = portolan_model::ScanSpec::new(
+        vec!["127.0.0.1".parse().unwrap()],
+        portolan_model::PortSpec::common(),
+    );
+    let new = portolan_store::NewScan::new(spec, jiff::Timestamp::now());
+    let writer = store.begin(new).unwrap();
+    let progress = |phase| {
+        portolan_model::ScanEvent::Progress(portolan_model::event::Progress {
+            done: 1000,
+            total: 1000,
+            phase,
+            ..Default::default()
+        })
+    };
+    let id = writer.id();
+    let page = format!("/scans/{id}");
+    let naming = portolan_model::Phase::Naming { named: 12, of: 40 };
+    writer.send(vec![progress(naming)]).unwrap();
+    writer.flush().unwrap();
+    let scan = server.get(&format!("/api/v1/scans/{id}")).await.json();
+    assert_eq!(
+        scan["phase"],
+        json!({"name": "naming", "words": "naming services, 12 of 40", "named": 12, "of": 40})
+    );
+    let shown = server.get(&page).await.text();
+    assert!(shown.contains("naming services, 12 of 40"), "{shown}");
+    assert!(
+        shown.contains("99 %") && !shown.contains("100 %"),
+        "{shown}"
+    );
+    writer.cancel(jiff::Timestamp::now()).unwrap();
+    let shown = server.get(&page).await.text();
+    let said = "Cancelled while naming services, 12 of 40: every port was asked.";
+    assert!(shown.contains(said), "{shown}");
+}

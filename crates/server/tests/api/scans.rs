@@ -390,3 +390,21 @@ async fn the_course_of_a_scan_that_runs_is_drawn_by_the_page() {
     server.gate.open(u32::MAX);
     server.until(id, |scan| scan["state"] == "done").await;
 }
+
+#[tokio::test]
+async fn the_time_to_settle_udp_ports_is_in_the_estimate() {
+    let server = Server::new();
+    let high = |preview: &serde_json::Value| preview["seconds"]["high"].as_f64().unwrap();
+    let mut body = json!({"targets": ["127.0.0.1"], "ports": "53", "technique": "udp"});
+    let preview = server.post("/api/v1/scans/preview", &body).await.json();
+    assert!((30.0..31.0).contains(&high(&preview)));
+    body["udp_budget_ms"] = json!(5000);
+    let preview = server.post("/api/v1/scans/preview", &body).await.json();
+    assert!((5.0..6.0).contains(&high(&preview)));
+    assert!(
+        preview["command"]
+            .as_str()
+            .unwrap()
+            .contains("--udp-budget 5000ms")
+    );
+}

@@ -86,9 +86,12 @@ pub(crate) struct Server(Served);
 impl Server {
     /// Starts one. With a name and a password, one must log in.
     pub(crate) fn start(user: Option<(&str, &str)>) -> Self {
-        let served = Served::start(Arc::new(Loopback), |address| {
-            Settings::new(address, "0.1.0")
-        });
+        Self::with(Arc::new(Loopback), user)
+    }
+
+    /// The same, with something else in the place of the engine.
+    pub(crate) fn with(runner: Arc<dyn Runner>, user: Option<(&str, &str)>) -> Self {
+        let served = Served::start(runner, |address| Settings::new(address, "0.1.0"));
         if let Some((name, password)) = user {
             let hash = portolan_server::auth::password::hash(password).expect("it can be hashed");
             let store = served.state.store();

@@ -69,6 +69,13 @@ impl Query {
 }
 
 impl Query {
+    /// Whether it asks for nothing but states and reasons: what [`allows`](Self::allows) says is all
+    /// then.
+    pub(crate) fn is_of_codes(&self) -> bool {
+        let is_of_codes = |filter: &Filter| matches!(filter, Filter::State(_) | Filter::Reason(_));
+        self.terms.iter().all(|term| is_of_codes(&term.filter))
+    }
+
     /// Whether a port with this state and reason can fit, so that whole runs are passed over.
     pub(crate) fn allows(&self, code: Code) -> bool {
         self.terms.iter().all(|term| {

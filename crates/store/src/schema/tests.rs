@@ -81,6 +81,8 @@ fn schema_in_words() -> String {
         include_str!("../migrations/0004-zones.sql"),
         include_str!("../migrations/0005-parts.sql"),
         include_str!("../migrations/0006-tags.sql"),
+        include_str!("../migrations/0007-cut-off.sql"),
+        include_str!("../migrations/0008-phase.sql"),
     );
     for (table, sql) in tables {
         let (before, _) = source

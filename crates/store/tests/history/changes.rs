@@ -302,3 +302,63 @@ fn hosts_are_known_over_all_scans() {
         1
     );
 }
+
+#[test]
+fn a_port_that_opens_is_told_with_what_it_was_before() {
+    let (_dir, store) = open_store();
+    keep(&store, 0, host(1), &[22]);
+    let second = keep(&store, 100, host(1), &[22, 80]);
+    let timeline = store
+        .timeline(Some(host(1).into()), None, None, 10)
+        .unwrap();
+    let of = |port| {
+        let found = timeline.items.iter().find(|change| change.port == port);
+        let change = found.unwrap();
+        (change.kind, change.before.as_ref().map(|value| value.state))
+    };
+    // That no scan had asked the one before is not that it was closed.
+    assert_eq!(of(80), (ChangeKind::Opened, Some(PortState::Closed)));
+    assert_eq!(of(22), (ChangeKind::Opened, None));
+    let history = store.port_history(host(1), Protocol::Tcp, 80).unwrap();
+    assert_eq!(history[0].first.0, second);
+    assert_eq!(
+        history[0].before.map(|(state, _)| state),
+        Some(PortState::Closed)
+    );
+    // What is new, what changed and what the timeline tells are one.
+    let new = store
+        .results(second, &ResultsRequest::new("new:true".parse().unwrap()))
+        .unwrap();
+    let new: Vec<_> = new.items.iter().map(|row| row.port).collect();
+    assert_eq!(new, [80]);
+    let changes = store.changes(second).unwrap();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].port, 80);
+}
+
+#[test]
+fn what_a_scan_that_was_left_incomplete_does_not_tell_has_not_changed() {
+    let (_dir, store) = open_store();
+    let scan = |seconds: i64, events: Vec<ScanEvent>| {
+        let writer = store.begin(new_scan("10.0.0.0/30", seconds)).unwrap();
+        let mut all = vec![started(seconds), up(host(1), seconds)];
+        all.extend(events);
+        all.push(finished(seconds + 5));
+        writer.send(all).unwrap();
+        writer.flush().unwrap();
+        writer.id()
+    };
+    // It gave up a host, and did not come to a port of the other.
+    scan(0, vec![open(host(1), 22, 1), problem("10.0.0.2")]);
+    let second = scan(
+        100,
+        vec![
+            open(host(1), 22, 101),
+            open(host(1), 443, 101),
+            up(host(2), 101),
+            open(host(2), 80, 101),
+        ],
+    );
+    assert_eq!(store.changes(second).unwrap(), []);
+    assert_eq!(store.scan(second).unwrap().changes, Some(0));
+}

@@ -1,7 +1,7 @@
 //! The results of a scan: filtered, sorted, in pages.
 
 use jiff::Timestamp;
-use portolan_model::{PortState, Protocol};
+use portolan_model::{PortState, Protocol, Reason};
 use portolan_store::{Error, Order, Query, ResultsRequest, Sort, SortKey, Store};
 
 use crate::common::*;
@@ -250,4 +250,38 @@ fn results_are_found_by_the_time_of_their_finding() {
     assert_eq!(ports(&format!("seen:{day}")), [22]);
     assert_eq!(ports(&format!("seen:<{day}")), [0; 0]);
     assert_eq!(ports(&format!("seen:>{day}")), [22, 80]);
+}
+
+#[test]
+fn the_map_of_all_hosts_shows_the_most_open_state_of_a_port_while_a_scan_runs_and_after() {
+    let (_dir, store) = open_store();
+    let writer = store.begin(new_scan("10.0.0.0/30", 0)).unwrap();
+    let code = |state: u8, reason: u8| 1 + 16 * state + reason;
+    let wanted = [code(0, 0), code(2, 3), code(1, 1), 0];
+    let seen = |id| {
+        let bytes = store.port_map_of_all(id, Protocol::Tcp).unwrap();
+        assert_eq!(bytes.len(), 65_536);
+        bytes[20..24].to_vec()
+    };
+    let filtered = |number| port(host(2), number, PortState::Filtered, Reason::NoResponse, 1);
+    writer
+        .send(vec![
+            started(0),
+            up(host(1), 0),
+            up(host(2), 0),
+            closed(host(1), 20, 22, 1),
+            open(host(2), 20, 1),
+            filtered(21),
+            done(host(1), 2),
+        ])
+        .unwrap();
+    writer.flush().unwrap();
+    assert_eq!(seen(writer.id()), wanted);
+    writer.send(vec![done(host(2), 2), finished(3)]).unwrap();
+    writer.flush().unwrap();
+    assert_eq!(seen(writer.id()), wanted);
+    assert!(matches!(
+        store.port_map_of_all(portolan_store::ScanId(99), Protocol::Tcp),
+        Err(Error::NoSuchScan { .. })
+    ));
 }

@@ -86,6 +86,11 @@ pub struct KnownPort {
     /// What runs there, by what it said or by the port's number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
+    /// What the latest earlier scan that asked it had found; missing where none had asked it, or its
+    /// host was not there. Told in the history of a port.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<PortState>,
     /// The first scan that found it so.
     pub first: Seen,
     /// The last scan that found it so.
@@ -135,6 +140,7 @@ impl From<store::Interval> for KnownPort {
             state: interval.value.state,
             reason: interval.value.reason,
             service: service.map(Service::from),
+            before: interval.before.map(|(state, _)| state),
             first: seen(interval.first),
             last: seen(interval.last),
             end: interval.end.map(|(scan, at, state, reason)| Ended {
@@ -165,7 +171,8 @@ pub struct Change {
     pub protocol: Protocol,
     /// The port's number.
     pub port: u16,
-    /// What it was; missing where nothing was known, or its host was not there.
+    /// What the latest earlier scan that asked it found; missing where none had asked it, or its host
+    /// was not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<PortValue>,
     /// What it is; missing where its host is no longer there.

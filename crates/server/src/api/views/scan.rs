@@ -101,6 +101,9 @@ pub struct Scan {
     /// Probes sent so far, by all its parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
+    /// Whether `sent` is the least that was sent: a part of the scan was cut off before it told of
+    /// all its probes.
+    pub sent_at_least: bool,
     /// The share of probes or answers that the path lost, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
@@ -120,6 +123,10 @@ pub struct Scan {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub tags: Vec<String>,
+    /// What it is at, or was at when it was ended or cut off; missing once all of it is done.
+    #[schema(value_type = Option<PhaseView>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// How far it is, while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -173,6 +180,7 @@ impl From<store::ScanSummary> for Scan {
             counts: scan.counts.into(),
             hosts_down: finished.map(|finished| saturate(finished.hosts_down)),
             sent: scan.sent,
+            sent_at_least: scan.was_cut_off,
             loss: finished.and_then(|finished| finished.loss),
             expected_missed: finished
                 .filter(|finished| finished.outcome != Outcome::Interrupted)
@@ -183,6 +191,7 @@ impl From<store::ScanSummary> for Scan {
             can_resume: is_over && scan.state != store::ScanState::Done
                 || scan.state == store::ScanState::Paused,
             tags: words(&scan.tags),
+            phase: scan.phase.map(Phase::from),
             progress: None,
             state: scan.state.to_string(),
             targets: request.targets.join(" "),
@@ -221,9 +230,82 @@ impl From<store::Counts> for Counts {
     }
 }
 
+/// What a scan is at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(into = "PhaseView")]
+pub struct Phase(portolan_model::Phase);
+
+/// What a scan is at, in parts and in words.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Phase)]
+pub(crate) struct PhaseView {
+    /// `asking` while hosts are looked for and ports are asked; `settling` while silent UDP ports
+    /// are asked on; `naming` while it is found out what runs on open ports.
+    name: &'static str,
+    /// The same for people: `naming services, 12 of 40`.
+    words: String,
+    /// Open ports of which it is known what runs there, or that they stay silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    named: Option<u64>,
+    /// Open ports that are asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<u64>,
+    /// How long UDP ports are settled yet, at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_most_ms: Option<f64>,
+}
+
+impl From<portolan_model::Phase> for Phase {
+    fn from(phase: portolan_model::Phase) -> Self {
+        Self(phase)
+    }
+}
+
+impl From<Phase> for PhaseView {
+    fn from(Phase(phase): Phase) -> Self {
+        use portolan_model::Phase as At;
+        let (named, of) = match phase {
+            At::Naming { named, of } => (Some(named), Some(of)),
+            At::Asking | At::Settling { .. } => (None, None),
+        };
+        let at_most = match phase {
+            At::Settling { at_most } => at_most,
+            At::Asking | At::Naming { .. } => None,
+        };
+        Self {
+            name: phase.as_str(),
+            words: phase.to_string(),
+            named,
+            of,
+            at_most_ms: at_most.map(millis),
+        }
+    }
+}
+
+impl Phase {
+    /// In words: `naming services, 12 of 40`.
+    pub(crate) fn words(self) -> String {
+        self.0.to_string()
+    }
+
+    /// Whether ports are asked, and the share of what is done says how far it is.
+    pub(crate) fn is_asking(self) -> bool {
+        self.0 == portolan_model::Phase::Asking
+    }
+
+    /// Whether every port is settled, and only services are not all known.
+    pub(crate) const fn is_naming(self) -> bool {
+        matches!(self.0, portolan_model::Phase::Naming { .. })
+    }
+}
+
 /// How far a scan is, and what its controller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Progress {
+    /// What it is at.
+    #[schema(value_type = PhaseView)]
+    pub phase: Phase,
+
     /// Pairs of address and port that are done with: the settled ones, and of those that were
     /// silent so far the share of the times that they are asked.
     pub done: u64,
@@ -233,6 +315,12 @@ pub struct Progress {
     pub total: u64,
     /// Open ports so far.
     pub open: u64,
+    /// Closed ports so far.
+    pub closed: u64,
+    /// Filtered ports so far.
+    pub filtered: u64,
+    /// Ports so far that are open or filtered.
+    pub open_filtered: u64,
     /// Hosts up so far.
     pub hosts_up: u64,
     /// Probes sent so far, by all parts of the scan.
@@ -343,10 +431,14 @@ impl From<portolan_model::event::Problem> for ScanProblem {
 impl From<&portolan_model::event::Progress> for Progress {
     fn from(progress: &portolan_model::event::Progress) -> Self {
         Self {
+            phase: progress.phase.into(),
             done: saturate(progress.done),
             settled: 0,
             total: saturate(progress.total),
             open: progress.open,
+            closed: 0,
+            filtered: 0,
+            open_filtered: 0,
             hosts_up: progress.hosts_up,
             sent: progress.sent,
             rate: progress.rate,
@@ -356,6 +448,20 @@ impl From<&portolan_model::event::Progress> for Progress {
             loss: progress.loss,
             elapsed_ms: millis(progress.elapsed),
             left_ms: progress.left.map(millis),
+        }
+    }
+}
+
+impl Progress {
+    /// The same with what the scan as a whole has found.
+    pub(crate) const fn counting(self, counts: &store::Counts) -> Self {
+        Self {
+            settled: counts.ports(),
+            open: counts.open,
+            closed: counts.closed,
+            filtered: counts.filtered,
+            open_filtered: counts.unsure,
+            ..self
         }
     }
 }

@@ -11,7 +11,7 @@ use portolan_report::diff::{Change, HostChange};
 
 use super::layout::{Content, Look, Section, capital};
 use super::scans;
-use super::words::{foreign, host_address, moment, plural, product};
+use super::words::{count, foreign, host_address, moment, plural, product};
 use crate::api::views::{self, Scan};
 use crate::{AppState, Problem};
 
@@ -139,7 +139,12 @@ fn uncompared(diff: &Diff) -> String {
         (diff.ports_not_compared as u64, "open port"),
     ];
     let said = parts.iter().filter(|(number, _)| *number > 0);
-    let said: Vec<String> = said.map(|(number, what)| plural(*number, what)).collect();
+    let mut said: Vec<String> = said.map(|(number, what)| plural(*number, what)).collect();
+    match u64::try_from(diff.addresses_not_reached).unwrap_or(u64::MAX) {
+        0 => {}
+        1 => said.push("1 address not reached".to_owned()),
+        many => said.push(format!("{} addresses not reached", count(many))),
+    }
     if said.is_empty() {
         String::new()
     } else {

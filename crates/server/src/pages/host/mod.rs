@@ -172,7 +172,7 @@ fn timeline(host: Zoned, changes: &List<Change>) -> Markup {
 
 fn value(value: Option<&PortValue>) -> String {
     let Some(value) = value else {
-        return "unknown".to_owned();
+        return "not known".to_owned();
     };
     let text = product(value.service.as_ref());
     if text.is_empty() {

@@ -10,7 +10,7 @@ use super::super::words::{
     badge, count, foreign, missed as missed_ports, moment, percent, plural, round_trip, share, span,
 };
 use super::DEFAULT_QUERY;
-use crate::api::views::{Kind, Scan};
+use crate::api::views::{Kind, Phase, Scan};
 
 /// Formats of the shell, with the words for them.
 const FORMATS: [(&str, &str, &str); 7] = [
@@ -153,7 +153,7 @@ fn export(scan: &Scan) -> Markup {
 
 fn figures(scan: &Scan) -> Markup {
     let figure = |name: &str, word: &str, value: &str| {
-        html! { div.w2[name == "probes"] { dt { (word) } dd data-figure=(name) { (value) } } }
+        html! { div.w2[name == "probes" || name == "phase"] { dt { (word) } dd data-figure=(name) { (value) } } }
     };
     let counts = &scan.counts;
     html! {
@@ -163,17 +163,19 @@ fn figures(scan: &Scan) -> Markup {
                 // A sweep tells of what is open and of nothing else.
                 @if scan.kind == Kind::Scan {
                     (figure("closed", "Closed", &count(counts.closed)))
-                    (figure("filtered", "Filtered", &count(counts.filtered + counts.open_filtered)))
+                    (figure("filtered", "Filtered", &count(counts.filtered)))
+                    @if counts.open_filtered > 0 { (figure("maybe", "Open|filtered", &count(counts.open_filtered))) }
                 }
                 (figure("hosts", "Hosts up", &count(counts.hosts)))
                 @if let Some(silent) = scan.hosts_down.filter(|_| scan.kind == Kind::Hosts) { (figure("silent", "Silent addresses", &count(silent))) }
                 @if let Some(ms) = scan.elapsed_ms { (figure("elapsed", "Took", &span(ms))) }
-                @if let Some(sent) = scan.sent { (figure("sent", "Probes sent", &count(sent))) }
+                @if let Some(sent) = scan.sent { (figure("sent", "Probes sent", &at_least(scan, sent))) }
                 @if let Some(loss) = scan.loss { (figure("loss", "Loss measured", &percent(loss))) }
                 @if let Some(missed) = scan.expected_missed { (figure("missed", "Expected missed", &missed_ports(missed))) }
             } @else {
                 @let progress = scan.progress.as_ref();
-                (figure("done", "Done", &percent(share(scan.done, scan.total))))
+                (figure("phase", "Now", &scan.phase.map_or_else(|| "–".to_owned(), Phase::words)))
+                (figure("done", "Done", &not_yet(scan)))
                 @match scan.kind {
                     Kind::Hosts => (figure("probes", "Addresses settled", &format!("{} of {}", count(scan.done), count(scan.total)))),
                     Kind::Sweep => (figure("probes", "Ports asked", &format!("{} of {}", count(scan.done), count(scan.total)))),
@@ -195,6 +197,17 @@ fn figures(scan: &Scan) -> Markup {
     }
 }
 
+/// How much is done of a scan that runs: not all.
+fn not_yet(scan: &Scan) -> String {
+    percent(share(scan.done, scan.total).min(0.99))
+}
+
+/// How many probes were sent, as far as that was told before the scan was cut off.
+fn at_least(scan: &Scan, sent: u64) -> String {
+    let least = if scan.sent_at_least { "at least " } else { "" };
+    format!("{least}{}", count(sent))
+}
+
 /// What must be said of a result that is not whole, or not believable.
 fn honest(scan: &Scan) -> Option<String> {
     let counts = &scan.counts;
@@ -203,15 +216,27 @@ fn honest(scan: &Scan) -> Option<String> {
         Kind::Hosts => (plural(counts.hosts, "host"), "not absent"),
         Kind::Sweep | Kind::Scan => (plural(counts.open, "open port"), "not closed"),
     };
-    let partly = |how: &str| {
-        Some(format!(
+    let partly = |how: &str| match scan.phase.filter(|phase| !phase.is_asking()) {
+        Some(phase) if phase.is_naming() => Some(format!(
+            "{how} while {}: every port was asked. Resume asks what runs on the others.",
+            phase.words(),
+        )),
+        Some(phase) => Some(format!(
+            "{how} while {}: {found} so far. {} to settle; what they are is unknown, {unknown}.",
+            phase.words(),
+            match scan.total.saturating_sub(scan.settled) {
+                1 => "1 port is left".to_owned(),
+                left => format!("{} ports are left", count(left)),
+            },
+        )),
+        None => Some(format!(
             "{how} at {}: {found} so far. What was not asked is unknown, {unknown}.",
-            percent(share(scan.done, scan.total)),
-        ))
+            not_yet(scan),
+        )),
     };
     match scan.state.as_str() {
         "cancelled" => partly("Cancelled"),
-        "interrupted" => partly("Cut off"),
+        "interrupted" => partly("Interrupted"),
         "incomplete" => Some("Something was left out of this result; it is said below.".to_owned()),
         _ if counts.open > 100 && counts.open * 10 > known * 9 => Some(
             "Almost every port is open: something between here and there may answer for all of them."

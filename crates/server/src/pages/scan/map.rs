@@ -8,13 +8,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use portolan_model::{PortState, Protocol};
 
-use crate::{AppState, PageQuery, Problem};
+use crate::{AppState, Problem};
 
 /// Ports in a row, and rows.
 const SIDE: usize = 256;
-
-/// Hosts that are laid over each other.
-const MOST_HOSTS: usize = 64;
 
 /// `GET /scans/{id}/map.svg`
 pub(in crate::pages) async fn show(
@@ -27,17 +24,11 @@ pub(in crate::pages) async fn show(
     } else {
         Protocol::Tcp
     };
-    let hosts = PageQuery {
-        limit: Some(MOST_HOSTS),
-        cursor: None,
-    };
-    let mut all = vec![None; SIDE * SIDE];
-    for host in state.scan_hosts(id, &hosts).await?.items {
-        let bytes = state.ports_bin(id, host.host, protocol).await?;
-        for (shown, byte) in all.iter_mut().zip(bytes) {
-            *shown = (*shown).max(state_of(byte).map(rank));
-        }
-    }
+    let bytes = state.ports_bin_of_all(id, protocol).await?;
+    let all: Vec<_> = bytes
+        .into_iter()
+        .map(|byte| state_of(byte).map(colour))
+        .collect();
     Ok(([(CONTENT_TYPE, "image/svg+xml")], picture(&all)).into_response())
 }
 
@@ -52,19 +43,18 @@ const fn state_of(byte: u8) -> Option<PortState> {
     }
 }
 
-/// Which state is shown where hosts differ: the highest; and its colour.
-const fn rank(state: PortState) -> (u8, &'static str) {
+const fn colour(state: PortState) -> &'static str {
     match state {
-        PortState::Closed => (0, "#9aa5b1"),
-        PortState::Filtered => (1, "#e0a040"),
-        PortState::OpenFiltered => (2, "#a45fc2"),
-        PortState::Open => (3, "#005f99"),
+        PortState::Closed => "#9aa5b1",
+        PortState::Filtered => "#e0a040",
+        PortState::OpenFiltered => "#a45fc2",
+        PortState::Open => "#005f99",
     }
 }
 
 /// A rectangle for each run of ports of one colour within a row, and one for rows that are all
 /// the same.
-fn picture(ports: &[Option<(u8, &'static str)>]) -> String {
+fn picture(ports: &[Option<&'static str>]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {SIDE} {SIDE}\" \
          shape-rendering=\"crispEdges\"><rect width=\"{SIDE}\" height=\"{SIDE}\" fill=\"#eef1f5\"/>"
@@ -77,7 +67,7 @@ fn picture(ports: &[Option<(u8, &'static str)>]) -> String {
         }
         let mut x = 0;
         for run in row.chunk_by(|a, b| a == b) {
-            if let Some(Some((_, colour))) = run.first() {
+            if let Some(Some(colour)) = run.first() {
                 let width = run.len();
                 // Writing to a string cannot fail.
                 let _ = write!(
@@ -98,9 +88,9 @@ mod tests {
 
     #[test]
     fn ports_alike_are_one_rectangle() {
-        let mut ports = vec![Some(rank(PortState::Closed)); SIDE * SIDE];
+        let mut ports = vec![Some(colour(PortState::Closed)); SIDE * SIDE];
         assert_eq!(picture(&ports).matches("<rect x").count(), 1);
-        ports[2 * SIDE + 7] = Some(rank(PortState::Open));
+        ports[2 * SIDE + 7] = Some(colour(PortState::Open));
         let svg = picture(&ports);
         assert_eq!(
             svg.matches("<rect x").count(),

@@ -135,8 +135,10 @@ fn live(scan: &Scan, body: &Markup) -> Markup {
     } else {
         "tcp"
     };
+    let counts = &scan.counts;
     html! {
         live-scan.flow data-id=(scan.id) data-state=(scan.state) data-query=(DEFAULT_QUERY)
+            data-counts={ (counts.open) " " (counts.closed) " " (counts.filtered) " " (counts.open_filtered) }
             data-title=(foreign(&scan.targets)) data-tags=(scan.tags.join(" ")) data-protocols=(protocols) data-services=(assets::services()) {
             (PreEscaped(&body.0))
         }
@@ -150,7 +152,7 @@ fn problem_list(problems: &[ScanProblem]) -> Markup {
             ul {
                 @for problem in problems {
                     li {
-                        @if !problem.about.is_empty() { (foreign(&problem.about)) ": " }
+                        @if !problem.message.contains(&problem.about) { (foreign(&problem.about)) ": " }
                         (said(&problem.message))
                         @if let Some(hint) = &problem.hint { span.soft { ". " (said(&capital(hint))) } }
                     }

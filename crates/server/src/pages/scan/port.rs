@@ -176,7 +176,10 @@ fn past(history: &[KnownPort]) -> Markup {
                             @for span in history {
                                 tr {
                                     td { (state(span.state)) }
-                                    td { a href={ "/scans/" (span.first.scan) } { (moment(span.first.at)) } }
+                                    td {
+                                        a href={ "/scans/" (span.first.scan) } { (moment(span.first.at)) }
+                                        @if let Some(before) = span.before { " " span.soft { (before.as_str()) " before" } }
+                                    }
                                     td {
                                         @match &span.end {
                                             Some(end) => {

@@ -34,7 +34,7 @@ pub(super) async fn render(state: &AppState, scan: &Scan, view: &View) -> Result
             scan.id,
             &ResultsQuery {
                 q: Some(view.query().to_owned()),
-                sort: filled(&view.sort),
+                sort: filled(sort_key(scan, view)),
                 order: filled(&view.order),
                 cursor: filled(&view.cursor),
                 limit: Some(PAGE),
@@ -73,10 +73,10 @@ fn section(scan: &Scan, view: &View, found: &List<ResultItem>, wrong: Option<&st
     html! {
         section.card.results.waits[found.items.is_empty() && !scan.is_over() && !view.is_plain()] aria-label="Results" {
             (filter(scan, view, wrong))
-            result-table data-sort=(sort_key(view)) data-order=(view.order) hidden[found.items.is_empty() && scan.is_over()] {
+            result-table data-sort=(sort_key(scan, view)) data-order=(view.order) hidden[found.items.is_empty() && scan.is_over()] {
                 div.scroller.wide tabindex=[view.is_plain().then_some("0")] {
                     table aria-label="Results" {
-                        thead { tr { @for (key, class, head) in COLUMNS { (column(&path, view, key, class, head)) } } }
+                        thead { tr { @for (key, class, head) in COLUMNS { (column(&path, view, sort_key(scan, view), (key, class, head))) } } }
                         tbody { @for item in &found.items { (row(scan.id, item)) } }
                     }
                 }
@@ -96,7 +96,7 @@ fn section(scan: &Scan, view: &View, found: &List<ResultItem>, wrong: Option<&st
                 }
                 @if let Some(next) = &found.next {
                     a.nextpage href=(address(&path, &[
-                        ("q", view.query()), ("sort", &view.sort), ("order", &view.order), ("plain", plain), ("cursor", next),
+                        ("q", view.query()), ("sort", sort_key(scan, view)), ("order", &view.order), ("plain", plain), ("cursor", next),
                     ])) { "Next page" }
                 }
                 @if view.is_plain() {
@@ -124,7 +124,11 @@ fn nothing(scan: &Scan, view: &View) -> (String, String) {
         _ if is_over => "No open port",
         _ => "No open port yet",
     };
-    let states = [(counts.closed, "closed"), (counts.filtered, "filtered")];
+    let states = [
+        (counts.closed, "closed"),
+        (counts.filtered, "filtered"),
+        (counts.open_filtered, "open|filtered"),
+    ];
     let states = states.iter().filter(|(number, _)| *number > 0);
     let states: Vec<_> = states
         .map(|(number, state)| format!("{} {state}", count(*number)))
@@ -155,11 +159,13 @@ fn known(scan: &Scan) -> u64 {
     counts.open + counts.closed + counts.filtered + counts.open_filtered
 }
 
-fn sort_key(view: &View) -> &str {
-    if view.sort.is_empty() {
-        "host"
-    } else {
-        &view.sort
+/// What the results are sorted by. Where the silent ports of a scan by UDP are shown with the open
+/// ones, those that answered come first.
+fn sort_key<'a>(scan: &Scan, view: &'a View) -> &'a str {
+    match view.sort.as_str() {
+        "" if scan.technique.contains("udp") => "state",
+        "" => "host",
+        sort => sort,
     }
 }
 
@@ -208,7 +214,7 @@ fn filter(scan: &Scan, view: &View, wrong: Option<&str>) -> Markup {
                     li {
                         a.chip data-field="new" data-value="true" href=(address(&path, &[("q", "new:true")]))
                             aria-current=[view.query().split_whitespace().any(|term| term == "new:true").then_some("true")] {
-                            "new since #" (scan.previous.unwrap_or_default()) " " b {}
+                            "new " b {}
                         }
                     }
                 }
@@ -237,8 +243,13 @@ fn is_chosen(query: &str, state: &str) -> bool {
         .any(|values| values.split(',').any(|value| value == state))
 }
 
-fn column(path: &str, view: &View, key: &str, class: &str, head: &str) -> Markup {
-    let is_sorted = sort_key(view) == key;
+fn column(
+    path: &str,
+    view: &View,
+    sorted_by: &str,
+    (key, class, head): (&str, &str, &str),
+) -> Markup {
+    let is_sorted = sorted_by == key;
     let is_down = is_sorted && view.order == "desc";
     let order = if is_sorted && !is_down { "desc" } else { "" };
     let sort = match (is_sorted, is_down) {

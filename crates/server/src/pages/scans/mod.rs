@@ -153,7 +153,7 @@ fn row(scan: &Scan, picking: Picking) -> Markup {
             }
             td.t-state.nowrap {
                 (badge(&scan.state))
-                @if !scan.is_over() && scan.total > 0 { " " span.soft { (percent(share(scan.done, scan.total))) } }
+                @if !scan.is_over() && scan.total > 0 { " " span.soft { (percent(share(scan.done, scan.total).min(0.99))) } }
             }
             td.t-open.num {
                 @if scan.kind == Kind::Hosts { b { (plural(scan.counts.hosts, "host")) } }

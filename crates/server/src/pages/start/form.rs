@@ -24,6 +24,8 @@ pub(in crate::pages) struct Fields {
     pub(in crate::pages) timeout: String,
     pub(in crate::pages) threads: String,
     pub(in crate::pages) max_rate: String,
+    /// For how long silent UDP ports are settled, in seconds.
+    pub(in crate::pages) udp_budget: String,
     pub(in crate::pages) exclude: String,
     pub(in crate::pages) discovery: String,
     pub(in crate::pages) detect: String,
@@ -34,7 +36,7 @@ pub(in crate::pages) struct Fields {
 }
 
 /// The fields of a request and the controls that they are shown at.
-const CONTROLS: [(&str, &str); 7] = [
+const CONTROLS: [(&str, &str); 8] = [
     ("targets", "target"),
     ("exclude", "exclude"),
     ("ports", "range"),
@@ -42,6 +44,7 @@ const CONTROLS: [(&str, &str); 7] = [
     ("timeout_ms", "timeout"),
     ("concurrency", "threads"),
     ("max_rate", "max_rate"),
+    ("udp_budget_ms", "udp_budget"),
 ];
 
 impl Fields {
@@ -76,6 +79,7 @@ impl Fields {
             timeout: number(request.timeout_ms.map(u64::from)),
             threads: number(request.concurrency.map(u64::from)),
             max_rate: number(request.max_rate),
+            udp_budget: number(request.udp_budget_ms.map(|ms| ms.div_ceil(1000).into())),
             discovery: flag(request.discovery == Discovery::Skip),
             detect: flag(request.detect),
             action: String::new(),
@@ -95,6 +99,7 @@ impl Fields {
                 ("timeout", &self.timeout),
                 ("threads", &self.threads),
                 ("max_rate", &self.max_rate),
+                ("udp_budget", &self.udp_budget),
                 ("exclude", &self.exclude),
                 ("discovery", &self.discovery),
                 ("detect", &self.detect),
@@ -109,6 +114,7 @@ impl Fields {
         let timeout_ms = number("timeout_ms", "milliseconds", &self.timeout, &mut errors);
         let concurrency = number("concurrency", "probes at once", &self.threads, &mut errors);
         let max_rate = number("max_rate", "probes a second", &self.max_rate, &mut errors);
+        let udp_budget = number::<u32>("udp_budget_ms", "seconds", &self.udp_budget, &mut errors);
         let mut request = ScanRequest::new(target::words(&self.target));
         request.exclude = target::words(&self.exclude);
         request.ports = match self.ports.as_str() {
@@ -122,6 +128,7 @@ impl Fields {
         request.timeout_ms = timeout_ms;
         request.concurrency = concurrency;
         request.max_rate = max_rate;
+        request.udp_budget_ms = udp_budget.map(|seconds| seconds.saturating_mul(1000));
         if self.ports == HOSTS_ALONE {
             request.discovery = Discovery::Only;
         } else if !self.discovery.is_empty() {
@@ -139,6 +146,7 @@ impl Fields {
             &self.timeout,
             &self.threads,
             &self.max_rate,
+            &self.udp_budget,
             &self.exclude,
             &self.discovery,
         ]
@@ -336,7 +344,7 @@ impl Shown<'_> {
             text = format!(", {} in all", count(all.probes));
         }
         if let Some(seconds) = &all.seconds {
-            text.push_str(", about ");
+            text.push_str(", ");
             text.push_str(&about(seconds));
         }
         text
@@ -347,7 +355,14 @@ impl Shown<'_> {
         if self.errors.is_empty() {
             return self.fields.is_advanced();
         }
-        let folded = ["exclude", "technique", "timeout", "threads", "max_rate"];
+        let folded = [
+            "exclude",
+            "technique",
+            "timeout",
+            "threads",
+            "max_rate",
+            "udp_budget",
+        ];
         folded.iter().any(|control| self.wrong(control).is_some())
     }
 
@@ -389,6 +404,7 @@ impl Shown<'_> {
                     (number("timeout", "Timeout", &self.fields.timeout, "adaptive", "Milliseconds to wait at the most."))
                     (number("threads", "Thread Count", &self.fields.threads, "adaptive", "Probes that may wait at once."))
                     (number("max_rate", "Rate limit", &self.fields.max_rate, "none", "Probes a second at the most."))
+                    (number("udp_budget", "UDP time", &self.fields.udp_budget, "30", "Seconds to tell closed UDP ports from silent ones."))
                 }
                 div.field {
                     label for="exclude" { "Leave out" }
@@ -473,7 +489,7 @@ fn estimate(preview: &Preview) -> String {
         text.push_str(", no ports: who is there");
     }
     if let Some(seconds) = &preview.seconds {
-        text.push_str(", about ");
+        text.push_str(", ");
         text.push_str(&about(seconds));
     }
     text.push('.');
@@ -484,10 +500,40 @@ fn estimate(preview: &Preview) -> String {
 fn about(seconds: &Span) -> String {
     let (low, high) = (span(seconds.low * 1000.0), span(seconds.high * 1000.0));
     if seconds.high < 1.0 {
-        "a moment".to_owned()
+        "about a moment".to_owned()
     } else if low == high {
-        low
+        format!("about {low}")
+    } else if seconds.low < 0.1 {
+        format!("up to {high}")
     } else {
-        format!("{low} to {high}")
+        format!("about {low} to {high}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_takes_the_time_for_udp_in_seconds_and_gives_it_back() {
+        let fields = Fields {
+            target: "127.0.0.1".to_owned(),
+            udp_budget: "5".to_owned(),
+            ..Fields::default()
+        };
+        let (request, errors) = fields.request();
+        assert!(errors.is_empty());
+        assert_eq!(request.udp_budget_ms, Some(5000));
+        let again = Fields::of(&request);
+        assert_eq!(again.udp_budget, "5");
+        assert!(again.is_advanced() && again.address().contains("udp_budget=5"));
+    }
+
+    #[test]
+    fn a_time_that_may_be_none_at_all_is_a_bound() {
+        let said = |low, high| about(&Span { low, high });
+        assert_eq!(said(0.001, 30.01), "up to 30 s");
+        assert_eq!(said(0.001, 0.5), "about a moment");
+        assert_eq!(said(2.0, 8.0), "about 2.0 s to 8.0 s");
     }
 }
