@@ -2,7 +2,7 @@
 
 mod form;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
@@ -11,6 +11,7 @@ use portolan_model::spec::Discovery;
 
 pub(in crate::pages) use form::Fields;
 
+use super::extract::Query;
 use super::layout::{Content, Look, Section};
 use super::scans;
 use crate::api::extract::Form;
