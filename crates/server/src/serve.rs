@@ -1,6 +1,7 @@
 //! The application on a socket: connections, encryption, time-outs, and an end in order.
 
 mod patience;
+mod plain;
 mod stalled;
 mod tls;
 
@@ -189,8 +190,12 @@ async fn connect(stream: TcpStream, peer: SocketAddr, way: Way, watcher: Watcher
     match way.tls {
         None => converse(stream, peer, way.router, watcher, longest).await,
         Some((acceptor, certificate)) => {
+            let end = tokio::time::Instant::now() + HANDSHAKE_TIME;
+            if plain::is_spoken(stream.get_ref(), end).await {
+                return plain::refuse(stream).await;
+            }
             refresh(&way.state, certificate).await;
-            let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream));
+            let handshake = tokio::time::timeout_at(end, acceptor.accept(stream));
             if let Ok(Ok(stream)) = handshake.await {
                 converse(stream, peer, way.router, watcher, longest).await;
             }

@@ -7,12 +7,12 @@
 mod clicks;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/millions.rs"]
+mod millions;
 #[path = "browser/narrow.rs"]
 mod narrow;
 #[path = "browser/queries.rs"]
 mod queries;
-#[path = "browser/millions.rs"]
-mod millions;
 #[path = "conformance/served.rs"]
 mod served;
 #[path = "browser/server.rs"]

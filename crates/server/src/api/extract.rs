@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -115,9 +116,40 @@ impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for Path<T> {
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(value)| Self(value))
-            .map_err(|rejection: PathRejection| {
-                // What is no number names no scan.
-                Problem::not_found(rejection.body_text())
-            })
+            .map_err(|rejection: PathRejection| misplaced(&rejection))
     }
+}
+
+/// Where an address leads that cannot be read: nowhere.
+fn misplaced(rejection: &PathRejection) -> Problem {
+    let nowhere = "there is nothing at this address";
+    let why = match rejection {
+        PathRejection::FailedToDeserializePathParams(error) => match error.kind() {
+            ErrorKind::ParseErrorAtKey {
+                value,
+                expected_type,
+                ..
+            }
+            | ErrorKind::ParseErrorAtIndex {
+                value,
+                expected_type,
+                ..
+            }
+            | ErrorKind::ParseError {
+                value,
+                expected_type,
+            } if *expected_type == "u16" => format!("`{value}` is no number from 0 to 65535"),
+            ErrorKind::ParseErrorAtKey { value, .. }
+            | ErrorKind::ParseErrorAtIndex { value, .. }
+            | ErrorKind::ParseError { value, .. } => format!("`{value}` is no number"),
+            ErrorKind::DeserializeError { value, message, .. } if message.contains(value) => {
+                message.clone()
+            }
+            ErrorKind::DeserializeError { value, message, .. } => format!("`{value}`: {message}"),
+            ErrorKind::InvalidUtf8InPathParam { .. } => "a part of it is no text".to_owned(),
+            _ => return Problem::not_found(nowhere),
+        },
+        _ => return Problem::not_found(nowhere),
+    };
+    Problem::not_found(format!("{nowhere}: {why}"))
 }

@@ -8,6 +8,7 @@
 mod assets;
 mod compare;
 mod docs;
+mod extract;
 mod host;
 mod hosts;
 mod layout;

@@ -1,12 +1,13 @@
 //! Tags as chips, the form that puts them on and takes them off, and what takes it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 use portolan_model::Zoned;
 use portolan_store::{ScanId, Tagged};
 use serde::Deserialize;
 
+use super::extract::Path;
 use super::layout::{Content, Look};
 use super::words::{address, host_address};
 use crate::api::extract::Form;
@@ -24,6 +25,9 @@ pub(super) struct Fields {
 
 /// A row of a list shows so many tags, and how many more there are.
 const MOST_CHIPS: usize = 8;
+
+/// What a tag may be, in the browser's expressions: said at the field before it is sent.
+const TAG: &str = r"\s*[\p{L}\p{N}_.][\p{L}\p{N}\-_.]*\s*";
 
 /// Tags of a host or scan in a list: each leads to all that have it.
 pub(super) fn chips(tags: &[String], list: &str) -> Markup {
@@ -50,7 +54,7 @@ pub(super) fn editor(tags: &[String], list: &str, action: &str) -> Markup {
             details.menu {
                 summary { "Add a tag" }
                 div {
-                    label { "Tag" input type="text" name="put" maxlength="40" required autocomplete="off" autocapitalize="off" spellcheck="false" placeholder="prod"; }
+                    label { "Tag" input type="text" name="put" maxlength="40" pattern=(TAG) title="Letters, digits, - _ and . – no - at the start" required autocomplete="off" autocapitalize="off" spellcheck="false" placeholder="prod"; }
                     p.soft.small { "Letters, digits, - _ and . – it is found by " code { "tag:prod" } }
                     button { "Add" }
                 }

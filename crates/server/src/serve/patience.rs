@@ -32,6 +32,11 @@ impl<S> Patience<S> {
         }
     }
 
+    /// What is written to and read from.
+    pub(crate) const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// Holds the outcome of a write against the time.
     fn judge<T>(
         &mut self,

@@ -354,6 +354,27 @@ async fn who_opens_streams_over_http2_and_never_reads_them_loses_the_connection(
 }
 
 #[tokio::test]
+async fn who_speaks_http_to_the_encrypted_port_is_told_so() {
+    let own = |dir: &std::path::Path| Encryption::SelfSigned {
+        dir: dir.to_owned(),
+    };
+    let server = listen(own, Limits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("https://"), "{answer}");
+    assert!(!answer.contains("strict-transport-security"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_new_certificate_counts_from_the_next_connection_on() {
     let own = |dir: &std::path::Path| Encryption::SelfSigned {
         dir: dir.to_owned(),

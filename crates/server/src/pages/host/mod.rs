@@ -2,12 +2,13 @@
 
 use portolan_model::Zoned;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use portolan_model::PortState;
 use serde::Deserialize;
 
+use super::extract::{Path, Query};
 use super::layout::{Content, Look, Section};
 use super::scans;
 use super::tags;

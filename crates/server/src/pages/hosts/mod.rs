@@ -1,10 +1,11 @@
 //! `/hosts`: every host that a scan ever found.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::html;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::layout::{Content, Look, Section};
 use super::tags;
 use super::words::{address, count, foreign, host_address, moment};

@@ -1,11 +1,12 @@
 //! `/login` and `/logout`.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::layout::{Content, Look, Section, capital};
 use super::words::foreign;
 use crate::api::extract::Form;

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use portolan_model::{PortState, Protocol};
 
+use crate::pages::extract::Path;
 use crate::{AppState, Problem};
 
 /// Ports in a row, and rows.

@@ -12,12 +12,13 @@ mod overview;
 pub(super) mod port;
 mod results;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 
 use super::assets;
+use super::extract::{Path, Query};
 use super::layout::{Content, Look, Section, capital};
 use super::words::{foreign, plural, said};
 use crate::api::views::{Kind, Scan, ScanProblem};

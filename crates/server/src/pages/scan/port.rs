@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use portolan_model::Zoned;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use portolan_model::{PortState, Protocol};
@@ -15,6 +15,7 @@ use super::super::words::{
     whole_moment,
 };
 use crate::api::views::{KnownPort, ResultItem, Service};
+use crate::pages::extract::Path;
 use crate::{AppState, Problem, ResultsQuery};
 
 /// `GET /scans/{id}/ports/{host}/{protocol}/{port}`

@@ -1,10 +1,11 @@
 //! `/scans`: every scan that was made.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::layout::{Content, Look, Section};
 use super::tags;
 use super::words::{address, badge, count, foreign, moment, percent, plural, share, span};

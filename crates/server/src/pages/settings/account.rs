@@ -1,6 +1,6 @@
 //! The reader's account: where it is logged in, and its tokens for programs.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
@@ -10,6 +10,7 @@ use super::super::layout::{Content, Look, Section};
 use super::super::words::{foreign, moment};
 use crate::api::extract::Form;
 use crate::api::views::{NewTokenView, SessionView, TokenRequest, TokenView};
+use crate::pages::extract::Path;
 use crate::{AppState, Caller, Problem, Role};
 
 /// A token to be made, as the form sends it.

@@ -1,6 +1,6 @@
 //! `/settings/audit`: who did what, for who may do everything.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -9,6 +9,7 @@ use super::super::layout::{Content, Look, Section};
 use super::super::scans::shorten;
 use super::super::words::{address, foreign, moment};
 use crate::api::views::{AuditView, List};
+use crate::pages::extract::Query;
 use crate::{AppState, AuditQuery, Caller, Problem};
 
 /// Entries in a page.

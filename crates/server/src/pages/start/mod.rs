@@ -2,7 +2,7 @@
 
 mod form;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
@@ -13,6 +13,7 @@ pub(in crate::pages) use form::Fields;
 
 use form::Start;
 
+use super::extract::Query;
 use super::layout::{Content, Look, Section};
 use super::scans;
 use crate::api::extract::Form;

@@ -35,6 +35,40 @@ async fn a_refused_form_comes_back_as_it_was_with_the_error_at_its_field() {
 }
 
 #[tokio::test]
+async fn an_address_that_leads_nowhere_is_a_page_that_says_why() {
+    let site = Site::new();
+    for (address, why) in [
+        (
+            "/scans/abc",
+            "there is nothing at this address: abc is no number",
+        ),
+        (
+            "/scans/99999999999999999999",
+            "99999999999999999999 is no number",
+        ),
+        (
+            "/scans/1/ports/127.0.0.1/tcp/70000",
+            "70000 is no number from 0 to 65535",
+        ),
+        ("/scans/1/ports/nobody/tcp/80", "there is nothing"),
+        ("/hosts/nobody", "there is nothing"),
+        ("/scans/abc/map.svg", "abc is no number"),
+        ("/scans/%ff", "a part of it is no text"),
+        ("/nowhere", "there is no page"),
+    ] {
+        let page = site.get(address).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{address}");
+        assert_eq!(page.texts("h1"), ["Not Found"], "{address}");
+        let said = page.texts(".narrow p").concat().to_lowercase();
+        assert!(said.contains(&why.to_lowercase()), "{address}: {said}");
+        assert_eq!(page.attributes(".narrow a", "href"), ["/", "/scans"]);
+    }
+    let page = site.get("/scans/1?q=a&q=b").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert_eq!(page.texts("h1"), ["Bad Request"]);
+}
+
+#[tokio::test]
 async fn messages_of_the_form_speak_of_its_fields() {
     let site = Site::new();
     let page = site.get("/?target=80").await;
