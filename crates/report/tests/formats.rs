@@ -435,7 +435,7 @@ fn what_an_interrupted_scan_did_not_reach_is_no_change() {
     assert_eq!(
         changes.not_compared,
         [
-            "what the new scan did not come to: it did not finish",
+            "what the new scan did not come to: it did not finish, and 1 of its 1 addresses were not reached, or silent until then",
             "hosts that only the old scan found: 1, with 3 open ports; the new one did not finish"
         ]
     );
