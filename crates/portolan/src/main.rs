@@ -185,27 +185,31 @@ fn mistyped(targets: &[String]) -> Option<Failure> {
         let names = command.get_subcommands().map(clap::Command::get_name);
         names.chain([argv::HELP])
     };
+    let on_its_own = format!("a host of this name is scanned by `portolan scan {word}`");
+    if ["delete", "remove", "rm"].contains(&word.as_str()) {
+        return Some(
+            Failure::new(format!("`{word}` is no command")).hint(format!(
+                "a scan is deleted on its page, see `portolan serve`; {on_its_own}"
+            )),
+        );
+    }
     let begun = known().find(|name| word.len() > 2 && name.starts_with(word.as_str()));
     let meant = begun.or_else(|| nearest(word, known()))?;
-    let failure = if meant == word {
-        Failure::new(format!("the command `{meant}` must be the first word"))
-    } else {
-        Failure::new(format!("`{word}` is no command"))
-    };
-    let others: Vec<String> = targets.iter().skip(1).map(|word| visible(word)).collect();
-    let hint = if meant == word && !others.is_empty() {
-        format!(
-            "write `portolan {meant} {}`, with its options behind; a host of this name is \
-             scanned by `portolan scan {word}`",
-            others.join(" ")
-        )
-    } else {
-        format!(
-            "did you mean the command `{meant}`? A host of this name is scanned by \
+    if meant != word {
+        return Some(
+            Failure::new(format!("`{word}` is no command")).hint(format!(
+                "did you mean the command `{meant}`? A host of this name is scanned by \
              `portolan scan {word}`"
-        )
-    };
-    Some(failure.hint(hint))
+            )),
+        );
+    }
+    let words: Vec<String> = targets.iter().map(|word| visible(word)).collect();
+    Some(
+        Failure::new(format!("the command `{meant}` must be the first word")).hint(format!(
+            "write `portolan {}`, with its options behind; {on_its_own}",
+            words.join(" ")
+        )),
+    )
 }
 
 /// The end of a command that prints one text.

@@ -172,6 +172,10 @@ refuses! {
         "error: `lst` is no command\nhint: did you mean the command `list`? A host of this name is scanned by `portolan scan lst`\n",
     a_command_after_an_option: ["-n", "list", "127.0.0.1"] =>
         "error: the command `list` must be the first word\nhint: write `portolan list 127.0.0.1`, with its options behind; a host of this name is scanned by `portolan scan list`\n",
+    a_command_alone_after_an_option: ["--no-config", "history"] =>
+        "error: the command `history` must be the first word\nhint: write `portolan history`, with its options behind; a host of this name is scanned by `portolan scan history`\n",
+    a_command_that_there_is_not: ["delete", "1"] =>
+        "error: `delete` is no command\nhint: a scan is deleted on its page, see `portolan serve`; a host of this name is scanned by `portolan scan delete`\n",
     a_directory_as_the_beginning_of_files: ["127.0.0.1", "-oA", "/tmp/"] =>
         "error: `-oA /tmp/` names a directory, not the beginning of a file name\nhint: write `-oA /tmp/scan` for `/tmp/scan.xml` and others\n",
     an_output_in_a_directory_that_takes_no_files: ["127.0.0.1", "-oX", "/proc/x"] =>

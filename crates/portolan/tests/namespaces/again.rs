@@ -9,8 +9,8 @@ use portolan_model::PortState;
 
 use crate::lab::{Lab, PORTOLAN, Scan, THERE, THERE_V6, bare, spread};
 
-/// So many ports are told before a scan is killed.
-const TOLD: usize = 5;
+/// So many ports are told before a scan is killed: by then a place has been kept.
+const TOLD: usize = 15;
 
 fn is_port(line: &str) -> bool {
     line.contains("\"type\":\"port\"")
