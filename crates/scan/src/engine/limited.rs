@@ -54,11 +54,12 @@ struct Answers {
 }
 
 impl Answers {
-    /// Whether so many came late that loss does not explain it, or fewer and fewer came.
-    fn are_limited(self, loss: &Loss) -> bool {
+    /// Whether so many came late that loss does not explain it, or fewer and fewer came of all that
+    /// was asked, where `asked_all`.
+    fn are_limited(self, loss: &Loss, asked_all: bool) -> bool {
         let usual = f64::from(self.count) * loss.expected();
         let are_late = self.late > FEW && f64::from(self.late) > usual + 4.0 * (usual + 1.0).sqrt();
-        are_late || self.waning.shows()
+        are_late || asked_all && self.waning.shows()
     }
 
     /// The share of them that came late.
@@ -131,10 +132,11 @@ impl Limited {
     }
 
     /// Whether what a host says of ports that are not open shows that it limits it.
-    fn shows(&self, host: u32, loss: &Loss) -> bool {
-        self.said
-            .get(&host)
-            .is_some_and(|said| said.iter().any(|answers| answers.are_limited(loss)))
+    fn shows(&self, host: u32, loss: &Loss, asked_all: bool) -> bool {
+        self.said.get(&host).is_some_and(|said| {
+            said.iter()
+                .any(|answers| answers.are_limited(loss, asked_all))
+        })
     }
 
     /// The notes for whoever reads the result: what was silent is not to be taken for filtered.
@@ -258,8 +260,10 @@ impl<'a, T: Transport, C: Clock> Engine<'a, T, C> {
             let left = state.left.get(host as usize).copied().unwrap_or(0);
             let rate = self.limited.cut.get(&host).copied().flatten();
             // One whose UDP ports were told of one by one until the end holds the others back.
-            // Where all went silent, that is no limit.
-            let shows = !self.lost_contact && self.limited.shows(host, &self.loss);
+            // Where all went silent, that is no limit; and all that answered is early in the order
+            // where the rest was not asked.
+            let shows = !self.lost_contact
+                && (self.limited).shows(host, &self.loss, !self.control.is_stopped());
             let is_limited = rate.is_some() || shows;
             if !(is_limited || is_udp) || left == 0 || state.host(host) != Host::Up {
                 continue;
@@ -309,10 +313,10 @@ mod tests {
         for _ in 0..970 {
             loss.answered();
         }
-        assert!(limited.shows(7, &loss));
+        assert!(limited.shows(7, &loss, true));
         loss.lost(30);
-        assert!(!limited.shows(7, &loss));
-        assert!(!limited.shows(8, &loss));
+        assert!(!limited.shows(7, &loss, true));
+        assert!(!limited.shows(8, &loss, true));
     }
 
     fn named(number: u8, left: u32, rate: Option<f64>) -> Named {
